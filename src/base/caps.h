@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every cap of the project in one place.
+ *
+ * Whatever another party can make us allocate, queue or count is bounded by a name from this list.
+ */
+#pragma once
+
+/* Channel (src/proto). */
+#define LIMIT_FRAME_PAYLOAD  (64u * 1024u) /* bytes of one frame without its header */
+#define LIMIT_STREAM_WINDOW  (256u * 1024u) /* DATA bytes in flight per stream and direction */
+#define LIMIT_STREAMS	     1024u /* open streams on one channel */
+#define LIMIT_CLIENTS	     128u /* clients of one supervisor */
+#define LIMIT_CLIENT_STREAMS 256u /* open streams of one client */
+#define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes for a peer that does not read \
+					      */
+
+/* Messages. */
+#define LIMIT_ARGV	  1024u /* strings of one argument or environment list */
+#define LIMIT_PATH	  4096u
+#define LIMIT_HOSTNAME	  64u
+#define LIMIT_USER	  256u
+#define LIMIT_MOUNTS	  64u
+#define LIMIT_RLIMITS	  16u
+#define LIMIT_EXEC_BYTES  (60u * 1024u) /* argv + env of one exec, fits one frame */
+#define LIMIT_CONSOLE	  (64u * 1024u) /* tail of the guest console kept for failure reports */
+#define LIMIT_CONSOLE_LOG (4u * 1024u * 1024u) /* kernel.log on disk */
+
+/* Machine. */
+#define LIMIT_VCPUS	   64u
+#define LIMIT_MEM_MIN_MIB  64u
+#define LIMIT_MEM_MAX_MIB  (1024u * 1024u)
+#define LIMIT_DISKS	   8u
+#define LIMIT_CMDLINE	   2048u
+#define LIMIT_SANDBOX_NAME 128u
+
+/* Text. */
+#define LIMIT_JSON_BYTES (4u * 1024u * 1024u)
+#define LIMIT_JSON_DEPTH 64u

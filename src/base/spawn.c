@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a child process with exactly the descriptors and rights it needs: see spawn.h. */
+#include "base/spawn.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+
+void spawn_add_fd(struct spawn *s, int from, int to)
+{
+	assert(s->n_fds < SPAWN_FDS_MAX);
+	s->fds[s->n_fds++] = (struct spawn_fd){.from = from, .to = to};
+}
+
+/*
+ * Moves the descriptors to their numbers in two passes: first all sources above every target, so
+ * that no target overwrites a source that is still needed, then down. Whatever is not listed is
+ * closed.
+ */
+static int child_fds(const struct spawn *s)
+{
+	int high[SPAWN_FDS_MAX];
+	bool std[3] = {false, false, false};
+	int above = SPAWN_FD_FIRST;
+	int null_fd;
+
+	for (unsigned int i = 0; i < s->n_fds; i++)
+		above = MAX(above, s->fds[i].to + 1);
+	for (unsigned int i = 0; i < s->n_fds; i++) {
+		high[i] = fcntl(s->fds[i].from, F_DUPFD_CLOEXEC, above);
+		if (high[i] < 0)
+			return -errno;
+	}
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0)
+		return -errno;
+	for (unsigned int i = 0; i < s->n_fds; i++) {
+		if (dup2(high[i], s->fds[i].to) < 0)
+			return -errno;
+		if (s->fds[i].to < 3)
+			std[s->fds[i].to] = true;
+	}
+	for (int fd = 0; fd < 3; fd++) {
+		if (!std[fd] && dup2(null_fd, fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Everything without a place in the list, and not already close-on-exec, is closed by the exec. */
+static int child_close_rest(const struct spawn *s)
+{
+	int next = 3;
+
+	/* The list is short: walk the gaps between the kept numbers in ascending order. */
+	for (;;) {
+		int kept = INT_MAX;
+
+		for (unsigned int i = 0; i < s->n_fds; i++) {
+			if (s->fds[i].to >= next)
+				kept = MIN(kept, s->fds[i].to);
+		}
+		if (kept == INT_MAX)
+			break;
+		if (kept > next && syscall(SYS_close_range, next, kept - 1, 4 /* CLOEXEC */) < 0 &&
+			errno != ENOSYS && errno != EINVAL)
+			return -errno;
+		next = kept + 1;
+	}
+	if (syscall(SYS_close_range, next, ~0u, 4 /* CLOEXEC */) < 0 && errno != ENOSYS &&
+		errno != EINVAL)
+		return -errno;
+	return 0;
+}
+
+static int child_signals(void)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int sig = 1; sig < 32; sig++) {
+		if (sig != SIGKILL && sig != SIGSTOP)
+			(void)sigaction(sig, &dfl, NULL);
+	}
+	sigemptyset(&none);
+	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static int child_setup(const struct spawn *s, pid_t parent)
+{
+	struct rlimit core = {.rlim_cur = s->core_limit, .rlim_max = s->core_limit};
+	int r;
+
+	if (!s->outlive_parent) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+			return -errno;
+		/* The parent may have died before the line above took effect. */
+		if (getppid() != parent)
+			return -ECHILD;
+	}
+	if (s->new_session && setsid() < 0)
+		return -errno;
+	r = child_fds(s);
+	if (r < 0)
+		return r;
+	r = child_close_rest(s);
+	if (r < 0)
+		return r;
+	if (setrlimit(RLIMIT_CORE, &core) < 0)
+		return -errno;
+	if (s->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (s->in_child) {
+		r = s->in_child(s->in_child_arg);
+		if (r < 0)
+			return r;
+	}
+	return child_signals();
+}
+
+static int spawn_join_cgroup(int cgroup_fd)
+{
+	cleanup_fd int fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, "0", 1) < 0 ? -errno : 0;
+}
+
+int spawn_run(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
+{
+	pid_t parent = getpid();
+	volatile int failed = 0;
+	sigset_t all;
+	sigset_t old;
+	int pidfd;
+	pid_t pid;
+
+	/* No handler of the parent may run in the child while both share memory. */
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
+		return -errno;
+	pid = vfork();
+	if (pid == 0) {
+		int r = s->cgroup_fd >= 0 ? spawn_join_cgroup(s->cgroup_fd) : 0;
+
+		if (r == 0)
+			r = child_setup(s, parent);
+		if (r == 0) {
+			execve(s->path, s->argv, s->envp);
+			r = -errno;
+		}
+		failed = r;
+		_exit(127);
+	}
+	if (pid < 0)
+		failed = -errno;
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0)
+		return failed;
+	if (failed < 0) {
+		(void)waitpid(pid, NULL, 0);
+		return failed;
+	}
+	if (ret_pidfd) {
+		pidfd = io_pidfd_open(pid);
+		if (pidfd < 0) {
+			(void)kill(pid, SIGKILL);
+			(void)waitpid(pid, NULL, 0);
+			return pidfd;
+		}
+		*ret_pidfd = pidfd;
+	}
+	*ret_pid = pid;
+	return 0;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Engines: how a virtual machine is started, told to stop, and watched. Two of them: `kvm`
+ * (msb-vmm) and `qemu` (QEMU's microvm machine under TCG). The supervisor sees one process with a
+ * byte channel to the agent and a stream of console bytes; everything else is the engine's
+ * business.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/caps.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+enum engine_kind { ENGINE_AUTO = 0, ENGINE_KVM, ENGINE_QEMU };
+
+struct engine_disk {
+	int fd; /* borrowed */
+	bool read_only;
+};
+
+struct engine_spec {
+	uint32_t vcpus;
+	uint32_t mem_mib;
+	int kernel_fd; /* borrowed */
+	int initramfs_fd; /* borrowed, -1: none */
+	uint32_t n_disks;
+	struct engine_disk disks[LIMIT_DISKS];
+	const char *cmdline_extra; /* appended to the engine's kernel command line, may be "" */
+	const char *vmm_path; /* kvm: path of msb-vmm; qemu: path of the QEMU binary or NULL to
+				 search */
+};
+
+enum engine_exit {
+	ENGINE_EXIT_POWEROFF,
+	ENGINE_EXIT_PANIC,
+	ENGINE_EXIT_STOPPED,
+	ENGINE_EXIT_FAILED
+};
+
+struct engine_vm {
+	const struct engine_ops *ops;
+	pid_t pid;
+	int pidfd; /* owned: readable when the process has ended */
+	int channel_fd; /* owned, non-blocking: agent channel bytes */
+	int console_fd; /* owned, non-blocking, read end: guest console bytes */
+	int control_fd; /* owned: engine-specific */
+	uint64_t spawned_ns;
+	uint64_t created_ns; /* 0 where the engine does not know */
+	uint64_t first_run_ns; /* 0 where the engine does not know */
+	uint32_t jail_level;
+	enum engine_exit exit;
+	struct msb_err exit_err; /* why, when exit is ENGINE_EXIT_FAILED */
+};
+
+struct engine_ops {
+	const char *name;
+	/* Spawns the process; on success every fd of @ret is set. Nothing is left behind on
+	 * failure. */
+	int (*start)(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err);
+	/* control_fd is readable: take in events. */
+	int (*control)(struct engine_vm *vm);
+	/* End the machine now, without the guest's help. The process ends soon after. */
+	void (*kill)(struct engine_vm *vm);
+	/* The process was reaped with wait status @status: decide vm->exit. */
+	void (*reaped)(struct engine_vm *vm, int status);
+};
+
+extern const struct engine_ops engine_kvm;
+extern const struct engine_ops engine_qemu;
+
+/** engine_vm_deinit - close every fd; the process must have been reaped */
+void engine_vm_deinit(struct engine_vm *vm);
+
+/** engine_kind_parse - "auto", "kvm", "qemu"; -EINVAL otherwise */
+int engine_kind_parse(const char *s, enum engine_kind *ret) MSB_MUST_CHECK;
+
+/* Verdict on KVM of this host; see probe.c for what is tried. */
+enum probe_verdict {
+	PROBE_OK = 0,
+	PROBE_ABSENT, /* no /dev/kvm */
+	PROBE_DENIED, /* no permission */
+	PROBE_TOO_OLD, /* a needed capability is missing */
+	PROBE_EMULATED, /* guest kernel code runs, but orders of magnitude too slowly */
+	PROBE_BROKEN, /* guest code does not run correctly */
+};
+
+struct probe_result {
+	enum probe_verdict verdict;
+	uint64_t insn_ps; /* picoseconds per guest instruction, 0 if not measured */
+	char detail[160]; /* one line */
+	char hint[200]; /* how to fix it, may be "" */
+};
+
+/**
+ * engine_probe_kvm - can this host run our guests on KVM?
+ * @cache_path: file with the verdict of this boot, NULL to probe afresh
+ *
+ * Runs real guest code. Never fails: everything that goes wrong is a verdict.
+ */
+void engine_probe_kvm(const char *cache_path, struct probe_result *ret);
+
+/** engine_choose - the ops for @kind; AUTO probes. @ret_probe (may be NULL) says why KVM was not
+ * taken */
+int engine_choose(enum engine_kind kind, const char *cache_path, const struct engine_ops **ret,
+	struct probe_result *ret_probe, struct msb_err *err) MSB_MUST_CHECK;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What msb-vmm is told at start, and what it tells back.
+ *
+ * msb-vmm is started with inherited descriptors only. VMM_FD_CONTROL is a SOCK_SEQPACKET socket;
+ * its first message is one struct vmm_config, sent before the process is spawned. The fds named in
+ * the config are open at the given numbers. After that the VMM sends struct vmm_event messages;
+ * when the supervisor closes its end (or sends VMM_CMD_STOP) the VMM exits. All fields are
+ * validated by vmm_config_check().
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/caps.h"
+
+enum { VMM_CONFIG_MAGIC = 0x31764d4d, VMM_FD_CONTROL = 3 };
+
+struct vmm_disk {
+	int32_t fd;
+	uint32_t read_only;
+};
+
+struct vmm_config {
+	uint32_t magic;
+	uint32_t size; /* sizeof(struct vmm_config) */
+	uint32_t vcpus;
+	uint32_t mem_mib;
+	int32_t kvm_fd; /* /dev/kvm */
+	int32_t kernel_fd; /* vmlinux, ELF with a PVH note */
+	int32_t initramfs_fd; /* -1: none */
+	int32_t channel_fd; /* stream socket: bytes of the agent channel port */
+	int32_t log_fd; /* write end: bytes of the console port; never blocks the guest */
+	int32_t cgroup_fd; /* unused by the VMM itself, -1 */
+	uint32_t n_disks;
+	struct vmm_disk disks[LIMIT_DISKS];
+	char cmdline[LIMIT_CMDLINE]; /* NUL-terminated; device discovery is appended by the VMM */
+};
+
+enum vmm_event_type {
+	VMM_EV_CREATED = 1, /* machine built, about to be jailed */
+	VMM_EV_RUNNING, /* first KVM_RUN */
+	VMM_EV_EXIT, /* last message; reason below */
+	VMM_EV_FAILED, /* start-up failed: text says why; last message */
+};
+
+enum vmm_exit_reason {
+	VMM_EXIT_POWEROFF = 1, /* the guest powered off or rebooted in an orderly way */
+	VMM_EXIT_PANIC, /* the guest kernel panicked (triple fault without a goodbye) */
+	VMM_EXIT_STOPPED, /* the supervisor closed the control socket or asked */
+	VMM_EXIT_GUEST_FAULT, /* the guest did something the machine does not have */
+	VMM_EXIT_HOST_FAULT, /* the host failed us (KVM error, memory) */
+};
+
+struct vmm_event {
+	uint32_t type;
+	uint32_t reason; /* enum vmm_exit_reason */
+	int32_t errno_;
+	uint32_t jail_level; /* VMM_EV_RUNNING: bit set of VMM_JAIL_* reached */
+	uint64_t mono_ns;
+	char text[160]; /* NUL-terminated */
+};
+
+enum vmm_jail_bits {
+	VMM_JAIL_SECCOMP = 1u << 0,
+	VMM_JAIL_LANDLOCK = 1u << 1,
+	VMM_JAIL_USERNS = 1u << 2, /* or real root that dropped to an unprivileged id */
+	VMM_JAIL_MOUNTNS = 1u << 3, /* empty root */
+	VMM_JAIL_NETNS = 1u << 4,
+	VMM_JAIL_PIDNS = 1u << 5,
+	VMM_JAIL_NOCAPS = 1u << 6,
+	VMM_JAIL_CGROUP = 1u << 7,
+};

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Unit test harness: see test.h. */
+#include "test.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { EXIT_FAILED = 1, EXIT_SKIPPED = 77 };
+
+static struct test *tests;
+static char tmpdir[64];
+
+void test_register(struct test *t)
+{
+	struct test **at = &tests;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = t;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void tmpdir_remove(void)
+{
+	if (tmpdir[0])
+		(void)nftw(tmpdir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	tmpdir[0] = '\0';
+}
+
+const char *test_tmpdir(void)
+{
+	if (!tmpdir[0]) {
+		(void)snprintf(tmpdir, sizeof(tmpdir), "/tmp/msb-test-XXXXXX");
+		if (!mkdtemp(tmpdir))
+			test_fail(__FILE__, __LINE__, "mkdtemp: %s", strerror(errno));
+	}
+	return tmpdir;
+}
+
+void test_fail(const char *file, int line, const char *fmt, ...)
+{
+	va_list ap;
+
+	fault_arm(0);
+	printf("# %s:%d: ", file, line);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+	tmpdir_remove();
+	/* A failed assertion leaves objects behind by design: no leak report on top of it. */
+	_exit(EXIT_FAILED);
+}
+
+void test_skip(const char *reason)
+{
+	printf("# skip: %s\n", reason);
+	fflush(stdout);
+	tmpdir_remove();
+	_exit(EXIT_SKIPPED);
+}
+
+static unsigned int open_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned int n = 0;
+
+	if (!d)
+		return 0;
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static void run_in_child(const struct test *t)
+{
+	unsigned int before = open_fds();
+
+	t->fn();
+	fault_arm(0);
+	if (open_fds() != before)
+		test_fail(__FILE__, __LINE__, "%s leaked file descriptors: %u before, %u after",
+			t->name, before, open_fds());
+	tmpdir_remove();
+}
+
+/* Return: 0 passed, 1 failed, 77 skipped. */
+static int run_one(const struct test *t)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		return EXIT_FAILED;
+	if (pid == 0) {
+		run_in_child(t);
+		exit(0); /* runs the leak checker */
+	}
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return EXIT_FAILED;
+	}
+	if (WIFSIGNALED(status))
+		printf("# killed by signal %d\n", WTERMSIG(status));
+	if (!WIFEXITED(status))
+		return EXIT_FAILED;
+	return WEXITSTATUS(status) == EXIT_SKIPPED ? EXIT_SKIPPED : WEXITSTATUS(status) != 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *filter = "";
+	bool no_fork = false;
+	unsigned int n = 0;
+	unsigned int failed = 0;
+
+	for (int i = 1; i < argc; i++) {
+		if (streq(argv[i], "--list")) {
+			for (struct test *t = tests; t; t = t->next)
+				puts(t->name);
+			return 0;
+		}
+		if (streq(argv[i], "--no-fork"))
+			no_fork = true;
+		else if (streq(argv[i], "--filter") && i + 1 < argc)
+			filter = argv[++i];
+		else
+			return 2;
+	}
+	for (struct test *t = tests; t; t = t->next)
+		n += strstr(t->name, filter) != NULL;
+	printf("1..%u\n", n);
+	n = 0;
+	for (struct test *t = tests; t; t = t->next) {
+		int r = 0;
+
+		if (!strstr(t->name, filter))
+			continue;
+		if (no_fork)
+			run_in_child(t);
+		else
+			r = run_one(t);
+		n++;
+		printf("%sok %u %s%s\n", r == EXIT_FAILED ? "not " : "", n, t->name,
+			r == EXIT_SKIPPED ? " # SKIP" : "");
+		failed += r == EXIT_FAILED;
+	}
+	return failed ? EXIT_FAILED : 0;
+}
