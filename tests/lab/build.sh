@@ -5,8 +5,9 @@
 #
 # L1 is the machine in which genuine KVM works (README.md). It consists of three files:
 #   root.ext4    Debian root file system, never written to: every run works on a snapshot
-#   vmlinuz      Debian's cloud kernel, which has kvm-amd
-#   initrd       busybox and the modules needed to mount the root
+#   vmlinux      Debian's cloud kernel, which has kvm-amd; unpacked because the kernel's own
+#                decompressor takes a second under emulation
+#   initrd       busybox and the modules to mount the root and run KVM
 # They are cached under $MSB_CACHE/lab/<key>, where the key is a digest of this script, so an
 # edited script builds a new L1. The Debian packages in it are those of the day of the build;
 # `build.sh --fresh` builds again.
@@ -22,14 +23,14 @@ cache=${MSB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/msb}/lab
 packages=(
 	bash busybox-static ca-certificates coreutils cpio e2fsprogs erofs-utils gdb iproute2
 	kmod libasan8 libseccomp2 libubsan1 procps python3 python3-pytest qemu-system-x86 strace
-	time util-linux xz-utils
+	time util-linux xz-utils zstd
 )
 kernel_meta=linux-image-6.12-cloud-amd64
 
-# Modules the initramfs needs before the root is mounted; the root has all of them.
-initrd_modules=(virtio_blk)
-# Modules that every run loads (l1-init).
-plain_modules=(virtio_blk kvm_amd tun overlay loop)
+# Modules that the initramfs loads; the root has all of them.
+initrd_modules=(virtio_blk kvm_amd)
+# Modules that jobs are likely to load.
+plain_modules=("${initrd_modules[@]}" tun overlay loop erofs)
 
 die() {
 	echo "lab: $*" >&2
@@ -54,6 +55,20 @@ check_tools() {
 	[ ${#missing[@]} = 0 ] || die "missing packages; run: apt-get install ${missing[*]}"
 }
 
+# The boot header of a bzImage says where its payload, the compressed vmlinux, lies
+# (Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length). Four bytes
+# after the compressed stream hold the unpacked size, which zstd takes for a bad frame.
+unpack_kernel='
+set -e
+python3 -c "
+import struct, sys
+image = sys.stdin.buffer.read()
+offset, length = struct.unpack_from(\"<II\", image, 0x248)
+start = ((image[0x1f1] or 4) + 1) * 512 + offset
+sys.stdout.buffer.write(image[start:start + length - 4])
+" | zstd -dc
+'
+
 # Runs inside mmdebstrap's namespace, with the finished root at $1 and its apt still usable.
 customize() {
 	local root=$1 out=$2 meta=$3 kernel
@@ -69,7 +84,7 @@ customize() {
 	rm "$root"/tmp/linux-image-*.deb
 	local version
 	version=$(basename "$out"/kernel/lib/modules/*)
-	mv "$out"/kernel/boot/vmlinuz-* "$out/vmlinuz"
+	chroot "$root" sh -c "$unpack_kernel" <"$(echo "$out"/kernel/boot/vmlinuz-*)" >"$out/vmlinux"
 	mkdir -p "$root/usr/lib/modules"
 	cp -a "$out/kernel/lib/modules/$version" "$root/usr/lib/modules/"
 	# Decompressing under emulation is slow: what every run loads is kept plain.
@@ -84,6 +99,7 @@ customize() {
 
 	chroot "$root" groupadd --system kvm
 	chroot "$root" useradd -m -s /bin/bash -G kvm lab
+	chroot "$root" getent group kvm | cut -d: -f3 >"$out/kvm-gid"
 	echo lab >"$root/etc/hostname"
 	printf '127.0.0.1 localhost lab\n::1 localhost\n' >"$root/etc/hosts"
 	: >"$root/etc/fstab"

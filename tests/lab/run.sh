@@ -25,6 +25,7 @@ one stream, on stdout) and exits with its exit code.
 
   --share DIR      a copy of DIR is at /share in L1, writable, changes are dropped
   --out DIR        what the command leaves in /out of L1 is copied to DIR afterwards
+  --add FILE       puts FILE into /run/lab (repeatable; for scripts beside the share)
   --env NAME=VAL   set an environment variable of COMMAND (repeatable)
   --icount         1 guest instruction = 1 ns of virtual time: repeatable figures, slower
   --mem SIZE       memory of L1 (default 3G)
@@ -53,16 +54,17 @@ usage_error() {
 }
 
 share='' out='' icount='' mem=3G timeout=900 shell='' console='' keep=''
-env_args=()
+env_args=() add=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--share | --out | --env | --mem | --timeout)
+	--share | --out | --add | --env | --mem | --timeout)
 		[ $# -ge 2 ] || usage_error "$1 needs a value"
 		;;
 	esac
 	case $1 in
 	--share) share=$2; shift 2 ;;
 	--out) out=$2; shift 2 ;;
+	--add) add+=("$2"); shift 2 ;;
 	--env) env_args+=("$2"); shift 2 ;;
 	--mem) mem=$2; shift 2 ;;
 	--timeout) timeout=$2; shift 2 ;;
@@ -94,7 +96,7 @@ run='' qemu_pid='' copy_pids=()
 cleanup() {
 	local status=$?
 	trap - EXIT INT TERM HUP
-	[ -z "$qemu_pid" ] || kill -KILL "$qemu_pid" 2>/dev/null || true
+	[ -z "$qemu_pid" ] || kill "$qemu_pid" 2>/dev/null || true
 	[ ${#copy_pids[@]} = 0 ] || kill "${copy_pids[@]}" 2>/dev/null || true
 	wait
 	if [ -n "$run" ] && [ -n "$keep" ]; then
@@ -128,9 +130,11 @@ flock 7
 mkdir "$run/lab"
 install -m 755 "$here/l1-boot" "$run/init"
 install -m 755 "$here/l1-init" "$run/lab/"
+cp -- "$l1/kvm-gid" "${add[@]}" "$run/lab/"
 [ $# = 0 ] || printf '%s\0' "$@" >"$run/lab/argv"
 [ ${#env_args[@]} = 0 ] || printf '%s\0' "${env_args[@]}" >"$run/lab/env"
 [ -z "$shell" ] || : >"$run/lab/shell"
+[ -z "$out" ] || : >"$run/lab/files"
 {
 	cat "$l1/initrd"
 	(cd "$run" && printf '%s\n' init lab lab/* | cpio --quiet -o -H newc)
@@ -155,7 +159,8 @@ mkfifo "$run/output"
 cat "$run/output" &
 copy_pids+=($!)
 serial=(-serial "file:$run/console.log")
-append='console=ttyS0 panic=-1 mitigations=off'
+# Everything after the first three only saves boot time.
+append='console=ttyS0 panic=-1 nokaslr mitigations=off init_on_alloc=0 lsm=landlock tsc=reliable'
 [ -n "$console" ] || append+=' quiet'
 if [ -n "$shell" ]; then
 	serial=(-serial mon:stdio)
@@ -172,7 +177,7 @@ accel=(-accel tcg,thread=single)
 
 qemu=(qemu-system-x86_64 "${accel[@]}" -M q35,smm=off,vmport=off -cpu max,la57=off -smp 1
 	-m "$mem" -nodefaults -no-user-config -display none -no-reboot "${serial[@]}"
-	-kernel "$l1/vmlinuz" -initrd "$run/initrd" -append "$append"
+	-kernel "$l1/vmlinux" -initrd "$run/initrd" -append "$append"
 	-drive "file=$l1/root.ext4,format=raw,if=none,id=root,snapshot=on,cache=unsafe"
 	-device virtio-blk-pci,drive=root,serial=root "${drives[@]}"
 	-device virtio-serial-pci
