@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a sandbox is: the one description that goes from the CLI to the supervisor and to disk.
+ *
+ * The CLI has resolved everything a person may write (image names, relative paths, units); the
+ * spec holds absolute paths and plain numbers. Strings are borrowed: they live in the caller's
+ * memory, or, for a spec read from JSON, in the spec's own storage until sandbox_spec_deinit().
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/caps.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include "engine/engine.h"
+#include "proto/msg.h"
+
+enum { SANDBOX_SPEC_VERSION = 1 };
+
+/* What the user named as the image; decides nothing but messages and listings. */
+enum sandbox_image_kind {
+	IMAGE_BASE = 0, /* the embedded image of the installation */
+	IMAGE_EROFS, /* an EROFS file */
+	IMAGE_DISK, /* a raw disk image */
+	IMAGE_DIRECTORY, /* a directory, packed by the CLI */
+};
+
+struct sandbox_spec {
+	const char *name;
+	bool ephemeral; /* ends with its owner, leaves no directory */
+	enum engine_kind engine;
+
+	enum sandbox_image_kind image_kind;
+	const char *image; /* as the user wrote it, for people */
+	const char *image_path; /* file of the root device; "" when given as a descriptor */
+	enum msg_root_kind root_kind; /* ROOT_DISK opens the file read-write */
+	const char *root_fstype; /* "" probes */
+
+	uint32_t vcpus;
+	uint32_t mem_mib;
+
+	const char *hostname; /* NULL or "": the name, cut to fit */
+	const char *user; /* NULL or "": root */
+	const char *workdir; /* NULL or "": / */
+	const char *shell; /* NULL or "": /bin/sh; for the client, the guest is not told */
+	const char *const *env; /* NAME=VALUE, NULL-terminated; NULL: none */
+	uint32_t n_tmpfs;
+	struct msg_tmpfs tmpfs[LIMIT_MOUNTS];
+	uint32_t n_rlimits;
+	struct msg_rlimit rlimits[LIMIT_RLIMITS];
+
+	uint64_t max_duration_ns; /* 0: none */
+	uint64_t boot_timeout_ns; /* 0: by engine */
+
+	const char *home; /* $MSB_HOME */
+	const char *lib_dir; /* msb-sandbox, msb-vmm, vmlinux, initramfs.cpio */
+	const char *kernel_path; /* NULL or "": vmlinux of lib_dir */
+	const char *qemu_path; /* NULL or "": searched */
+	enum log_level log_level; /* above LOG_WARN the supervisor shares the caller's stderr */
+
+	void *storage; /* private: owner of the strings of a spec read from JSON */
+};
+
+/** sandbox_spec_init - empty description with the defaults: base image, 1 vCPU, 512 MiB, auto */
+void sandbox_spec_init(struct sandbox_spec *spec);
+
+/** sandbox_spec_deinit - frees what sandbox_spec_from_json() allocated; legal on any initialised
+ * spec */
+void sandbox_spec_deinit(struct sandbox_spec *spec);
+
+/** sandbox_spec_check - ranges, names and paths; the message of @err is fit for the user */
+int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err) MSB_MUST_CHECK;
+
+/** sandbox_spec_to_json - append the JSON text; -ENOBUFS or -ENOMEM */
+int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out) MSB_MUST_CHECK;
+
+/** sandbox_spec_from_json - strict: unknown members, wrong types and bad values are errors */
+int sandbox_spec_from_json(
+	const char *text, size_t len, struct sandbox_spec *ret, struct msb_err *err) MSB_MUST_CHECK;
