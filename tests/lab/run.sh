@@ -202,7 +202,7 @@ copy_pids=()
 
 if [ -n "$out" ] && [ -s "$run/files" ]; then
 	mkdir -p "$out"
-	tar -x --no-same-owner -C "$out" -f "$run/files" || die "cannot unpack the results"
+	tar -x --no-same-owner --warning=no-timestamp -C "$out" -f "$run/files" || die "cannot unpack the results"
 fi
 status=$(cat "$run/status" 2>/dev/null || true)
 if [ $rc = 124 ] || [ $rc = 137 ]; then
