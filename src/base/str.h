@@ -38,3 +38,10 @@ const char *str_quote(char *to, size_t size, const char *s, size_t len);
 
 /** str_distance - Damerau-Levenshtein distance of two short words, for "did you mean" */
 unsigned int str_distance(const char *a, const char *b);
+
+/**
+ * str_utf8_char - length of the well-formed UTF-8 character at the head of @s (@len bytes)
+ *
+ * Return: 1 to 4; 0 for an empty, truncated, overlong or surrogate sequence.
+ */
+size_t str_utf8_char(const char *s, size_t len);

@@ -71,3 +71,21 @@ TEST(distance_finds_typos)
 	ASSERT_EQ(str_distance("", "abc"), 3);
 	ASSERT_EQ(str_distance("kitten", "sitting"), 3);
 }
+
+TEST(utf8_characters)
+{
+	ASSERT_EQ(str_utf8_char("", 0), 0);
+	ASSERT_EQ(str_utf8_char("a", 1), 1);
+	ASSERT_EQ(str_utf8_char("\0", 1), 1);
+	ASSERT_EQ(str_utf8_char("\xc2\x80", 2), 2);
+	ASSERT_EQ(str_utf8_char("\xc2\x80", 1), 0);
+	ASSERT_EQ(str_utf8_char("\xc1\xbf", 2), 0);
+	ASSERT_EQ(str_utf8_char("\xe0\x9f\xbf", 3), 0);
+	ASSERT_EQ(str_utf8_char("\xe0\xa0\x80", 3), 3);
+	ASSERT_EQ(str_utf8_char("\xed\xa0\x80", 3), 0);
+	ASSERT_EQ(str_utf8_char("\xef\xbf\xbf", 3), 3);
+	ASSERT_EQ(str_utf8_char("\xf0\x8f\xbf\xbf", 4), 0);
+	ASSERT_EQ(str_utf8_char("\xf4\x8f\xbf\xbf", 4), 4);
+	ASSERT_EQ(str_utf8_char("\xf4\x90\x80\x80", 4), 0);
+	ASSERT_EQ(str_utf8_char("\xf5\x80\x80\x80", 4), 0);
+}
