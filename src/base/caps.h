@@ -12,8 +12,7 @@
 #define LIMIT_STREAMS	     1024u /* open streams on one channel */
 #define LIMIT_CLIENTS	     128u /* clients of one supervisor */
 #define LIMIT_CLIENT_STREAMS 256u /* open streams of one client */
-#define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes for a peer that does not read \
-					      */
+#define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes of a slow peer */
 
 /* Messages. */
 #define LIMIT_ARGV	  1024u /* strings of one argument or environment list */
@@ -35,5 +34,6 @@
 #define LIMIT_SANDBOX_NAME 128u
 
 /* Text. */
-#define LIMIT_JSON_BYTES (4u * 1024u * 1024u)
-#define LIMIT_JSON_DEPTH 64u
+#define LIMIT_JSON_BYTES  (4u * 1024u * 1024u)
+#define LIMIT_JSON_DEPTH  64u
+#define LIMIT_JSON_VALUES (256u * 1024u) /* 32 bytes of memory each */
