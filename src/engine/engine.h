@@ -45,6 +45,9 @@ struct engine_vm {
 	int channel_fd; /* owned, non-blocking: agent channel bytes */
 	int console_fd; /* owned, non-blocking, read end: guest console bytes */
 	int control_fd; /* owned: engine-specific */
+	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
+			  of a failure there */
+	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;
 	uint64_t created_ns; /* 0 where the engine does not know */
 	uint64_t first_run_ns; /* 0 where the engine does not know */
@@ -58,7 +61,11 @@ struct engine_ops {
 	/* Spawns the process; on success every fd of @ret is set. Nothing is left behind on
 	 * failure. */
 	int (*start)(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err);
-	/* control_fd is readable: take in events. */
+	/*
+	 * control_fd is readable: take in events. Return: 0; -ENODATA when the process closed it
+	 * (stop watching); another negative errno when the process broke the protocol: it was
+	 * killed.
+	 */
 	int (*control)(struct engine_vm *vm);
 	/* End the machine now, without the guest's help. The process ends soon after. */
 	void (*kill)(struct engine_vm *vm);

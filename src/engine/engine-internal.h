@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the engines. */
+#pragma once
+
+#include "engine/engine.h"
+
+/** engine_check_spec - are the numbers of @spec within the caps? */
+int engine_check_spec(const struct engine_spec *spec, struct msb_err *err) MSB_MUST_CHECK;
+
+/** engine_vm_reset - @vm without process and descriptors, as before a start */
+void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops);
+
+/**
+ * engine_last_words - last line that a process wrote to its stderr
+ * @fd: read end of the pipe, non-blocking
+ * @to: gets the line with foreign bytes made harmless, "" when there is none
+ */
+void engine_last_words(int fd, char *to, size_t size);

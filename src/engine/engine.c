@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all engines have in common: see engine.h. */
+#include "engine/engine.h"
+
+#include "engine/engine-internal.h"
+
+int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
+{
+	if (spec->vcpus < 1 || spec->vcpus > LIMIT_VCPUS)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "%u CPUs: must be 1 to %u", spec->vcpus,
+			LIMIT_VCPUS);
+	if (spec->mem_mib < LIMIT_MEM_MIN_MIB || spec->mem_mib > LIMIT_MEM_MAX_MIB)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "%u MiB of memory: must be %u to %u",
+			spec->mem_mib, LIMIT_MEM_MIN_MIB, LIMIT_MEM_MAX_MIB);
+	if (spec->n_disks > LIMIT_DISKS)
+		return msb_err_set(err, -EINVAL, MSB_LIMIT, "%u disks: at most %u", spec->n_disks,
+			LIMIT_DISKS);
+	return 0;
+}
+
+void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops)
+{
+	*vm = (struct engine_vm){
+		.ops = ops,
+		.pid = -1,
+		.pidfd = -EBADF,
+		.channel_fd = -EBADF,
+		.console_fd = -EBADF,
+		.control_fd = -EBADF,
+		.stderr_fd = -EBADF,
+		.exit = ENGINE_EXIT_FAILED,
+	};
+}
+
+void engine_vm_deinit(struct engine_vm *vm)
+{
+	vm->pidfd = fd_close(vm->pidfd);
+	vm->channel_fd = fd_close(vm->channel_fd);
+	vm->console_fd = fd_close(vm->console_fd);
+	vm->control_fd = fd_close(vm->control_fd);
+	vm->stderr_fd = fd_close(vm->stderr_fd);
+	free(vm->priv);
+	vm->priv = NULL;
+}
+
+int engine_kind_parse(const char *s, enum engine_kind *ret)
+{
+	static const char *const names[] = {
+		[ENGINE_AUTO] = "auto",
+		[ENGINE_KVM] = "kvm",
+		[ENGINE_QEMU] = "qemu",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		if (streq(s, names[i])) {
+			*ret = (enum engine_kind)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* The pipe holds the beginning of what was written, the tail of that is looked at. */
+void engine_last_words(int fd, char *to, size_t size)
+{
+	char text[2048];
+	size_t len = 0;
+	size_t start;
+
+	to[0] = '\0';
+	if (fd < 0)
+		return;
+	for (;;) {
+		ssize_t n;
+
+		if (len > sizeof(text) / 2) {
+			memmove(text, text + len - sizeof(text) / 2, sizeof(text) / 2);
+			len = sizeof(text) / 2;
+		}
+		n = read(fd, text + len, sizeof(text) - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
+		len--;
+	for (start = len; start > 0 && text[start - 1] != '\n'; start--)
+		;
+	len = MIN(len - start, size - 1);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[start + i];
+
+		to[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+	}
+	to[len] = '\0';
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The QEMU engine: QEMU's minimal machine with the TCG emulator, for hosts without usable KVM.
+ *
+ * QEMU gets everything as inherited descriptors: kernel and initramfs are opened again through
+ * /proc/self/fd, disks come from descriptor sets, the agent channel, the guest console and QMP are
+ * socket pairs. Its command line holds numbers of ours and the kernel command line, nothing else.
+ *
+ * Confinement: QEMU's own seccomp filter, no_new_privs, a Landlock ruleset that leaves it the
+ * system's libraries and firmware read-only, its own session and, where the host permits it, an
+ * empty network namespace. TCG is no security boundary to QEMU's developers; whoever takes over the
+ * emulator is to find nothing around it.
+ *
+ * Single-threaded, used from the supervisor's loop. The machine ends when the guest resets
+ * (-no-reboot), when it is killed, or when the supervisor dies (PR_SET_PDEATHSIG). QMP's SHUTDOWN
+ * event tells the first from a failure.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/spawn.h"
+#include "base/str.h"
+
+#include "engine/arch.h"
+#include "engine/confine.h"
+#include "engine/engine-internal.h"
+#include "engine/qmp.h"
+#include "vmm/config.h"
+
+/* Descriptors of the QEMU process. */
+enum {
+	QFD_KERNEL = SPAWN_FD_FIRST,
+	QFD_INITRAMFS,
+	QFD_QMP,
+	QFD_CHANNEL,
+	QFD_CONSOLE,
+	QFD_DISK, /* and following */
+};
+_Static_assert(QFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+
+enum { QEMU_ARGS_MAX = 96, QEMU_TEXT_MAX = 8192 };
+
+/* Argument list under construction; too much of anything is remembered in @error. */
+struct qemu_args {
+	char *argv[QEMU_ARGS_MAX];
+	unsigned int n;
+	char text[QEMU_TEXT_MAX];
+	size_t used;
+	int error;
+};
+
+struct qemu_state {
+	struct qmp qmp;
+	bool killed; /* by us */
+	bool guest_ended; /* the guest powered off or reset */
+	bool guest_panicked;
+	bool bad_peer; /* QMP was violated */
+};
+
+static void MSB_PRINTF(2, 3) arg(struct qemu_args *a, const char *fmt, ...)
+{
+	size_t space = sizeof(a->text) - a->used;
+	va_list ap;
+	int n;
+
+	/* The last slot stays NULL. */
+	if (a->n + 1 >= QEMU_ARGS_MAX) {
+		a->error = -E2BIG;
+		return;
+	}
+	va_start(ap, fmt);
+	n = vsnprintf(a->text + a->used, space, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= space) {
+		a->error = -E2BIG;
+		return;
+	}
+	a->argv[a->n++] = a->text + a->used;
+	a->used += (size_t)n + 1;
+}
+
+static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
+{
+	arg(a, "%s", arch_qemu_binary);
+	arg(a, "-M");
+	arg(a, "%s", arch_qemu_machine);
+	arg(a, "-accel");
+	arg(a, "tcg,thread=%s", spec->vcpus > 1 ? "multi" : "single");
+	arg(a, "-cpu");
+	arg(a, "%s", arch_qemu_cpu);
+	arg(a, "-smp");
+	arg(a, "%u", spec->vcpus);
+	arg(a, "-m");
+	arg(a, "%uM", spec->mem_mib);
+	arg(a, "-nodefaults");
+	arg(a, "-no-user-config");
+	arg(a, "-display");
+	arg(a, "none");
+	arg(a, "-no-reboot");
+	arg(a, "-sandbox");
+	arg(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	/* QEMU's virtio-mmio is the legacy layout unless told otherwise. */
+	arg(a, "-global");
+	arg(a, "virtio-mmio.force-legacy=false");
+}
+
+static void args_boot(struct qemu_args *a, const struct engine_spec *spec)
+{
+	arg(a, "-kernel");
+	arg(a, "/proc/self/fd/%d", QFD_KERNEL);
+	if (spec->initramfs_fd >= 0) {
+		arg(a, "-initrd");
+		arg(a, "/proc/self/fd/%d", QFD_INITRAMFS);
+	}
+	arg(a, "-append");
+	arg(a, "%s%s%s", arch_cmdline_qemu(spec->vcpus), spec->cmdline_extra[0] ? " " : "",
+		spec->cmdline_extra);
+}
+
+static void args_devices(struct qemu_args *a, const struct engine_spec *spec)
+{
+	arg(a, "-chardev");
+	arg(a, "socket,id=qmp,fd=%d", QFD_QMP);
+	arg(a, "-mon");
+	arg(a, "chardev=qmp,mode=control");
+	/* Two ports instead of 31 save the guest 58 queues. */
+	arg(a, "-device");
+	arg(a, "virtio-serial-device,max_ports=2");
+	arg(a, "-chardev");
+	arg(a, "socket,id=con,fd=%d", QFD_CONSOLE);
+	arg(a, "-device");
+	arg(a, "virtconsole,chardev=con,nr=0");
+	arg(a, "-chardev");
+	arg(a, "socket,id=chan,fd=%d", QFD_CHANNEL);
+	arg(a, "-device");
+	arg(a, "virtserialport,chardev=chan,nr=1,name=msb.channel");
+	for (unsigned int i = 0; i < spec->n_disks; i++) {
+		bool ro = spec->disks[i].read_only;
+
+		arg(a, "-add-fd");
+		arg(a, "fd=%u,set=%u", QFD_DISK + i, i);
+		/* Many sandboxes read one image: locks of theirs must not exclude each other. */
+		arg(a, "-blockdev");
+		arg(a, "driver=file,node-name=d%u,filename=/dev/fdset/%u,read-only=%s,%s", i, i,
+			ro ? "on" : "off", ro ? "locking=off" : "discard=unmap");
+		arg(a, "-device");
+		arg(a, "virtio-blk-device,drive=d%u,num-queues=1", i);
+	}
+	arg(a, "-device");
+	arg(a, "virtio-rng-device");
+	arg(a, "-device");
+	arg(a, "virtio-balloon-device,free-page-reporting=on");
+}
+
+/* Ends of the socket pairs and pipes that belong to the child; the parent's are in the engine_vm.
+ */
+struct qemu_fds {
+	int qmp;
+	int channel;
+	int console;
+	int err;
+	int disks[LIMIT_DISKS];
+};
+
+static void qemu_fds_init(struct qemu_fds *f)
+{
+	*f = (struct qemu_fds){.qmp = -EBADF, .channel = -EBADF, .console = -EBADF, .err = -EBADF};
+	for (unsigned int i = 0; i < LIMIT_DISKS; i++)
+		f->disks[i] = -EBADF;
+}
+
+static void qemu_fds_deinit(struct qemu_fds *f)
+{
+	fd_close(f->qmp);
+	fd_close(f->channel);
+	fd_close(f->console);
+	fd_close(f->err);
+	for (unsigned int i = 0; i < LIMIT_DISKS; i++)
+		fd_close(f->disks[i]);
+	qemu_fds_init(f);
+}
+
+static int make_pair(int *ret_ours, int *ret_theirs)
+{
+	int fds[2];
+	int r = io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds);
+
+	if (r < 0)
+		return r;
+	*ret_ours = fds[0];
+	*ret_theirs = fds[1];
+	return 0;
+}
+
+static int make_streams(struct engine_vm *vm, struct qemu_fds *f)
+{
+	static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
+	int fds[2];
+	int r;
+
+	r = make_pair(&vm->control_fd, &f->qmp);
+	if (r == 0)
+		r = make_pair(&vm->channel_fd, &f->channel);
+	if (r == 0)
+		r = make_pair(&vm->console_fd, &f->console);
+	if (r == 0)
+		r = io_pipe(O_NONBLOCK, fds);
+	if (r < 0)
+		return r;
+	vm->stderr_fd = fds[0];
+	f->err = fds[1];
+	/* Events come only after this command; it waits in the socket for QEMU to start. */
+	return io_write_full(vm->control_fd, hello, strlen(hello));
+}
+
+/* A descriptor set serves an open for reading only with a descriptor that is open for just that. */
+static int make_disks(const struct engine_spec *spec, struct qemu_fds *f)
+{
+	for (unsigned int i = 0; i < spec->n_disks; i++) {
+		int want = spec->disks[i].read_only ? O_RDONLY : O_RDWR;
+		int flags = fcntl(spec->disks[i].fd, F_GETFL);
+		char path[32];
+
+		if (flags < 0)
+			return -errno;
+		if ((flags & O_ACCMODE) == want) {
+			f->disks[i] = fcntl(spec->disks[i].fd, F_DUPFD_CLOEXEC, 0);
+		} else {
+			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", spec->disks[i].fd);
+			f->disks[i] = open(path, want | O_CLOEXEC);
+		}
+		if (f->disks[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int find_binary(const struct engine_spec *spec, char *ret, size_t size, struct msb_err *err)
+{
+	const char *path = getenv("PATH");
+
+	if (spec->vmm_path) {
+		if (str_copy(ret, size, spec->vmm_path) < 0)
+			return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "path of QEMU too long");
+		return 0;
+	}
+	for (const char *at = path ? path : "/usr/local/bin:/usr/bin"; at;) {
+		size_t len = strcspn(at, ":");
+
+		/* An empty or relative entry would let the working directory choose. */
+		if (*at == '/') {
+			int n = snprintf(ret, size, "%.*s/%s", (int)len, at, arch_qemu_binary);
+
+			if (n > 0 && (size_t)n < size && access(ret, X_OK) == 0)
+				return 0;
+		}
+		at = at[len] ? at + len + 1 : NULL;
+	}
+	msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "QEMU is not installed: no %s in PATH",
+		arch_qemu_binary);
+	return msb_err_hint(err, -ENOENT, "sudo apt install %s", arch_qemu_package);
+}
+
+/* What QEMU reads: itself, libraries, firmware. Its prefix counts when it is not the system's. */
+static int confine_qemu(
+	struct confine *c, const struct engine_spec *spec, const char *binary, struct msb_err *err)
+{
+	static const char *const exec[] = {
+		"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store"};
+	static const char *const read[] = {"/usr/share", "/usr/local/share", "/etc/ld.so.cache",
+		"/etc/localtime", "/sys/devices/system", "/proc/filesystems"};
+	cleanup_free char *real = realpath(binary, NULL);
+	int r = 0;
+
+	if (!real)
+		return msb_err_errno(err, -errno, "cannot use %s as QEMU", binary);
+	for (unsigned int i = 0; r == 0 && i < ARRAY_SIZE(exec); i++)
+		r = confine_allow(c, exec[i], true, err);
+	for (unsigned int i = 0; r == 0 && i < ARRAY_SIZE(read); i++)
+		r = confine_allow(c, read[i], false, err);
+	if (r == 0)
+		r = confine_allow(c, real, true, err);
+	for (unsigned int i = 0; r == 0 && i < 2; i++) {
+		static const char *const beside[] = {"../share/qemu", "../lib"};
+		char path[PATH_MAX];
+		const char *slash = strrchr(real, '/');
+		int n = snprintf(
+			path, sizeof(path), "%.*s/%s", (int)(slash - real), real, beside[i]);
+
+		if (n > 0 && (size_t)n < sizeof(path))
+			r = confine_allow(c, path, i == 1, err);
+	}
+	if (r == 0)
+		r = confine_allow_fd(c, spec->kernel_fd, err);
+	if (r == 0 && spec->initramfs_fd >= 0)
+		r = confine_allow_fd(c, spec->initramfs_fd, err);
+	return r;
+}
+
+static int in_child(void *p)
+{
+	/* Needs rights that an ordinary user lacks; without it Landlock still forbids TCP. */
+	(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
+	return confine_enter(p);
+}
+
+static int run(const struct engine_spec *spec, const char *binary, struct qemu_args *args,
+	const struct qemu_fds *f, struct confine *c, struct engine_vm *vm)
+{
+	char *envp[] = {NULL};
+	struct spawn s = {
+		.path = binary,
+		.argv = args->argv,
+		.envp = envp,
+		.new_session = true,
+		.no_new_privs = true,
+		.cgroup_fd = -EBADF,
+		.in_child = in_child,
+		.in_child_arg = c,
+	};
+
+	spawn_add_fd(&s, f->err, STDERR_FILENO);
+	spawn_add_fd(&s, spec->kernel_fd, QFD_KERNEL);
+	if (spec->initramfs_fd >= 0)
+		spawn_add_fd(&s, spec->initramfs_fd, QFD_INITRAMFS);
+	spawn_add_fd(&s, f->qmp, QFD_QMP);
+	spawn_add_fd(&s, f->channel, QFD_CHANNEL);
+	spawn_add_fd(&s, f->console, QFD_CONSOLE);
+	for (unsigned int i = 0; i < spec->n_disks; i++)
+		spawn_add_fd(&s, f->disks[i], QFD_DISK + (int)i);
+	vm->spawned_ns = clock_mono_ns();
+	return spawn_run(&s, &vm->pid, &vm->pidfd);
+}
+
+static int prepare(const struct engine_spec *spec, struct qemu_args *args, struct qemu_fds *f,
+	struct engine_vm *vm, struct msb_err *err)
+{
+	struct qemu_state *st;
+	int r;
+
+	st = calloc(1, sizeof(*st));
+	if (!st)
+		return msb_err_errno(err, -ENOMEM, "cannot start QEMU");
+	qmp_init(&st->qmp);
+	vm->priv = st;
+
+	args_machine(args, spec);
+	args_boot(args, spec);
+	args_devices(args, spec);
+	if (args->error < 0)
+		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
+
+	r = make_streams(vm, f);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
+	r = make_disks(spec, f);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot open the disks for QEMU");
+	return 0;
+}
+
+static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
+{
+	cleanup_with(confine_deinit) struct confine confine = {.ruleset_fd = -EBADF};
+	cleanup_with(qemu_fds_deinit) struct qemu_fds fds;
+	cleanup_free struct qemu_args *args = calloc(1, sizeof(*args));
+	struct engine_vm vm;
+	char binary[PATH_MAX];
+	int r;
+
+	qemu_fds_init(&fds);
+	engine_vm_reset(&vm, &engine_qemu);
+	if (!args)
+		return msb_err_errno(err, -ENOMEM, "cannot start QEMU");
+	r = engine_check_spec(spec, err);
+	if (r == 0)
+		r = find_binary(spec, binary, sizeof(binary), err);
+	if (r == 0)
+		r = confine_init(&confine, err);
+	if (r == 0)
+		r = confine_qemu(&confine, spec, binary, err);
+	if (r == 0)
+		r = prepare(spec, args, &fds, &vm, err);
+	if (r == 0) {
+		r = run(spec, binary, args, &fds, &confine, &vm);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "cannot start %s", binary);
+	}
+	if (r < 0) {
+		engine_vm_deinit(&vm);
+		return r;
+	}
+	vm.jail_level = VMM_JAIL_SECCOMP | (confine.ruleset_fd >= 0 ? VMM_JAIL_LANDLOCK : 0);
+	*ret = vm;
+	return 0;
+}
+
+static void qemu_kill(struct engine_vm *vm)
+{
+	struct qemu_state *st = vm->priv;
+
+	st->killed = true;
+	(void)io_pidfd_kill(vm->pidfd, SIGKILL);
+}
+
+static void on_message(struct engine_vm *vm, const struct qmp_msg *m)
+{
+	struct qemu_state *st = vm->priv;
+
+	if (m->type == QMP_ERROR) {
+		(void)msb_err_set(
+			&vm->exit_err, -EIO, MSB_FAIL, "QEMU refused a command: %s", m->desc);
+		return;
+	}
+	if (m->type != QMP_EVENT)
+		return;
+	if (streq(m->event, "GUEST_PANICKED"))
+		st->guest_panicked = true;
+	/* With -no-reboot a reset is a shutdown too. */
+	if (streq(m->event, "SHUTDOWN") &&
+		(streq(m->reason, "guest-reset") || streq(m->reason, "guest-shutdown")))
+		st->guest_ended = true;
+}
+
+/* One read and the messages in it. Return: 0 when there may be more to read. */
+static int take_in(struct engine_vm *vm)
+{
+	struct qemu_state *st = vm->priv;
+	struct qmp_msg m;
+	int r;
+
+	r = qmp_fill(&st->qmp, vm->control_fd);
+	if (r < 0)
+		return r;
+	while ((r = qmp_next(&st->qmp, &m)) == 0)
+		on_message(vm, &m);
+	return r == -EAGAIN ? 0 : r;
+}
+
+static int qemu_control(struct engine_vm *vm)
+{
+	struct qemu_state *st = vm->priv;
+	int r = take_in(vm);
+
+	if (r == 0 || r == -EAGAIN)
+		return 0;
+	/* A process that dies with unread data in its socket resets the connection. */
+	if (r == -ENODATA || r == -ECONNRESET)
+		return -ENODATA;
+	st->bad_peer = true;
+	(void)msb_err_set(&vm->exit_err, r, MSB_PROTOCOL, "QEMU sent something that is not QMP");
+	(void)io_pidfd_kill(vm->pidfd, SIGKILL);
+	return r;
+}
+
+static void failed(struct engine_vm *vm, int status)
+{
+	char words[200];
+	int r = -EIO;
+
+	vm->exit = ENGINE_EXIT_FAILED;
+	if (vm->exit_err.msg[0])
+		return;
+	engine_last_words(vm->stderr_fd, words, sizeof(words));
+	if (WIFSIGNALED(status))
+		(void)msb_err_set(&vm->exit_err, r, MSB_FAIL,
+			"QEMU was killed by signal %d (%s)%s%s", WTERMSIG(status),
+			strsignal(WTERMSIG(status)), words[0] ? ": " : "", words);
+	else
+		(void)msb_err_set(&vm->exit_err, r, MSB_FAIL, "QEMU ended with status %d%s%s",
+			WEXITSTATUS(status), words[0] ? ": " : "", words);
+}
+
+static void qemu_reaped(struct engine_vm *vm, int status)
+{
+	struct qemu_state *st = vm->priv;
+
+	/* The last events may still wait in the socket. */
+	while (!st->bad_peer && take_in(vm) == 0)
+		;
+	if (st->bad_peer)
+		failed(vm, status);
+	else if (st->guest_panicked)
+		vm->exit = ENGINE_EXIT_PANIC;
+	else if (st->killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		vm->exit = ENGINE_EXIT_STOPPED;
+	else if (st->guest_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		vm->exit = ENGINE_EXIT_POWEROFF;
+	else
+		failed(vm, status);
+	qmp_deinit(&st->qmp);
+}
+
+const struct engine_ops engine_qemu = {
+	.name = "qemu",
+	.start = qemu_start,
+	.control = qemu_control,
+	.kill = qemu_kill,
+	.reaped = qemu_reaped,
+};
