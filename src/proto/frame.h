@@ -3,8 +3,8 @@
  * Frames: how messages share one byte stream.
  *
  * Spoken on two hops: between the guest agent and the supervisor (over a virtio-console port), and
- *between the supervisor and its clients (over a unix socket). A frame is a 12-byte header and a
- *payload:
+ * between the supervisor and its clients (over a unix socket). A frame is a 12-byte header and a
+ * payload:
  *
  *	u32 len	   payload bytes, at most LIMIT_FRAME_PAYLOAD
  *	u32 stream 0 is the control stream; any other number is one operation
@@ -13,18 +13,26 @@
  *	u16 zero
  *
  * Streams. The client picks a number that is free on its hop and opens the stream with a request
- *(EXEC, FS, PING, METRICS). The answering side ends it with exactly one terminal frame (the types
- *of frame_is_terminal()), after which the number is free again. CANCEL from the client asks for an
- *early end; the terminal frame still comes.
+ * (EXEC, FS, PING, METRICS). The answering side ends it with exactly one terminal frame (the types
+ * of frame_is_terminal()), after which the number is free again. CANCEL from the client asks for an
+ * early end; the terminal frame still comes. Frames of the client that cross the terminal frame on
+ * their way find no stream and are dropped without a word.
  *
  * Flow control. Only DATA costs credit. Each direction of a stream starts with LIMIT_STREAM_WINDOW
- *bytes; the receiver returns what it has passed on with CREDIT. Sending beyond the credit is a
- *protocol violation that ends the channel, so a receiver needs at most one window of memory per
- *stream and a reader that stalls stops only its own stream. All other frames are small and bounded
- *by LIMIT_CTRL_BACKLOG at the sender.
+ * bytes; the receiver returns what it has passed on with CREDIT (arithmetic: credit.h). Sending
+ * beyond the credit is a protocol violation that ends the channel, so a receiver needs at most one
+ * window of memory per stream and a reader that stalls stops only its own stream. All other frames
+ * are small and bounded by LIMIT_CTRL_BACKLOG at the sender.
+ *
+ * End. The machine ends by a reset, a triple fault or an exit of the VMM, and all of them look the
+ * same for a power-off and for a crash of the guest kernel. Therefore BYE is the last frame of an
+ * orderly end: the agent sends it after everything is stopped, unmounted and synced, and resets the
+ * machine once the host took it. It carries 0 when the host asked by SHUTDOWN, and otherwise the
+ * signal by which a process of the guest asked PID 1 (SIGUSR2 of `poweroff`, SIGTERM of `reboot`,
+ * SIGUSR1 of `halt`, SIGINT). A machine that ends without BYE or BOOT_FAILED before it has crashed.
  *
  * Trust: both decoders face an adversary (a hostile guest, a confused client). A decoding failure
- *ends the connection, never the process.
+ * ends the connection, never the process.
  */
 #pragma once
 
@@ -39,6 +47,7 @@ enum frame_type {
 	FRAME_HELLO = 0x01, /* msg_hello: first frame of the agent */
 	FRAME_READY = 0x02, /* msg_ready: the root is in place, requests are served */
 	FRAME_BOOT_FAILED = 0x03, /* msg_failure: the agent gave up; it powers off next */
+	FRAME_BYE = 0x04, /* u32: the end is orderly; see below */
 
 	/* Control stream, host to guest. */
 	FRAME_CONFIG = 0x08, /* msg_config: once, may be sent before HELLO arrives */
@@ -98,20 +107,26 @@ struct frame {
  */
 int frame_decode(const struct buf *in, struct frame *ret) MSB_MUST_CHECK;
 
-/** frame_put - append a whole frame; -ENOBUFS when it does not fit under the buffer's maximum */
+/**
+ * frame_put - append a whole frame
+ *
+ * Return: 0; -ENOBUFS when it does not fit under the buffer's maximum, -EMSGSIZE when the payload
+ * is over LIMIT_FRAME_PAYLOAD, -ENOMEM: nothing was appended then.
+ */
 int frame_put(struct buf *out, uint8_t type, uint8_t flags, uint32_t stream, const void *payload,
 	size_t len) MSB_MUST_CHECK;
 
 /**
- * frame_begin - append a header whose length is filled in by frame_finish(); payload is then
- * written with wire_put_*() on the same buffer Return: 0 or a negative errno. @ret_mark goes to
- * frame_finish().
+ * frame_begin - append a header whose length is filled in by frame_finish(); the payload is then
+ * written with wire_put_*() on the same buffer
+ *
+ * Return: 0 or a negative errno. @ret_mark goes to frame_finish().
  */
 int frame_begin(struct buf *out, uint8_t type, uint8_t flags, uint32_t stream, size_t *ret_mark)
 	MSB_MUST_CHECK;
 
-/** frame_finish - patch the length; with @error < 0 or a payload over the cap the frame is taken
- * back */
+/** frame_finish - patch the length; with @error < 0 or a payload over the cap (-EMSGSIZE) the frame
+ * is taken back; 0 or the error */
 int frame_finish(struct buf *out, size_t mark, int error) MSB_MUST_CHECK;
 
 /** frame_is_terminal - does @type end its stream */

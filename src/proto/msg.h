@@ -14,6 +14,9 @@
 
 #include "proto/frame.h"
 
+/* Longest texts of error reports; whoever makes a report cuts it to fit. */
+enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 };
+
 /* A list of strings as it stands on the wire; read with msg_strv_next(). */
 struct msg_strv {
 	uint32_t count;
@@ -247,8 +250,11 @@ enum msg_stop_reason {
 	STOP_FAILED, /* see detail */
 };
 
-/* Encoders append one whole frame to @out; decoders read one payload. All return 0 or a negative
- * errno. */
+/*
+ * Encoders append one whole frame to @out: 0, -ENOBUFS or -ENOMEM (no room), -EMSGSIZE (over the
+ * frame cap), -E2BIG (a list over its cap), -EINVAL (a value the peer would refuse); nothing is
+ * appended then. Decoders read one payload: 0 or -EBADMSG, after which @ret must not be used.
+ */
 int msg_put_hello(struct buf *out, const struct msg_hello *m) MSB_MUST_CHECK;
 int msg_get_hello(const struct frame *f, struct msg_hello *ret) MSB_MUST_CHECK;
 int msg_put_ready(struct buf *out, const struct msg_ready *m) MSB_MUST_CHECK;
