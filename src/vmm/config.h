@@ -37,15 +37,19 @@ struct vmm_config {
 };
 
 enum vmm_event_type {
-	VMM_EV_CREATED = 1, /* machine built, about to be jailed */
+	VMM_EV_CREATED = 1, /* machine built, about to lock the door (seccomp) */
 	VMM_EV_RUNNING, /* first KVM_RUN */
 	VMM_EV_EXIT, /* last message; reason below */
 	VMM_EV_FAILED, /* start-up failed: text says why; last message */
 };
 
 enum vmm_exit_reason {
-	VMM_EXIT_POWEROFF = 1, /* the guest powered off or rebooted in an orderly way */
-	VMM_EXIT_PANIC, /* the guest kernel panicked (triple fault without a goodbye) */
+	VMM_EXIT_POWEROFF = 1, /* the guest asked for it by a device register */
+	/*
+	 * Triple fault: how a kernel without ACPI reboots, and with `reboot=t panic=-1` also how it
+	 * panics. The VMM cannot tell; the supervisor can, by the agent's goodbye on the channel.
+	 */
+	VMM_EXIT_SHUTDOWN,
 	VMM_EXIT_STOPPED, /* the supervisor closed the control socket or asked */
 	VMM_EXIT_GUEST_FAULT, /* the guest did something the machine does not have */
 	VMM_EXIT_HOST_FAULT, /* the host failed us (KVM error, memory) */
@@ -57,7 +61,7 @@ struct vmm_event {
 	int32_t errno_;
 	uint32_t jail_level; /* VMM_EV_RUNNING: bit set of VMM_JAIL_* reached */
 	uint64_t mono_ns;
-	char text[160]; /* NUL-terminated */
+	char text[256]; /* NUL-terminated */
 };
 
 enum vmm_jail_bits {
@@ -66,6 +70,10 @@ enum vmm_jail_bits {
 	VMM_JAIL_USERNS = 1u << 2, /* or real root that dropped to an unprivileged id */
 	VMM_JAIL_MOUNTNS = 1u << 3, /* empty root */
 	VMM_JAIL_NETNS = 1u << 4,
+	/*
+	 * Set only when the VMM was started in a PID namespace of its own. It does not make one: that
+	 * takes a second process, and its filter lets it name no process but itself.
+	 */
 	VMM_JAIL_PIDNS = 1u << 5,
 	VMM_JAIL_NOCAPS = 1u << 6,
 	VMM_JAIL_CGROUP = 1u << 7,

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. meson does the work; see `make help`.
+
+BUILD ?= build
+PREFIX ?= $(HOME)/.microsandbox
+
+all: $(BUILD)/build.ninja kernel ## build everything, the guest kernel included
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD) -Dbuildtype=release -Dprefix=$(PREFIX) -Dlibdir=lib
+
+kernel: ## build the guest kernel (cached)
+	kernel/build.sh --out $(BUILD)/vmlinux
+
+install: all ## install to PREFIX (default ~/.microsandbox)
+	scripts/setup.sh --prefix $(PREFIX) --no-run
+
+check: ## quick: source rules and unit tests
+	tests/run.py quick
+
+test: ## everything; installs what the tests need
+	tests/run.py all
+
+lab: ## only the nested KVM lab
+	tests/run.py lab
+
+fuzz: ## all fuzz targets, FUZZ_SECONDS each (default 60)
+	tests/run.py fuzz
+
+bench: ## the benchmarks with their limits
+	tests/run.py bench
+
+format: ## reformat the C sources
+	build-aux/check-format.sh --fix
+
+clean:
+	rm -rf $(BUILD) build-*
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+.PHONY: all kernel install check test lab fuzz bench format clean help

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks that every #include respects the levels of docs/architecture.md.
+
+A component includes only components of lower levels (and itself). Components of one level do not know each other. Each
+third-party header has exactly one owner. Architecture code stays below arch/.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+LEVELS = {
+    "base": 0, "proto": 0, "tls": 0,
+    "vmm": 1, "net": 1, "fs": 1, "image": 1, "agent": 1,
+    "engine": 2,
+    "sandbox": 3,
+    "server": 4, "cli": 4,
+}
+# Headers that hold a wire contract between a process and whoever starts it.
+CONTRACTS = {("proto", "base"), ("tls", "base")}
+OWNERS = {"openssl/": "tls", "curl/": "image/registry", "nghttp2/": "server/http", "sqlite3.h": "server",
+          "seccomp.h": "vmm/jail", "libssh/": "server/ssh"}
+INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+ARCH_MACRO = re.compile(r'^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*\b__(x86_64|aarch64|i386|amd64)__')
+
+
+def check_file(path, src):
+    rel = path.relative_to(src)
+    component = rel.parts[0]
+    in_arch = "arch" in rel.parts
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        where = f"src/{rel}:{number}"
+        if ARCH_MACRO.match(line) and not in_arch:
+            yield f"{where}: architecture macro outside arch/"
+        m = INCLUDE.match(line)
+        if not m:
+            continue
+        quote, name = m.groups()
+        if quote == "<":
+            for prefix, owner in OWNERS.items():
+                if name.startswith(prefix) and not str(rel).startswith(owner + "/"):
+                    yield f"{where}: <{name}> belongs to {owner}/"
+            continue
+        if name.startswith(".."):
+            yield f"{where}: relative include {name}"
+        other = name.split("/")[0] if "/" in name else component
+        if other == component or (component, other) in CONTRACTS:
+            continue
+        if other not in LEVELS:
+            continue  # below the component's own folder
+        if LEVELS[other] >= LEVELS[component]:
+            yield (f"{where}: {component} (level {LEVELS[component]}) must not include "
+                   f"{other} (level {LEVELS[other]})")
+
+
+def main():
+    src = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve() / "src"
+    problems = []
+    count = 0
+    for path in sorted(src.rglob("*.[ch]")):
+        component = path.relative_to(src).parts[0]
+        if component not in LEVELS:
+            problems.append(f"src/{component}: no level known")
+            continue
+        count += 1
+        problems += check_file(path, src)
+    print("\n".join(problems) if problems else f"{count} files respect the levels")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
