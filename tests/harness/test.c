@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -12,6 +13,9 @@ enum { EXIT_FAILED = 1, EXIT_SKIPPED = 77 };
 
 static struct test *tests;
 static char tmpdir[64];
+static char *skip_reason; /* shared with the parent, which prints the TAP line */
+
+enum { SKIP_REASON_SIZE = 256 };
 
 void test_register(struct test *t)
 {
@@ -65,7 +69,7 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 
 void test_skip(const char *reason)
 {
-	printf("# skip: %s\n", reason);
+	(void)snprintf(skip_reason, SKIP_REASON_SIZE, "%s", reason);
 	fflush(stdout);
 	tmpdir_remove();
 	_exit(EXIT_SKIPPED);
@@ -143,6 +147,10 @@ int main(int argc, char **argv)
 	}
 	for (struct test *t = tests; t; t = t->next)
 		n += strstr(t->name, filter) != NULL;
+	skip_reason = mmap(
+		NULL, SKIP_REASON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skip_reason == MAP_FAILED)
+		return EXIT_FAILED;
 	printf("1..%u\n", n);
 	n = 0;
 	for (struct test *t = tests; t; t = t->next) {
@@ -155,8 +163,8 @@ int main(int argc, char **argv)
 		else
 			r = run_one(t);
 		n++;
-		printf("%sok %u %s%s\n", r == EXIT_FAILED ? "not " : "", n, t->name,
-			r == EXIT_SKIPPED ? " # SKIP" : "");
+		printf("%sok %u %s%s%s\n", r == EXIT_FAILED ? "not " : "", n, t->name,
+			r == EXIT_SKIPPED ? " # SKIP " : "", r == EXIT_SKIPPED ? skip_reason : "");
 		failed += r == EXIT_FAILED;
 	}
 	return failed ? EXIT_FAILED : 0;
