@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the generators of help, man pages and completions; see opt.h. */
+#pragma once
+
+#include "base/opt.h"
+
+/* Output that remembers its first error, so that generators read as text. */
+struct opt_text {
+	struct buf *out;
+	int r;
+};
+
+void opt_put(struct opt_text *t, const char *fmt, ...) MSB_PRINTF(2, 3);
+
+static inline bool opt_takes_value(const struct opt *o)
+{
+	return o->type != OPT_FLAG && o->type != OPT_CONST;
+}
+
+static inline bool opt_is_repeatable(const struct opt *o)
+{
+	return o->type == OPT_LIST || o->repeatable;
+}
+
+/* The options of a command in the order texts show them: its own (of the bare program: `top`), then
+ * the common ones; hidden ones are left out. NULL at the end. Start with *@at = 0. */
+static inline const struct opt *opt_next(
+	const struct opt_program *prog, const struct opt_command *cmd, size_t *at)
+{
+	const struct opt *own = cmd ? cmd->opts : prog->top;
+	size_t n = cmd ? cmd->n_opts : prog->n_top;
+
+	while (*at < n + prog->n_common) {
+		const struct opt *o = *at < n ? &own[*at] : &prog->common[*at - n];
+
+		++*at;
+		if (!o->hidden)
+			return o;
+	}
+	return NULL;
+}
