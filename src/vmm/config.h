@@ -71,8 +71,8 @@ enum vmm_jail_bits {
 	VMM_JAIL_MOUNTNS = 1u << 3, /* empty root */
 	VMM_JAIL_NETNS = 1u << 4,
 	/*
-	 * Set only when the VMM was started in a PID namespace of its own. It does not make one: that
-	 * takes a second process, and its filter lets it name no process but itself.
+	 * Set only when the VMM was started in a PID namespace of its own. It does not make one:
+	 * that takes a second process, and its filter lets it name no process but itself.
 	 */
 	VMM_JAIL_PIDNS = 1u << 5,
 	VMM_JAIL_NOCAPS = 1u << 6,

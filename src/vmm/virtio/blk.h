@@ -23,7 +23,6 @@ struct virtio_blk {
 	struct blk_host host;
 	struct virtio_blk_config space;
 	uint64_t sectors; /* capacity in units of 512 bytes */
-	bool no_punch; /* the file system cannot punch holes (loop thread) */
 };
 
 /** virtio_blk_init - size is taken from @host->fd; 0 or a negative errno */

@@ -15,16 +15,17 @@
 
 #define VIRTIO_CONSOLE_CHANNEL_NAME "msb.channel"
 
-enum { CONSOLE_PORTS = 2, CONSOLE_CTRL_BACKLOG = 16 };
+enum { CONSOLE_PORTS = 2 };
 
 struct virtio_console;
 
 struct console_host {
 	int log_fd; /* not owned; a pipe, made non-blocking; SIGPIPE must be ignored; -1: discard */
 	int channel_fd; /* not owned; a stream socket */
-	/* The peer of the channel is gone: called once, loop thread. May be NULL. */
+	/* The callbacks run on the loop thread under the device's lock; either may be NULL. */
+	/* The peer of the channel is gone: called once. */
 	void (*on_hangup)(struct virtio_console *c, void *arg);
-	/* The guest opened or closed the channel port: loop thread. May be NULL. */
+	/* The guest opened or closed the channel port. */
 	void (*on_guest_open)(struct virtio_console *c, bool open, void *arg);
 	void *arg;
 };
@@ -39,18 +40,20 @@ struct virtio_console {
 		uint32_t emerg_wr;
 	} space;
 
-	/* Under dev.lock: what the driver said. */
-	bool guest_open; /* channel port opened by the guest */
-	uint32_t tx_done; /* bytes of the channel chain at the head of the tx queue already sent */
-	uint16_t backlog[CONSOLE_CTRL_BACKLOG]; /* control messages waiting for a buffer */
-	unsigned int n_backlog;
+	/* Under dev.lock. */
+	bool guest_ready; /* the guest has set up the channel port */
+	bool guest_open; /* the guest has the channel port open */
+	uint32_t
+		tx_done; /* bytes already sent of the chain at the head of the channel's tx queue */
+	uint32_t pending; /* set of control messages that wait for a buffer */
 
 	/* Loop thread. */
 	struct loop_fd channel_src;
 	bool tx_blocked; /* the socket is full: wait for EPOLLOUT */
-	bool rx_ready; /* the socket has bytes */
-	bool hung_up;
-	bool told_open; /* last on_guest_open() */
+	bool rx_ready; /* the socket may have bytes */
+	bool hung_up; /* the peer of the channel is gone */
+	bool told_hangup;
+	bool told_open; /* argument of the last on_guest_open() */
 };
 
 /** virtio_console_init - 0 or a negative errno */

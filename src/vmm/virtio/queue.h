@@ -91,6 +91,13 @@ void virtq_reset(struct virtq *vq);
  */
 int virtq_enable(struct virtq *vq, bool event_idx, bool indirect) MSB_MUST_CHECK;
 
+/**
+ * virtq_break - a rule was broken that only the device can see; @why is static text
+ *
+ * Return: -EPROTO.
+ */
+int virtq_break(struct virtq *vq, const char *why);
+
 /** virtq_disable - the driver takes the queue back; nothing of its memory is touched any more */
 void virtq_disable(struct virtq *vq);
 
@@ -104,6 +111,10 @@ void virtq_disable(struct virtq *vq);
  * broken.
  */
 int virtq_pop(struct virtq *vq, struct iovec *iov, size_t iov_max, struct virtq_chain *ret)
+	MSB_MUST_CHECK;
+
+/** virtq_next - virtq_pop() that asks for a kick before it says VIRTQ_EMPTY */
+int virtq_next(struct virtq *vq, struct iovec *iov, size_t iov_max, struct virtq_chain *ret)
 	MSB_MUST_CHECK;
 
 /**
