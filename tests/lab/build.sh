@@ -13,6 +13,7 @@
 # `build.sh --fresh` builds again.
 #
 # Needs no privileges beyond a user namespace; as root it does not need that either.
+# shellcheck disable=SC2016 # the inner shell expands it
 set -euo pipefail
 
 suite=bookworm
@@ -111,7 +112,7 @@ customize() {
 		mke2fs -q -F -t ext4 -O ^has_journal -m 0 -E lazy_itable_init=1 -L l1 \
 			-d "$2/mnt" "$2/root.ext4" 4G' sh "$root" "$out"
 	rmdir "$out/mnt"
-	chmod 644 "$out"/*
+	chmod 644 "$out"/{root.ext4,vmlinux,initrd,kernel-version,kvm-gid}
 }
 
 build_initrd() {
@@ -139,22 +140,26 @@ main() {
 	mkdir -p "$cache"
 	exec 9>"$cache/.lock"
 	flock 9
+	# Other branches may use other L1s; those that nobody used for two weeks go.
+	find "$cache" -mindepth 1 -maxdepth 1 -name '[0-9a-f]*' -mtime +14 ! -name "$key" \
+		-exec rm -rf {} +
 	if [ -n "$fresh" ] || [ ! -e "$cache/$key/root.ext4" ]; then
 		build "$cache/$key"
 	fi
+	touch "$cache/$key"
 	echo "$cache/$key"
 }
 
 build() {
 	local dest=$1 tmp t0=$SECONDS
-	rm -rf "$cache"/.build.*
+	rm -rf --one-file-system "$cache"/.build.*
 	tmp=$(mktemp -d "$cache/.build.XXXXXX")
 	# Another user inside mmdebstrap's namespace writes here.
 	chmod 777 "$tmp"
 	echo "lab: building L1 in $dest (once, one to two minutes)" >&2
 	local include
 	include=$(IFS=,; echo "${packages[*]}")
-	TMPDIR=$tmp mmdebstrap --quiet --variant=minbase --format=null --include="$include" \
+	TMPDIR=$tmp setpriv --pdeathsig TERM mmdebstrap --quiet --variant=minbase --format=null --include="$include" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--aptopt='Acquire::Check-Valid-Until "false"' \
 		--aptopt='Acquire::Languages "none"' \
@@ -162,7 +167,7 @@ build() {
 		--dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--customize-hook="bash '$(realpath "$0")' --customize \"\$1\" '$tmp' '$kernel_meta'" \
-		"$suite" /dev/null ${MSB_LAB_MIRROR:+"$MSB_LAB_MIRROR"} >"$tmp/log" 2>&1 9>&- ||
+		"$suite" /dev/null ${MSB_LAB_MIRROR:+"$MSB_LAB_MIRROR"} >"$tmp/log" 2>&1 ||
 		{
 			tail -n 20 "$tmp/log" >&2
 			die "building L1 failed; the whole log is $tmp/log"

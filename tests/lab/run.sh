@@ -10,6 +10,7 @@
 # the console log and a lock. Nothing is written to the cached L1. QEMU asks the kernel to be
 # killed with its parent, so that even `kill -9` of this script leaves no process; the directory
 # is then removed by the next run, which sees that nobody holds the lock.
+# shellcheck disable=SC2054,SC2317 # QEMU options have commas; cleanup is called by a trap
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -31,6 +32,7 @@ one stream, on stdout) and exits with its exit code.
   --mem SIZE       memory of L1 (default 3G)
   --timeout S      give up after S seconds of wall time (default 900)
   --shell          an interactive root shell on the console instead of COMMAND
+  --timing         say on stderr where the time went
   --console        copy the console of L1 to stderr as it appears
   --keep           keep the directory of this run and say where it is
 
@@ -53,7 +55,7 @@ usage_error() {
 	exit 2
 }
 
-share='' out='' icount='' mem=3G timeout=900 shell='' console='' keep=''
+share='' out='' icount='' mem=3G timeout=900 shell='' console='' keep='' timing=''
 env_args=() add=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -70,6 +72,7 @@ while [ $# -gt 0 ]; do
 	--timeout) timeout=$2; shift 2 ;;
 	--icount) icount=1; shift ;;
 	--shell) shell=1; shift ;;
+	--timing) timing=1; shift ;;
 	--console) console=1; shift ;;
 	--keep) keep=1; shift ;;
 	-h | --help) usage; exit 0 ;;
@@ -89,6 +92,7 @@ for tool in qemu-system-x86_64=qemu-system-x86 mke2fs=e2fsprogs cpio=cpio setpri
 done
 [ ${#missing[@]} = 0 ] || die "missing packages; run: apt-get install ${missing[*]}"
 
+started=${EPOCHREALTIME/./}
 l1=$("$here/build.sh") || exit 125
 
 # The run's directory.
@@ -190,6 +194,7 @@ if [ -n "$shell" ]; then
 	setpriv --pdeathsig KILL "${qemu[@]}" || die "qemu failed"
 	exit 0
 fi
+booting=${EPOCHREALTIME/./}
 setpriv --pdeathsig KILL timeout -k 5 "$timeout" \
 	setpriv --pdeathsig KILL "${qemu[@]}" </dev/null >"$run/qemu.log" 2>&1 7>&- &
 qemu_pid=$!
@@ -204,7 +209,8 @@ if [ -n "$out" ] && [ -s "$run/files" ]; then
 	mkdir -p "$out"
 	tar -x --no-same-owner --warning=no-timestamp -C "$out" -f "$run/files" || die "cannot unpack the results"
 fi
-status=$(cat "$run/status" 2>/dev/null || true)
+status='' began='' finished=''
+read -r status began finished <"$run/status" 2>/dev/null || true
 if [ $rc = 124 ] || [ $rc = 137 ]; then
 	say "no end after $timeout s; the last lines of the console:"
 	tail -n 15 "$run/console.log" >&2
@@ -214,5 +220,10 @@ elif [ $rc != 0 ] || ! [[ $status =~ ^[0-9]+$ ]]; then
 	tail -n 5 "$run/qemu.log" >&2
 	tail -n 40 "$run/console.log" >&2
 	exit 125
+fi
+if [ -n "$timing" ]; then
+	now=${EPOCHREALTIME/./}
+	printf 'lab: prepared in %s ms, L1 ran for %s ms; by its clock the command ran from %s s to %s s\n' \
+		$(((booting - started) / 1000)) $(((now - booting) / 1000)) "$began" "$finished" >&2
 fi
 exit "$status"
