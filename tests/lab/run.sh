@@ -218,7 +218,7 @@ if [ $rc = 124 ] || [ $rc = 137 ]; then
 elif [ $rc != 0 ] || ! [[ $status =~ ^[0-9]+$ ]]; then
 	say "L1 ended without a result (qemu: $rc); the last lines of qemu and the console:"
 	tail -n 5 "$run/qemu.log" >&2
-	tail -n 40 "$run/console.log" >&2
+	tail -n 60 "$run/console.log" >&2
 	exit 125
 fi
 if [ -n "$timing" ]; then
