@@ -306,7 +306,7 @@ static int disk_size(int fd, uint64_t *ret)
 int virtio_blk_init(struct virtio_blk *b, const struct virtio_env *env, const struct blk_host *host)
 {
 	uint64_t features;
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int r;
 
 	r = disk_size(host->fd, &bytes);
