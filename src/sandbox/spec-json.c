@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sandbox description to and from JSON.
+ *
+ * The text goes from the CLI to the supervisor and stays on disk as spec.json, possibly read by a
+ * newer version. Reading is strict: what this version does not know is an error, not a default.
+ */
+#include "base/json.h"
+
+#include "sandbox/spec.h"
+
+struct spec_storage {
+	struct json *doc;
+	const char *env[]; /* NULL-terminated, strings of @doc */
+};
+
+static const char *const engine_names[] = {
+	[ENGINE_AUTO] = "auto",
+	[ENGINE_KVM] = "kvm",
+	[ENGINE_QEMU] = "qemu",
+};
+static const char *const image_names[] = {
+	[IMAGE_BASE] = "base",
+	[IMAGE_EROFS] = "erofs",
+	[IMAGE_DISK] = "disk",
+	[IMAGE_DIRECTORY] = "directory",
+};
+static const char *const root_names[] = {
+	[ROOT_OVERLAY] = "overlay",
+	[ROOT_DISK] = "disk",
+};
+
+void sandbox_spec_deinit(struct sandbox_spec *spec)
+{
+	struct spec_storage *st = spec->storage;
+
+	if (st) {
+		json_free(st->doc);
+		free(st);
+	}
+	sandbox_spec_init(spec);
+}
+
+/* The writer takes NULL for null; an absent string is written as nothing at all. */
+static void put_text(struct json_out *o, const char *key, const char *s)
+{
+	if (s && s[0])
+		json_put_str(o, key, s);
+}
+
+static void put_limit(struct json_out *o, const char *key, uint64_t v)
+{
+	if (v == UINT64_MAX)
+		json_put_null(o, key);
+	else
+		json_put_u64(o, key, v);
+}
+
+static void put_image(struct json_out *o, const struct sandbox_spec *spec)
+{
+	json_begin_object(o, "image");
+	json_put_str(o, "kind", image_names[spec->image_kind]);
+	put_text(o, "name", spec->image);
+	put_text(o, "path", spec->image_path);
+	json_put_str(o, "root", root_names[spec->root_kind]);
+	put_text(o, "fstype", spec->root_fstype);
+	json_end_object(o);
+}
+
+static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
+{
+	json_begin_object(o, "guest");
+	put_text(o, "hostname", spec->hostname);
+	put_text(o, "user", spec->user);
+	put_text(o, "workdir", spec->workdir);
+	put_text(o, "shell", spec->shell);
+	json_begin_array(o, "env");
+	for (size_t i = 0; spec->env && spec->env[i]; i++)
+		json_put_str(o, NULL, spec->env[i]);
+	json_end_array(o);
+	json_begin_array(o, "tmpfs");
+	for (uint32_t i = 0; i < spec->n_tmpfs; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "path", spec->tmpfs[i].path);
+		json_put_u64(o, "size", spec->tmpfs[i].size_bytes);
+		put_text(o, "options", spec->tmpfs[i].options);
+		json_end_object(o);
+	}
+	json_end_array(o);
+	json_begin_array(o, "rlimits");
+	for (uint32_t i = 0; i < spec->n_rlimits; i++) {
+		json_begin_object(o, NULL);
+		json_put_u64(o, "resource", spec->rlimits[i].resource);
+		put_limit(o, "soft", spec->rlimits[i].soft);
+		put_limit(o, "hard", spec->rlimits[i].hard);
+		json_end_object(o);
+	}
+	json_end_array(o);
+	json_end_object(o);
+}
+
+static void put_host(struct json_out *o, const struct sandbox_spec *spec)
+{
+	json_begin_object(o, "host");
+	json_put_str(o, "home", spec->home);
+	json_put_str(o, "lib", spec->lib_dir);
+	put_text(o, "kernel", spec->kernel_path);
+	put_text(o, "qemu", spec->qemu_path);
+	json_put_int(o, "log_level", spec->log_level);
+	json_end_object(o);
+}
+
+int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
+{
+	struct json_out o;
+
+	json_out_init(&o, out, JSON_COMPACT);
+	json_begin_object(&o, NULL);
+	json_put_int(&o, "version", SANDBOX_SPEC_VERSION);
+	json_put_str(&o, "name", spec->name);
+	json_put_bool(&o, "ephemeral", spec->ephemeral);
+	json_put_str(&o, "engine", engine_names[spec->engine]);
+	put_image(&o, spec);
+	json_put_u64(&o, "vcpus", spec->vcpus);
+	json_put_u64(&o, "mem_mib", spec->mem_mib);
+	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
+	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
+	put_guest(&o, spec);
+	put_host(&o, spec);
+	json_end_object(&o);
+	return json_out_end(&o);
+}
+
+static int get_choice(const struct json *obj, const char *key, const char *const *names, size_t n,
+	unsigned int *ret, struct msb_err *err)
+{
+	const char *s;
+	int r = json_get_str(obj, key, &s, err);
+
+	if (r < 0)
+		return r;
+	for (unsigned int i = 0; i < n; i++) {
+		if (streq(names[i], s)) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return msb_err_set(err, -EINVAL, MSB_FAIL, "%s: unknown value", key);
+}
+
+static int get_image(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"kind", "name", "path", "root", "fstype"};
+	const struct json *obj;
+	unsigned int kind = 0;
+	unsigned int root_kind = 0;
+	int r = json_get_object(root, "image", &obj, err);
+
+	if (r == 0)
+		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = get_choice(obj, "kind", image_names, ARRAY_SIZE(image_names), &kind, err);
+	if (r == 0)
+		r = json_opt_str(obj, "name", &spec->image, err);
+	if (r == 0)
+		r = json_opt_str(obj, "path", &spec->image_path, err);
+	if (r == 0)
+		r = get_choice(obj, "root", root_names, ARRAY_SIZE(root_names), &root_kind, err);
+	if (r == 0)
+		r = json_opt_str(obj, "fstype", &spec->root_fstype, err);
+	spec->image_kind = (enum sandbox_image_kind)kind;
+	spec->root_kind = (enum msg_root_kind)root_kind;
+	return r;
+}
+
+static int get_env(const struct json *obj, struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct spec_storage *st = spec->storage;
+	const struct json *list = NULL;
+	struct spec_storage *more;
+	size_t n = 0;
+	int r = json_get_array(obj, "env", &list, err);
+
+	if (r < 0)
+		return r;
+	if (json_len(list) > LIMIT_ARGV)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "env: more than %u entries", LIMIT_ARGV);
+	more = realloc(st, sizeof(*st) + (json_len(list) + 1) * sizeof(st->env[0]));
+	if (!more)
+		return msb_err_errno(err, -ENOMEM, "env");
+	spec->storage = st = more;
+	json_foreach (item, list) {
+		r = json_to_str(item, "env", &st->env[n++], err);
+		if (r < 0)
+			return r;
+	}
+	st->env[n] = NULL;
+	spec->env = st->env;
+	return 0;
+}
+
+static int get_tmpfs(const struct json *obj, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"path", "size", "options"};
+	const struct json *list = NULL;
+	int r = json_get_array(obj, "tmpfs", &list, err);
+
+	if (r < 0)
+		return r;
+	if (json_len(list) > LIMIT_MOUNTS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "tmpfs: more than %u entries", LIMIT_MOUNTS);
+	json_foreach (item, list) {
+		struct msg_tmpfs *t = &spec->tmpfs[spec->n_tmpfs++];
+
+		*t = (struct msg_tmpfs){.path = "", .options = ""};
+		r = json_only(item, keys, ARRAY_SIZE(keys), err);
+		if (r == 0)
+			r = json_get_str(item, "path", &t->path, err);
+		if (r == 0)
+			r = json_get_u64(item, "size", &t->size_bytes, err);
+		if (r == 0)
+			r = json_opt_str(item, "options", &t->options, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* null stands for unlimited: the value does not fit an integer of JSON. */
+static int get_limit(const struct json *obj, const char *key, uint64_t *ret, struct msb_err *err)
+{
+	const struct json *v = json_find(obj, key);
+
+	if (v && json_type(v) == JSON_NULL) {
+		*ret = UINT64_MAX;
+		return 0;
+	}
+	return json_get_u64(obj, key, ret, err);
+}
+
+static int get_rlimits(const struct json *obj, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"resource", "soft", "hard"};
+	const struct json *list = NULL;
+	int r = json_get_array(obj, "rlimits", &list, err);
+
+	if (r < 0)
+		return r;
+	if (json_len(list) > LIMIT_RLIMITS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "rlimits: more than %u entries", LIMIT_RLIMITS);
+	json_foreach (item, list) {
+		struct msg_rlimit *l = &spec->rlimits[spec->n_rlimits++];
+
+		r = json_only(item, keys, ARRAY_SIZE(keys), err);
+		if (r == 0)
+			r = json_get_u32(item, "resource", 0, UINT8_MAX, &l->resource, err);
+		if (r == 0)
+			r = get_limit(item, "soft", &l->soft, err);
+		if (r == 0)
+			r = get_limit(item, "hard", &l->hard, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int get_guest(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {
+		"hostname", "user", "workdir", "shell", "env", "tmpfs", "rlimits"};
+	const struct json *obj;
+	int r = json_get_object(root, "guest", &obj, err);
+
+	if (r == 0)
+		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_opt_str(obj, "hostname", &spec->hostname, err);
+	if (r == 0)
+		r = json_opt_str(obj, "user", &spec->user, err);
+	if (r == 0)
+		r = json_opt_str(obj, "workdir", &spec->workdir, err);
+	if (r == 0)
+		r = json_opt_str(obj, "shell", &spec->shell, err);
+	if (r == 0)
+		r = get_env(obj, spec, err);
+	if (r == 0)
+		r = get_tmpfs(obj, spec, err);
+	if (r == 0)
+		r = get_rlimits(obj, spec, err);
+	return r;
+}
+
+static int get_host(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"home", "lib", "kernel", "qemu", "log_level"};
+	const struct json *obj;
+	uint32_t level = LOG_WARN;
+	int r = json_get_object(root, "host", &obj, err);
+
+	if (r == 0)
+		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_get_str(obj, "home", &spec->home, err);
+	if (r == 0)
+		r = json_get_str(obj, "lib", &spec->lib_dir, err);
+	if (r == 0)
+		r = json_opt_str(obj, "kernel", &spec->kernel_path, err);
+	if (r == 0)
+		r = json_opt_str(obj, "qemu", &spec->qemu_path, err);
+	if (r == 0)
+		r = json_get_u32(obj, "log_level", LOG_ERR, LOG_TRACE, &level, err);
+	spec->log_level = (enum log_level)level;
+	return r;
+}
+
+static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"version", "name", "ephemeral", "engine", "image",
+		"vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "guest", "host"};
+	uint32_t version;
+	unsigned int engine = 0;
+	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
+
+	if (r < 0)
+		return r;
+	if (version != SANDBOX_SPEC_VERSION)
+		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
+			"version %u is not known, only %d", version, SANDBOX_SPEC_VERSION);
+	r = json_only(root, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_get_str(root, "name", &spec->name, err);
+	if (r == 0)
+		r = json_get_bool(root, "ephemeral", &spec->ephemeral, err);
+	if (r == 0)
+		r = get_choice(
+			root, "engine", engine_names, ARRAY_SIZE(engine_names), &engine, err);
+	spec->engine = (enum engine_kind)engine;
+	if (r == 0)
+		r = json_get_u32(root, "vcpus", 0, UINT32_MAX, &spec->vcpus, err);
+	if (r == 0)
+		r = json_get_u32(root, "mem_mib", 0, UINT32_MAX, &spec->mem_mib, err);
+	if (r == 0)
+		r = json_get_u64(root, "max_duration_ns", &spec->max_duration_ns, err);
+	if (r == 0)
+		r = json_get_u64(root, "boot_timeout_ns", &spec->boot_timeout_ns, err);
+	return r;
+}
+
+int sandbox_spec_from_json(
+	const char *text, size_t len, struct sandbox_spec *ret, struct msb_err *err)
+{
+	struct sandbox_spec spec;
+	struct spec_storage *st = calloc(1, sizeof(*st) + sizeof(st->env[0]));
+	int r;
+
+	sandbox_spec_init(&spec);
+	if (!st)
+		return msb_err_errno(err, -ENOMEM, "sandbox description");
+	spec.storage = st;
+	r = json_parse(text, len, &st->doc, err);
+	if (r == 0) {
+		const struct json *root = st->doc;
+
+		r = get_top(root, &spec, err);
+		if (r == 0)
+			r = get_image(root, &spec, err);
+		if (r == 0)
+			r = get_guest(root, &spec, err);
+		if (r == 0)
+			r = get_host(root, &spec, err);
+		if (r == 0)
+			r = sandbox_spec_check(&spec, err);
+	}
+	if (r < 0) {
+		sandbox_spec_deinit(&spec);
+		return msb_err_prefix(err, r, "sandbox description");
+	}
+	*ret = spec;
+	return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sandbox description: defaults and checks. The JSON form is in spec-json.c. */
+#include "sandbox/spec.h"
+
+#include "base/str.h"
+
+#include "sandbox/state.h"
+
+void sandbox_spec_init(struct sandbox_spec *spec)
+{
+	*spec = (struct sandbox_spec){
+		.name = "",
+		.ephemeral = true,
+		.image = "",
+		.image_path = "",
+		.root_fstype = "",
+		.vcpus = 1,
+		.mem_mib = 512,
+		.home = "",
+		.lib_dir = "",
+		.log_level = LOG_WARN,
+	};
+}
+
+static bool is_absolute(const char *path)
+{
+	return path && path[0] == '/' && strlen(path) < LIMIT_PATH;
+}
+
+static int check_absolute(const char *what, const char *path, struct msb_err *err)
+{
+	if (is_absolute(path))
+		return 0;
+	return msb_err_set(err, -EINVAL, MSB_USAGE,
+		"%s must be an absolute path of less than %u bytes", what, LIMIT_PATH);
+}
+
+static int check_optional(const char *what, const char *path, struct msb_err *err)
+{
+	return path && path[0] ? check_absolute(what, path, err) : 0;
+}
+
+static int check_machine(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	if (spec->vcpus < 1 || spec->vcpus > LIMIT_VCPUS)
+		return msb_err_set(
+			err, -ERANGE, MSB_USAGE, "the number of CPUs must be 1 to %u", LIMIT_VCPUS);
+	if (spec->mem_mib < LIMIT_MEM_MIN_MIB || spec->mem_mib > LIMIT_MEM_MAX_MIB)
+		return msb_err_set(err, -ERANGE, MSB_USAGE, "memory must be %u MiB to %u GiB",
+			LIMIT_MEM_MIN_MIB, LIMIT_MEM_MAX_MIB / 1024);
+	return 0;
+}
+
+static int check_hostname(const char *hostname, struct msb_err *err)
+{
+	size_t len = hostname ? strlen(hostname) : 0;
+
+	if (len > LIMIT_HOSTNAME)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "the host name is longer than %u bytes",
+			LIMIT_HOSTNAME);
+	for (size_t i = 0; i < len; i++) {
+		/* A newline or a space would forge lines of /etc/hosts. */
+		if (hostname[i] <= ' ' || hostname[i] > '~' || hostname[i] == '/')
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"the host name contains a character that is not allowed");
+	}
+	return 0;
+}
+
+static int check_env(const char *const *env, struct msb_err *err)
+{
+	size_t bytes = 0;
+	size_t n = 0;
+
+	for (; env && env[n]; n++) {
+		const char *eq = strchr(env[n], '=');
+		char quoted[80];
+
+		if (!eq || eq == env[n])
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"environment entry %s is not NAME=VALUE",
+				str_quote(quoted, sizeof(quoted), env[n], strlen(env[n])));
+		bytes += strlen(env[n]) + 1;
+	}
+	if (n > LIMIT_ARGV || bytes > LIMIT_EXEC_BYTES)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT,
+			"the environment is larger than %u entries or %u bytes", LIMIT_ARGV,
+			LIMIT_EXEC_BYTES);
+	return 0;
+}
+
+static int check_tmpfs(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	if (spec->n_tmpfs > LIMIT_MOUNTS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "more than %u tmpfs mounts", LIMIT_MOUNTS);
+	for (uint32_t i = 0; i < spec->n_tmpfs; i++) {
+		const struct msg_tmpfs *t = &spec->tmpfs[i];
+		int r = check_absolute("the place of a tmpfs", t->path, err);
+
+		if (r < 0)
+			return r;
+		if (t->size_bytes > INT64_MAX)
+			return msb_err_set(err, -ERANGE, MSB_USAGE, "a tmpfs is too large");
+	}
+	return 0;
+}
+
+static int check_rlimits(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	if (spec->n_rlimits > LIMIT_RLIMITS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "more than %u resource limits", LIMIT_RLIMITS);
+	for (uint32_t i = 0; i < spec->n_rlimits; i++) {
+		const struct msg_rlimit *l = &spec->rlimits[i];
+
+		if (l->soft > l->hard)
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"a soft resource limit is above its hard limit");
+		if ((l->soft > INT64_MAX && l->soft != UINT64_MAX) ||
+			(l->hard > INT64_MAX && l->hard != UINT64_MAX))
+			return msb_err_set(
+				err, -ERANGE, MSB_USAGE, "a resource limit is too large");
+	}
+	return 0;
+}
+
+static int check_paths(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	int r = check_absolute("the state directory", spec->home, err);
+
+	if (r == 0)
+		r = check_absolute("the program directory", spec->lib_dir, err);
+	if (r == 0)
+		r = check_optional("the image file", spec->image_path, err);
+	if (r == 0)
+		r = check_optional("the kernel", spec->kernel_path, err);
+	if (r == 0)
+		r = check_optional("the path of QEMU", spec->qemu_path, err);
+	if (r == 0)
+		r = check_optional("the working directory", spec->workdir, err);
+	return r;
+}
+
+int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	int r = sandbox_name_check(spec->name, err);
+
+	if (r == 0)
+		r = check_machine(spec, err);
+	if (r == 0)
+		r = check_hostname(spec->hostname, err);
+	if (r == 0 && spec->user && strlen(spec->user) > LIMIT_USER)
+		r = msb_err_set(
+			err, -EINVAL, MSB_USAGE, "the user is longer than %u bytes", LIMIT_USER);
+	if (r == 0)
+		r = check_env(spec->env, err);
+	if (r == 0)
+		r = check_tmpfs(spec, err);
+	if (r == 0)
+		r = check_rlimits(spec, err);
+	if (r == 0)
+		r = check_paths(spec, err);
+	return r;
+}

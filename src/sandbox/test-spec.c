@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json.h"
+
+#include "sandbox/spec.h"
+#include "sandbox/state.h"
+
+#include "test.h"
+
+static const char *const env[] = {"A=1", "LONG=x y\n\"z\"", "EMPTY=", NULL};
+
+static void fill(struct sandbox_spec *s)
+{
+	sandbox_spec_init(s);
+	s->name = "web-1";
+	s->ephemeral = false;
+	s->engine = ENGINE_QEMU;
+	s->image_kind = IMAGE_DISK;
+	s->image = "./disk.img";
+	s->image_path = "/srv/disk.img";
+	s->root_kind = ROOT_DISK;
+	s->root_fstype = "ext4";
+	s->vcpus = 3;
+	s->mem_mib = 777;
+	s->hostname = "h";
+	s->user = "nobody:1000";
+	s->workdir = "/w";
+	s->shell = "/bin/ash";
+	s->env = env;
+	s->n_tmpfs = 2;
+	s->tmpfs[0] = (struct msg_tmpfs){.path = "/tmp", .size_bytes = 4096, .options = "noexec"};
+	s->tmpfs[1] = (struct msg_tmpfs){.path = "/run", .options = ""};
+	s->n_rlimits = 2;
+	s->rlimits[0] = (struct msg_rlimit){.resource = 7, .soft = 100, .hard = UINT64_MAX};
+	s->rlimits[1] = (struct msg_rlimit){.resource = 3, .soft = 0, .hard = INT64_MAX};
+	s->max_duration_ns = 5;
+	s->boot_timeout_ns = 6;
+	s->home = "/home/u/.microsandbox";
+	s->lib_dir = "/usr/lib/msb";
+	s->kernel_path = "/boot/k";
+	s->qemu_path = "/opt/q";
+	s->log_level = LOG_DEBUG;
+}
+
+static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec *b)
+{
+	ASSERT_STREQ(a->name, b->name);
+	ASSERT_EQ(a->ephemeral, b->ephemeral);
+	ASSERT_EQ(a->engine, b->engine);
+	ASSERT_EQ(a->image_kind, b->image_kind);
+	ASSERT_STREQ(a->image, b->image);
+	ASSERT_STREQ(a->image_path, b->image_path);
+	ASSERT_EQ(a->root_kind, b->root_kind);
+	ASSERT_STREQ(a->root_fstype, b->root_fstype);
+	ASSERT_EQ(a->vcpus, b->vcpus);
+	ASSERT_EQ(a->mem_mib, b->mem_mib);
+	ASSERT_STREQ(a->hostname, b->hostname);
+	ASSERT_STREQ(a->user, b->user);
+	ASSERT_STREQ(a->workdir, b->workdir);
+	ASSERT_STREQ(a->shell, b->shell);
+	for (size_t i = 0; b->env[i]; i++)
+		ASSERT_STREQ(a->env[i], b->env[i]);
+	ASSERT_TRUE(!a->env[ARRAY_SIZE(env) - 1]);
+	ASSERT_EQ(a->n_tmpfs, b->n_tmpfs);
+	for (uint32_t i = 0; i < b->n_tmpfs; i++) {
+		ASSERT_STREQ(a->tmpfs[i].path, b->tmpfs[i].path);
+		ASSERT_STREQ(a->tmpfs[i].options, b->tmpfs[i].options);
+		ASSERT_EQ(a->tmpfs[i].size_bytes, b->tmpfs[i].size_bytes);
+	}
+	ASSERT_EQ(a->n_rlimits, b->n_rlimits);
+	ASSERT_MEMEQ(a->rlimits, b->rlimits, sizeof(a->rlimits[0]) * b->n_rlimits);
+	ASSERT_EQ(a->max_duration_ns, b->max_duration_ns);
+	ASSERT_EQ(a->boot_timeout_ns, b->boot_timeout_ns);
+	ASSERT_STREQ(a->home, b->home);
+	ASSERT_STREQ(a->lib_dir, b->lib_dir);
+	ASSERT_STREQ(a->kernel_path, b->kernel_path);
+	ASSERT_STREQ(a->qemu_path, b->qemu_path);
+	ASSERT_EQ(a->log_level, b->log_level);
+}
+
+TEST(round_trip_keeps_every_field)
+{
+	struct sandbox_spec a;
+	struct sandbox_spec b;
+	struct msb_err err = {};
+	struct buf json;
+
+	fill(&a);
+	buf_init(&json, LIMIT_JSON_BYTES);
+	ASSERT_OK(sandbox_spec_to_json(&a, &json));
+	if (sandbox_spec_from_json((const char *)buf_data(&json), buf_len(&json), &b, &err) < 0)
+		test_fail(__FILE__, __LINE__, "%s", err.msg);
+	assert_same(&b, &a);
+	sandbox_spec_deinit(&b);
+	buf_deinit(&json);
+}
+
+TEST(absent_text_comes_back_as_default)
+{
+	struct sandbox_spec a;
+	struct sandbox_spec b;
+	struct buf json;
+
+	sandbox_spec_init(&a);
+	a.name = "x";
+	a.home = "/h";
+	a.lib_dir = "/l";
+	buf_init(&json, LIMIT_JSON_BYTES);
+	ASSERT_OK(sandbox_spec_to_json(&a, &json));
+	ASSERT_OK(sandbox_spec_from_json((const char *)buf_data(&json), buf_len(&json), &b, NULL));
+	ASSERT_STREQ(b.image_path, "");
+	ASSERT_TRUE(!b.hostname);
+	ASSERT_TRUE(b.env && !b.env[0]);
+	ASSERT_TRUE(b.ephemeral);
+	ASSERT_EQ(b.mem_mib, 512);
+	sandbox_spec_deinit(&b);
+	buf_deinit(&json);
+}
+
+/* Replaces the first @from in the JSON of a good spec by @to and reads it. */
+static int read_changed(const char *from, const char *to)
+{
+	struct sandbox_spec a;
+	struct sandbox_spec b;
+	struct buf json;
+	struct buf changed;
+	const char *text;
+	const char *at;
+	int r;
+
+	fill(&a);
+	buf_init(&json, LIMIT_JSON_BYTES);
+	buf_init(&changed, LIMIT_JSON_BYTES);
+	ASSERT_OK(sandbox_spec_to_json(&a, &json));
+	text = buf_cstr(&json);
+	at = strstr(text, from);
+	ASSERT_TRUE(at);
+	ASSERT_OK(buf_printf(&changed, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from)));
+	r = sandbox_spec_from_json((const char *)buf_data(&changed), buf_len(&changed), &b, NULL);
+	if (r == 0)
+		sandbox_spec_deinit(&b);
+	buf_deinit(&json);
+	buf_deinit(&changed);
+	return r;
+}
+
+TEST(reader_is_strict)
+{
+	ASSERT_OK(read_changed("\"vcpus\":3", "\"vcpus\":4"));
+	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":0"), ERANGE);
+	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":65"), ERANGE);
+	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":\"3\""), EINVAL);
+	ASSERT_ERR(read_changed("\"mem_mib\":777", "\"mem_mib\":63"), ERANGE);
+	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":3,\"more\":1"), EINVAL);
+	ASSERT_ERR(read_changed("\"version\":1", "\"version\":2"), EOPNOTSUPP);
+	ASSERT_ERR(read_changed("\"qemu\"", "\"vmware\""), EINVAL);
+	ASSERT_ERR(read_changed("\"name\":\"web-1\"", "\"name\":\"../x\""), EINVAL);
+	ASSERT_ERR(read_changed("\"/srv/disk.img\"", "\"disk.img\""), EINVAL);
+	ASSERT_ERR(read_changed("\"A=1\"", "\"A\""), EINVAL);
+	ASSERT_ERR(read_changed("\"soft\":100,\"hard\":null", "\"soft\":100,\"hard\":99"), EINVAL);
+	ASSERT_ERR(read_changed("\"path\":\"/tmp\"", "\"path\":\"tmp\""), EINVAL);
+	ASSERT_ERR(read_changed("\"hostname\":\"h\"", "\"hostname\":\"a b\""), EINVAL);
+}
+
+TEST(failures_of_memory_leave_nothing)
+{
+	struct sandbox_spec a;
+	struct sandbox_spec b;
+	struct buf json;
+
+	fill(&a);
+	buf_init(&json, LIMIT_JSON_BYTES);
+	ASSERT_OK(sandbox_spec_to_json(&a, &json));
+	FAULT_LOOP({
+		if (sandbox_spec_from_json(
+			    (const char *)buf_data(&json), buf_len(&json), &b, NULL) == 0)
+			sandbox_spec_deinit(&b);
+	});
+	buf_deinit(&json);
+}
+
+TEST(names)
+{
+	char longest[LIMIT_SANDBOX_NAME + 2];
+
+	memset(longest, 'a', sizeof(longest));
+	longest[LIMIT_SANDBOX_NAME + 1] = '\0';
+	ASSERT_ERR(sandbox_name_check(longest, NULL), EINVAL);
+	longest[LIMIT_SANDBOX_NAME] = '\0';
+	ASSERT_OK(sandbox_name_check(longest, NULL));
+	ASSERT_OK(sandbox_name_check("A", NULL));
+	ASSERT_OK(sandbox_name_check("0.a_b-C", NULL));
+	ASSERT_ERR(sandbox_name_check("", NULL), EINVAL);
+	ASSERT_ERR(sandbox_name_check(".a", NULL), EINVAL);
+	ASSERT_ERR(sandbox_name_check("-a", NULL), EINVAL);
+	ASSERT_ERR(sandbox_name_check("a/b", NULL), EINVAL);
+	ASSERT_ERR(sandbox_name_check("a b", NULL), EINVAL);
+	ASSERT_ERR(sandbox_name_check("\xc3\xa4", NULL), EINVAL);
+}
+
+TEST(generated_names_are_valid_and_differ)
+{
+	char a[SANDBOX_NAME_GENERATED];
+	char b[SANDBOX_NAME_GENERATED];
+
+	ASSERT_OK(sandbox_name_generate(a));
+	ASSERT_OK(sandbox_name_generate(b));
+	ASSERT_OK(sandbox_name_check(a, NULL));
+	ASSERT_EQ(strlen(a), 12);
+	ASSERT_TRUE(!streq(a, b));
+}
+
+TEST(long_names_become_host_names_that_differ)
+{
+	char name[LIMIT_SANDBOX_NAME + 1];
+	char a[LIMIT_HOSTNAME + 1];
+	char b[LIMIT_HOSTNAME + 1];
+
+	sandbox_hostname("short", a);
+	ASSERT_STREQ(a, "short");
+	memset(name, 'x', LIMIT_SANDBOX_NAME);
+	name[LIMIT_SANDBOX_NAME] = '\0';
+	sandbox_hostname(name, a);
+	name[LIMIT_SANDBOX_NAME - 1] = 'y';
+	sandbox_hostname(name, b);
+	ASSERT_EQ(strlen(a), LIMIT_HOSTNAME);
+	ASSERT_TRUE(!streq(a, b));
+	ASSERT_EQ(strncmp(a, b, 56), 0);
+}
