@@ -13,8 +13,8 @@
  * Trust: the supervisor relays what the guest says. Malformed frames end the connection with an
  * error, never the process. Text in results comes from the guest: quote it before printing.
  *
- * Callbacks may open, cancel and abandon streams and may call sandbox_close(), also of the handle
- * they are called for.
+ * Callbacks may open and cancel streams and may call sandbox_close(), also of the handle they are
+ * called for. An open stream belongs to the library until `done`.
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 
+#include "proto/credit.h"
 #include "proto/msg.h"
 #include "sandbox/spec.h"
 
@@ -106,13 +107,13 @@ struct sandbox_stream {
 	struct sandbox *sb; /* NULL when not open */
 	struct sandbox_stream *next;
 	uint32_t id;
-	uint32_t send_credit; /* bytes the guest still takes */
-	uint32_t recv_credit; /* bytes the guest may still send */
-	uint32_t unreturned; /* consumed, not yet returned as credit */
+	struct credit_tx tx; /* what the guest still takes */
+	struct credit_rx rx; /* what the guest may still send */
 	uint8_t request; /* frame type that opened it */
+	uint8_t eof_seen; /* bit per channel */
 	bool started;
 	bool eof_sent;
-	uint8_t eof_seen; /* bit per channel */
+	bool cancelled;
 	bool want_write;
 };
 

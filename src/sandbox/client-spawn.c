@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting a supervisor, or finding a running one: see client.h. */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/spawn.h"
+#include "base/str.h"
+
+#include "sandbox/client-internal.h"
+#include "sandbox/state.h"
+#include "sandbox/supervisor.h"
+
+/* Part of the caller's environment that the supervisor may see; the rest may hold secrets. */
+static const char *const env_passed[] = {"PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS"};
+
+enum { ENV_TEXT = 8192 };
+
+struct spawn_env {
+	char *envp[ARRAY_SIZE(env_passed) + 1];
+	char text[ENV_TEXT];
+};
+
+static void make_env(struct spawn_env *e)
+{
+	size_t used = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(env_passed); i++) {
+		const char *value = getenv(env_passed[i]);
+		size_t room = sizeof(e->text) - used;
+		int len;
+
+		if (!value)
+			continue;
+		len = snprintf(e->text + used, room, "%s=%s", env_passed[i], value);
+		if (len < 0 || (size_t)len >= room)
+			continue;
+		e->envp[n++] = e->text + used;
+		used += (size_t)len + 1;
+	}
+	e->envp[n] = NULL;
+}
+
+/* The description as a file in memory. */
+static int make_memfd(const struct sandbox_spec *spec, int *ret_fd, struct msb_err *err)
+{
+	cleanup_fd int fd = memfd_create("msb-spec", MFD_CLOEXEC);
+	struct buf json;
+	int r;
+
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "sandbox description");
+	buf_init(&json, LIMIT_JSON_BYTES);
+	r = sandbox_spec_to_json(spec, &json);
+	if (r == 0)
+		r = io_write_full(fd, buf_data(&json), buf_len(&json));
+	buf_deinit(&json);
+	if (r == -EILSEQ)
+		return msb_err_set(
+			err, r, MSB_USAGE, "a path or an environment entry is not valid UTF-8");
+	if (r < 0)
+		return msb_err_errno(err, r, "sandbox description");
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owner_fd, int image_fd,
+	pid_t *ret_pid, struct msb_err *err)
+{
+	char arg0[] = "msb-sandbox";
+	char name[LIMIT_SANDBOX_NAME + 1];
+	char path[PATH_MAX];
+	char *argv[] = {arg0, name, NULL};
+	struct spawn_env env;
+	struct spawn s = {
+		.path = path,
+		.argv = argv,
+		.outlive_parent = true, /* it cleans up after us */
+		.new_session = true,
+		.no_new_privs = true,
+		.cgroup_fd = -EBADF,
+	};
+	int r = snprintf(path, sizeof(path), "%s/msb-sandbox", spec->lib_dir);
+
+	if (r < 0 || (size_t)r >= sizeof(path))
+		return msb_err_set(
+			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
+	r = str_copy(name, sizeof(name), spec->name);
+	if (r < 0)
+		return msb_err_errno(err, r, "name of the sandbox");
+	make_env(&env);
+	s.envp = env.envp;
+	spawn_add_fd(&s, spec_fd, SUP_FD_SPEC);
+	spawn_add_fd(&s, owner_fd, SUP_FD_OWNER);
+	if (image_fd >= 0)
+		spawn_add_fd(&s, image_fd, SUP_FD_IMAGE);
+	if (spec->log_level > LOG_WARN)
+		spawn_add_fd(&s, STDERR_FILENO, STDERR_FILENO);
+	r = spawn_run(&s, ret_pid, NULL);
+	if (r == -ENOENT)
+		return msb_err_hint(err, msb_err_errno(err, r, "%s", path),
+			"the installation is incomplete, run scripts/setup.sh");
+	return r < 0 ? msb_err_errno(err, r, "%s", path) : 0;
+}
+
+int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_fd,
+	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
+{
+	cleanup_fd int spec_fd = -EBADF;
+	cleanup_fd int ours = -EBADF;
+	cleanup_fd int theirs = -EBADF;
+	struct sandbox *sb;
+	int fds[2];
+	int r = sandbox_spec_check(spec, err);
+
+	if (r == 0 && !spec->image_path[0] && image_fd < 0)
+		r = msb_err_set(err, -EINVAL, MSB_USAGE, "the sandbox has no image");
+	if (r == 0)
+		r = make_memfd(spec, &spec_fd, err);
+	if (r < 0)
+		return r;
+	r = io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds);
+	if (r < 0)
+		return msb_err_errno(err, r, "connection to the sandbox");
+	ours = fds[0];
+	theirs = fds[1];
+	r = sandbox_new(loop, ours, events, arg, &sb);
+	if (r < 0)
+		return msb_err_errno(err, r, "connection to the sandbox");
+	(void)TAKE_FD(ours);
+	r = run_supervisor(spec, spec_fd, theirs, image_fd, &sb->pid, err);
+	if (r < 0) {
+		sandbox_close(sb);
+		return r;
+	}
+	*ret = sb;
+	return 0;
+}
+
+static int open_sandbox_dir(const char *home, const char *name, int *ret_fd, struct msb_err *err)
+{
+	char path[PATH_MAX];
+	int r = snprintf(path, sizeof(path), "%s/sandboxes/%s", home, name);
+	int fd;
+
+	if (r < 0 || (size_t)r >= sizeof(path))
+		return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "MSB_HOME is too long");
+	fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "no sandbox is named '%s'", name);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "sandbox '%s'", name);
+	*ret_fd = fd;
+	return 0;
+}
+
+int sandbox_connect(struct loop *loop, const char *home, const char *name,
+	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	cleanup_fd int dir_fd = -EBADF;
+	cleanup_fd int fd = -EBADF;
+	int r = sandbox_name_check(name, err);
+
+	if (r == 0)
+		r = open_sandbox_dir(home, name, &dir_fd, err);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "connection to sandbox '%s'", name);
+	/* The real path may be longer than sun_path. */
+	(void)snprintf(
+		sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", dir_fd, SANDBOX_SOCKET);
+	if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return msb_err_set(
+				err, -ENOTCONN, MSB_NOT_FOUND, "sandbox '%s' is not running", name);
+		return msb_err_errno(err, -errno, "connection to sandbox '%s'", name);
+	}
+	r = sandbox_new(loop, fd, events, arg, ret);
+	if (r < 0)
+		return msb_err_errno(err, r, "connection to sandbox '%s'", name);
+	(void)TAKE_FD(fd);
+	return 0;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The relay: one channel to the guest, many clients, and streams between them.
+ *
+ * It moves frames, translates stream numbers and enforces the protocol of frame.h on both hops; it
+ * decides nothing about the life of the sandbox, that is the supervisor's part (struct
+ * relay_events). Used from one loop thread.
+ *
+ * Stream states, by fields of struct relay_stream:
+ *
+ *	free	    request == 0
+ *	open	    request != 0, client != NULL: frames pass in both directions
+ *	orphaned    request != 0, client == NULL: the client is gone, CANCEL was sent; frames of the
+ *		    guest are checked and dropped until its terminal frame frees the number
+ *
+ * Memory. Guest to client: DATA is bounded by one window per stream and everything else by one
+ * frame of each kind per stream, so a client that does not read costs its streams' windows; as a
+ * backstop one client may have RELAY_CLIENT_QUEUE bytes waiting, all together RELAY_QUEUE; who
+ * exceeds it is disconnected. The channel itself is always read: no client can hold up another.
+ * Client to guest: one queue of about LIMIT_CTRL_BACKLOG; when it is full, clients that want to
+ *send are not read until the guest has taken some.
+ *
+ * Trust: the guest is hostile; what it may not send ends the channel (`broken`), and with it the
+ * sandbox. Clients are the user's own programs but may be confused; what they may not send ends
+ * their connection. Unknown streams are no error in a client's frame: it may have crossed the
+ * terminal frame on its way.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/caps.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+#include "proto/credit.h"
+#include "proto/frame.h"
+#include "proto/msg.h"
+
+#define RELAY_CLIENT_QUEUE (64u * 1024u * 1024u)
+#define RELAY_QUEUE	   (256u * 1024u * 1024u)
+
+enum { RELAY_READ_MIN = 4096, RELAY_READ_MAX = LIMIT_FRAME_PAYLOAD };
+
+struct relay;
+struct relay_client;
+
+/* Called from the loop. Inside, neither relay_finish() nor relay_deinit() may be called. */
+struct relay_events {
+	void (*hello)(struct relay *r, const struct msg_hello *m);
+	void (*ready)(struct relay *r, const struct msg_ready *m);
+	void (*boot_failed)(struct relay *r, const struct msg_failure *m);
+	void (*bye)(struct relay *r, uint32_t signal);
+	/* The guest broke the protocol, or the channel failed; nothing more comes from it. */
+	void (*broken)(struct relay *r, const struct msb_err *err);
+	/* The other end of the channel is closed: the machine is ending. */
+	void (*channel_end)(struct relay *r);
+	/* A client asks for the end of the sandbox. */
+	void (*stop)(struct relay *r, uint32_t grace_ms);
+	/* The owner disconnected. */
+	void (*owner_gone)(struct relay *r);
+	/* After relay_finish(): the last client took its last byte or went away. */
+	void (*finished)(struct relay *r);
+};
+
+struct relay_stream {
+	struct relay_client *client;
+	struct relay_stream
+		*next; /* of the client, most recently used first; or of the free list */
+	uint32_t client_id; /* number on the client's hop; on the guest's it is the index + 1 */
+	struct credit_tx to_guest;
+	struct credit_tx to_client;
+	uint8_t request; /* frame type that opened it */
+	uint8_t guest_eof; /* bit per channel that the guest has ended */
+	bool client_eof;
+	bool started;
+	bool cancelled;
+};
+
+struct relay {
+	struct loop *loop;
+	const struct relay_events *events;
+
+	int channel_fd; /* borrowed; -1: none (yet, or any more) */
+	struct loop_fd channel_src;
+	struct buf channel_in;
+	struct buf channel_out;
+	struct buf held; /* frames of clients until the guest is ready */
+	bool hello;
+	bool ready; /* the guest serves requests */
+	bool bye;
+	bool finishing;
+
+	struct relay_client *clients;
+	unsigned int n_clients;
+	size_t queued; /* bytes in all queues to clients */
+	struct buf greeting; /* SB_READY, for clients that come later */
+
+	unsigned int n_streams; /* in use */
+	unsigned int high_water; /* entries of streams[] ever used */
+	struct relay_stream *free_streams;
+	struct relay_stream streams[LIMIT_STREAMS];
+};
+
+/** relay_init - @r is zeroed memory, 64 KiB of it are only touched as streams are used */
+void relay_init(struct relay *r, struct loop *loop, const struct relay_events *events);
+
+/** relay_deinit - disconnects everybody without a word */
+void relay_deinit(struct relay *r);
+
+/** relay_attach - @fd, borrowed and non-blocking, is the channel; @config is sent first */
+int relay_attach(struct relay *r, int fd, const struct buf *config) MSB_MUST_CHECK;
+
+/** relay_detach - forget the channel; what has arrived is taken in first */
+void relay_detach(struct relay *r);
+
+/** relay_add_client - @fd is consumed on success and must be non-blocking */
+int relay_add_client(struct relay *r, int fd, bool owner) MSB_MUST_CHECK;
+
+/** relay_announce - the guest serves requests: frame @greeting goes to every client, now and later
+ */
+int relay_announce(struct relay *r, const struct buf *greeting) MSB_MUST_CHECK;
+
+/** relay_shutdown_guest - ask the agent to stop everything and power off */
+int relay_shutdown_guest(struct relay *r, uint32_t grace_ms) MSB_MUST_CHECK;
+
+/** relay_finish - @last goes to every client behind all that waits, then they are disconnected */
+void relay_finish(struct relay *r, const struct buf *last);
+
+static inline bool relay_has_clients(const struct relay *r)
+{
+	return r->clients != NULL;
+}

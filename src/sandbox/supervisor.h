@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor: one process per sandbox, owner of its directory, its machine and its relay.
+ *
+ *	STARTING  the machine runs, the guest is not ready
+ *	RUNNING	  the guest serves requests
+ *	STOPPING  the guest was asked to end (SHUTDOWN), a timer runs
+ *	KILLING	  the machine was switched off, its process is not reaped yet
+ *	ENDED	  nothing is left but clients that take their last bytes
+ *
+ * Every way into the end is one call: sup_stop() for an end that somebody wanted, sup_fail() for
+ * the others. Both lead to KILLING, from there the death of the machine's process leads to ENDED;
+ * before a machine exists they lead there directly. The outcome (SB_STOPPED or SB_FAILED) is sent
+ * when the machine is reaped and the directory of an ephemeral sandbox is gone.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+#include "engine/engine.h"
+#include "sandbox/console.h"
+#include "sandbox/relay.h"
+#include "sandbox/spec.h"
+#include "sandbox/state.h"
+
+/* Descriptors that msb-sandbox inherits. */
+enum {
+	SUP_FD_SPEC = 3, /* memfd with the JSON of the spec */
+	SUP_FD_OWNER = 4, /* the owner's connection, a non-blocking stream socket */
+	SUP_FD_IMAGE = 5, /* the root device, only when the spec has no image path */
+};
+
+enum sup_state { SUP_STARTING, SUP_RUNNING, SUP_STOPPING, SUP_KILLING, SUP_ENDED };
+
+struct supervisor {
+	struct loop loop;
+	struct sandbox_spec spec;
+	enum sup_state state;
+
+	struct sandbox_dir dir;
+	bool persisted; /* the directory has a spec.json that outlives this process */
+	struct console console;
+	struct relay relay;
+
+	struct engine_vm vm;
+	bool vm_alive; /* started and not reaped */
+	struct loop_fd vm_src;
+	struct loop_fd control_src;
+	struct loop_fd console_src;
+
+	int signal_fd;
+	struct loop_fd signal_src;
+	int listen_fd;
+	struct loop_fd listen_src;
+	struct loop_timer listen_timer;
+
+	struct loop_timer boot_timer;
+	struct loop_timer duration_timer;
+	struct loop_timer end_timer; /* patience with the guest, later with the clients */
+
+	bool failed; /* outcome: @failure, else @reason and @detail */
+	struct msb_err failure;
+	enum msg_stop_reason reason;
+	const char *detail;
+
+	struct msg_timing timing;
+	char kernel_release[66];
+};
+
+/** sup_run - the whole life of a sandbox; @sup is zeroed memory. Return: exit status of the process
+ */
+int sup_run(struct supervisor *sup);
