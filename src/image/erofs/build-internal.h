@@ -51,6 +51,10 @@ struct erofs_builder {
 	struct erofs_node *cur;
 	uint64_t cur_done;
 
+	/* With extern blocks, what follows block 0 stands that much later on the disk than in the
+	 * file. */
+	uint64_t file_shift;
+
 	/* Metadata is written through one buffer in ascending order. */
 	uint8_t *out;
 	size_t out_len;

@@ -35,7 +35,8 @@ int erofs_builder_new(int out_fd, const struct erofs_opts *opts, struct erofs_bu
 	b->fd = out_fd;
 	b->opts = *opts;
 	b->nodes_end = &b->nodes;
-	b->data_end = EROFS_BLOCK; /* block 0 holds the superblock */
+	b->file_shift = opts->extern_blocks * EROFS_BLOCK;
+	b->data_end = EROFS_BLOCK + b->file_shift; /* block 0 holds the superblock */
 	if (!node_new(b, &root)) {
 		free(b);
 		return -ENOMEM;
@@ -285,7 +286,8 @@ int erofs_data(struct erofs_builder *b, const void *p, size_t len)
 		b->cur_done += len;
 		return 0;
 	}
-	r = erofs_write_at(b->fd, p, len, (uint64_t)n->first_block * EROFS_BLOCK + b->cur_done);
+	r = erofs_write_at(b->fd, p, len,
+		(uint64_t)n->first_block * EROFS_BLOCK + b->cur_done - b->file_shift);
 	if (r == 0)
 		b->cur_done += len;
 	return r;
@@ -296,6 +298,15 @@ int erofs_data_skip(struct erofs_builder *b, uint64_t len)
 	if (!b->cur || len > b->cur->size - b->cur_done)
 		return -EFBIG;
 	b->cur_done += len;
+	return 0;
+}
+
+int erofs_data_extern(struct erofs_node *n, uint64_t block, uint64_t size)
+{
+	if (!S_ISREG(n->attr.mode) || n->size || block == 0 || block > UINT32_MAX)
+		return -EINVAL;
+	n->size = size;
+	n->first_block = (uint32_t)block;
 	return 0;
 }
 

@@ -28,6 +28,7 @@ struct erofs_opts {
 	int64_t mtime_s; /* time of the superblock; nodes with this very time are stored smaller */
 	bool root_owned; /* from a directory: everything belongs to 0:0 */
 	bool fixed_mtime; /* from a directory: every node gets mtime_s */
+	uint64_t extern_blocks; /* blocks of other files that stand behind block 0 of the disk */
 };
 
 struct erofs_attr {
@@ -89,6 +90,12 @@ int erofs_data(struct erofs_builder *b, const void *p, size_t len) MSB_MUST_CHEC
 
 /** erofs_data_skip - next @len bytes are zero and take no space on disk */
 int erofs_data_skip(struct erofs_builder *b, uint64_t len) MSB_MUST_CHECK;
+
+/**
+ * erofs_data_extern - the contents of @n stand at block @block of the disk, among
+ * opts.extern_blocks
+ */
+int erofs_data_extern(struct erofs_node *n, uint64_t block, uint64_t size) MSB_MUST_CHECK;
 
 /** erofs_finish - write the metadata; the builder can only be freed afterwards */
 int erofs_finish(struct erofs_builder *b, struct msb_err *err) MSB_MUST_CHECK;

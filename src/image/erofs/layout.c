@@ -135,7 +135,7 @@ static int place_all(
 
 static int out_flush(struct erofs_builder *b)
 {
-	int r = erofs_write_at(b->fd, b->out, b->out_len, b->out_at);
+	int r = erofs_write_at(b->fd, b->out, b->out_len, b->out_at - b->file_shift);
 
 	b->out_at += b->out_len;
 	b->out_len = 0;

@@ -39,7 +39,8 @@ bool tar_header_is_zero(const uint8_t block[TAR_BLOCK])
 	return true;
 }
 
-/* Base-256: the first byte's high bit is set, its second bit is the sign, the rest is big-endian. */
+/* Base-256: the first byte's high bit is set, its second bit is the sign, the rest is big-endian.
+ */
 static int number_binary(const uint8_t *s, size_t len, bool sign_ok, int64_t *ret)
 {
 	bool negative = s[0] & 0x40;
@@ -59,7 +60,8 @@ static int number_binary(const uint8_t *s, size_t len, bool sign_ok, int64_t *re
 	return 0;
 }
 
-/* Octal digits, padded by spaces or zeroes in front and by spaces or NULs behind. An empty field is zero. */
+/* Octal digits, padded by spaces or zeroes in front and by spaces or NULs behind. An empty field is
+ * zero. */
 static int number_octal(const uint8_t *s, size_t len, int64_t *ret)
 {
 	uint64_t v = 0;
@@ -150,8 +152,9 @@ int tar_header_decode(const uint8_t block[TAR_BLOCK], struct tar_header *ret, co
 	if (r == 0)
 		r = number(block + AT_SIZE, LEN_LONG, &h.size);
 	if (r == 0)
-		r = block[AT_MTIME] & 0x80 ? number_binary(block + AT_MTIME, LEN_LONG, true, &h.mtime)
-					   : number_octal(block + AT_MTIME, LEN_LONG, &h.mtime);
+		r = block[AT_MTIME] & 0x80
+			    ? number_binary(block + AT_MTIME, LEN_LONG, true, &h.mtime)
+			    : number_octal(block + AT_MTIME, LEN_LONG, &h.mtime);
 	/* Only device nodes have these fields for sure; V7 has other bytes there. */
 	if (r == 0 && (h.type == '3' || h.type == '4')) {
 		r = number(block + AT_MAJOR, LEN_ID, &h.major);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the tar parser's files: the state machine (tar.c), headers (tar-header.c), pax records (tar-pax.c). */
+/* Shared by the tar parser's files: the state machine (tar.c), headers (tar-header.c), pax records
+ * (tar-pax.c). */
 #pragma once
 
 #include "image/layer/tar.h"
@@ -65,7 +66,8 @@ bool tar_header_is_zero(const uint8_t block[TAR_BLOCK]);
 /** tar_header_decode - 0, -EBADMSG (checksum, digits) or -EOVERFLOW */
 int tar_header_decode(const uint8_t block[TAR_BLOCK], struct tar_header *ret, const char **why);
 
-/** tar_header_sparse - the extents an old GNU sparse header carries; @ret_more: extension blocks follow */
+/** tar_header_sparse - the extents an old GNU sparse header carries; @ret_more: extension blocks
+ * follow */
 int tar_header_sparse(
 	const uint8_t block[TAR_BLOCK], struct tar_sparse *s, bool *ret_more, const char **why);
 

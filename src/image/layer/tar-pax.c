@@ -185,8 +185,8 @@ static int pax_record(
 }
 
 /* Length of the record at the head of [@s, @s + @len), and where its key starts. */
-static int record_split(
-	const uint8_t *s, size_t len, size_t *ret_len, const uint8_t **ret_key, const uint8_t **ret_eq)
+static int record_split(const uint8_t *s, size_t len, size_t *ret_len, const uint8_t **ret_key,
+	const uint8_t **ret_eq)
 {
 	const uint8_t *space = memchr(s, ' ', MIN(len, (size_t)20));
 	uint64_t n;
@@ -215,7 +215,8 @@ int tar_pax_parse(struct tar_pax *p, const uint8_t *text, size_t len, const char
 		*why = "malformed pax record";
 		if (record_split(text, len, &n, &name, &eq) < 0)
 			return -EBADMSG;
-		/* Names of extended attributes have at most 255 bytes; longer keys are nothing we know. */
+		/* Names of extended attributes have at most 255 bytes; longer keys are nothing we
+		 * know. */
 		if ((size_t)(eq - name) < sizeof(key) && !memchr(name, '\0', (size_t)(eq - name))) {
 			memcpy(key, name, (size_t)(eq - name));
 			key[eq - name] = '\0';

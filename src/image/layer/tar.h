@@ -2,13 +2,15 @@
 /*
  * Push parser for tar streams: bytes in, entries and file data out.
  *
- * Reads what image builders write: V7, ustar, GNU (long names, base-256 numbers, old sparse files) and pax (paths, sizes, owners,
- * times with fractions, extended attributes, the three sparse encodings). The stream is hostile: every length is
- * checked against the caps below before memory is taken, numbers that do not fit are errors, and nothing is
- * interpreted as a path of the host; names are handed on as bytes.
+ * Reads what image builders write: V7, ustar, GNU (long names, base-256 numbers, old sparse files)
+ * and pax (paths, sizes, owners, times with fractions, extended attributes, the three sparse
+ * encodings). The stream is hostile: every length is checked against the caps below before memory
+ * is taken, numbers that do not fit are errors, and nothing is interpreted as a path of the host;
+ * names are handed on as bytes.
  *
- * The consumer gets, for each entry, one entry() call and, for regular files, data() and hole() calls that add up to
- * entry->size, then end(). Any negative result stops the parser for good and is returned by tar_feed().
+ * The consumer gets, for each entry, one entry() call and, for regular files, data() and hole()
+ * calls that add up to entry->size, then end(). Any negative result stops the parser for good and
+ * is returned by tar_feed().
  */
 #pragma once
 
@@ -66,8 +68,8 @@ DEFINE_CLEANUP(struct tar *, tar_free);
 /**
  * tar_feed - next bytes of the stream, in pieces of any size
  *
- * Return: 0; -EBADMSG (malformed), -E2BIG (a cap), -EOVERFLOW (a number that does not fit), -ENOMEM, or what a callback
- * returned. tar_error() has the words.
+ * Return: 0; -EBADMSG (malformed), -E2BIG (a cap), -EOVERFLOW (a number that does not fit),
+ * -ENOMEM, or what a callback returned. tar_error() has the words.
  */
 int tar_feed(struct tar *t, const void *p, size_t n) MSB_MUST_CHECK;
 
