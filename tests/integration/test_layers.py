@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers to root file system: our unpack and merge against what umoci makes of the same image."""
+
+import io
+import json
+import os
+import shutil
+import stat
+import struct
+import subprocess
+import tarfile
+import time
+
+import pytest
+
+LAYER = os.environ.get("MSB_LAYER", "build/src/image/msb-layer")
+RESULT = struct.Struct("<iI400s65s7sQQQ")
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="comparing ownership needs root"),
+    pytest.mark.skipif(shutil.which("umoci") is None, reason="umoci is missing"),
+    pytest.mark.skipif("erofs" not in open("/proc/filesystems").read(), reason="this kernel cannot mount EROFS"),
+]
+
+
+def spawn(job, fds, stdin):
+    """Runs the worker with descriptors at the numbers of worker.h; its result."""
+    read, write = os.pipe()
+    # Dup everything high first so that no target number is still needed as a source.
+    high = {target: os.dup(fd) for target, fd in {**fds, 3: write}.items()}
+    base = max([*high.values(), 64]) + 1
+    high = {t: fcntl_dup(fd, base) for t, fd in high.items()}
+
+    def place():
+        for target, fd in high.items():
+            os.dup2(fd, target)
+
+    p = subprocess.Popen([LAYER, job], stdin=stdin, preexec_fn=place, close_fds=False)
+    for fd in high.values():
+        os.close(fd)
+    os.close(write)
+    data = b""
+    while chunk := os.read(read, 65536):
+        data += chunk
+    os.close(read)
+    code = p.wait()
+    assert len(data) == RESULT.size, f"worker ended with {code}"
+    error, kind, text, diff_id, compression, entries, data_bytes, tar_bytes = RESULT.unpack(data)
+    return {"error": error, "text": text.split(b"\0")[0].decode(), "diff_id": diff_id.split(b"\0")[0].decode(),
+            "compression": compression.split(b"\0")[0].decode(), "entries": entries, "data_bytes": data_bytes, "code": code}
+
+
+def fcntl_dup(fd, minimum):
+    import fcntl
+    new = fcntl.fcntl(fd, fcntl.F_DUPFD, minimum)
+    os.close(fd)
+    os.set_inheritable(new, True)
+    return new
+
+
+def unpack(blob, data, index):
+    fds = {4: os.open(data, os.O_RDWR | os.O_CREAT | os.O_TRUNC), 5: os.open(index, os.O_RDWR | os.O_CREAT | os.O_TRUNC)}
+    with open(blob, "rb") as f:
+        r = spawn("unpack", fds, f)
+    for fd in fds.values():
+        os.close(fd)
+    return r
+
+
+def merge(layers, meta):
+    """@layers: (data, index) paths."""
+    fds = {4: os.open(meta, os.O_RDWR | os.O_CREAT | os.O_TRUNC)}
+    head = struct.pack("<I", len(layers))
+    for i, (data, index) in enumerate(layers):
+        fds[5 + i] = os.open(index, os.O_RDONLY)
+        head += struct.pack("<Q", os.path.getsize(data) // 4096)
+    read, write = os.pipe()
+    os.write(write, head)
+    os.close(write)
+    r = spawn("merge", fds, read)
+    os.close(read)
+    for fd in fds.values():
+        os.close(fd)
+    return r
+
+
+def disk(layers, meta, out):
+    """The guest's disk, as one file."""
+    with open(out, "wb") as f:
+        raw = open(meta, "rb").read()
+        f.write(raw[:4096])
+        for data, _ in layers:
+            with open(data, "rb") as d:
+                shutil.copyfileobj(d, f)
+        f.write(raw[4096:])
+
+
+class Image:
+    """An OCI layout built layer by layer from tar streams."""
+
+    def __init__(self, tmp):
+        self.tmp = tmp
+        self.layout = tmp / "layout"
+        self.n = 0
+        self.run("umoci", "init", "--layout", self.layout)
+        self.run("umoci", "new", "--image", f"{self.layout}:x")
+
+    @staticmethod
+    def run(*argv):
+        r = subprocess.run([str(a) for a in argv], capture_output=True, text=True)
+        assert r.returncode == 0, r.stderr
+
+    def add(self, fill, fmt=tarfile.PAX_FORMAT):
+        path = self.tmp / f"layer{self.n}.tar"
+        self.n += 1
+        with tarfile.open(path, "w", format=fmt) as t:
+            fill(t)
+        self.add_file(path)
+
+    def add_file(self, path):
+        self.run("umoci", "raw", "add-layer", "--image", f"{self.layout}:x", path)
+
+    def blobs(self):
+        def blob(digest):
+            return self.layout / "blobs" / digest.replace(":", "/")
+        index = json.load(open(self.layout / "index.json"))
+        manifest = json.load(open(blob(index["manifests"][0]["digest"])))
+        config = json.load(open(blob(manifest["config"]["digest"])))
+        return [blob(d["digest"]) for d in manifest["layers"]], [d.split(":")[1] for d in config["rootfs"]["diff_ids"]]
+
+    def reference(self):
+        bundle = self.tmp / "bundle"
+        self.run("umoci", "unpack", "--image", f"{self.layout}:x", bundle)
+        return bundle / "rootfs"
+
+    def ours(self):
+        layers = []
+        blobs, diff_ids = self.blobs()
+        for i, blob in enumerate(blobs):
+            pair = (self.tmp / f"data{i}", self.tmp / f"index{i}")
+            r = unpack(blob, *pair)
+            assert r["error"] == 0, r["text"]
+            assert r["diff_id"] == diff_ids[i]
+            layers.append(pair)
+        r = merge(layers, self.tmp / "meta")
+        assert r["error"] == 0, r["text"]
+        disk(layers, self.tmp / "meta", self.tmp / "disk")
+        self.run("fsck.erofs", self.tmp / "disk")
+        return self.tmp / "disk"
+
+
+class Mounted:
+    def __init__(self, image, where):
+        self.image, self.where = image, where
+
+    def __enter__(self):
+        self.where.mkdir()
+        Image.run("mount", "-t", "erofs", "-o", "loop,ro", self.image, self.where)
+        return self.where
+
+    def __exit__(self, *exc):
+        Image.run("umount", self.where)
+
+
+def tree(root):
+    root = os.fsencode(root)
+    out = {}
+    groups = {}
+    for where, dirs, files in os.walk(root):
+        for name in [b"", *files, *dirs] if where == root else dirs + files:
+            path = os.path.join(where, name) if name else root
+            st = os.lstat(path)
+            rel = os.path.relpath(path, root)
+            entry = {"mode": oct(st.st_mode), "owner": (st.st_uid, st.st_gid), "mtime": st.st_mtime_ns,
+                     "xattrs": {n: os.getxattr(path, n, follow_symlinks=False)
+                                for n in os.listxattr(path, follow_symlinks=False)}}
+            if not stat.S_ISDIR(st.st_mode):
+                entry["nlink"] = st.st_nlink
+                groups.setdefault(st.st_ino, []).append(rel)
+            if stat.S_ISREG(st.st_mode):
+                with open(path, "rb") as f:
+                    entry["data"] = f.read()
+            if stat.S_ISLNK(st.st_mode):
+                entry["target"] = os.readlink(path)
+            if stat.S_ISCHR(st.st_mode) or stat.S_ISBLK(st.st_mode):
+                entry["rdev"] = st.st_rdev
+            out[rel] = entry
+    for names in groups.values():
+        for rel in names:
+            out[rel]["same"] = sorted(names)
+    return out
+
+
+def compare(image, tmp):
+    begin = time.time_ns()
+    want = tree(image.reference())
+    with Mounted(image.ours(), tmp / "mnt") as where:
+        got = tree(where)
+    assert sorted(got) == sorted(want)
+    for rel, entry in want.items():
+        if entry["mtime"] > begin:
+            # A directory that no archive describes: umoci leaves it the time of the unpacking, we give it none.
+            assert got[rel]["mtime"] == 0, rel
+            entry["mtime"] = 0
+        assert got[rel] == entry, rel
+
+
+def file(t, name, data=b"", **kw):
+    i = tarfile.TarInfo(name)
+    i.size = len(data)
+    i.mtime = kw.pop("mtime", 1700000000)
+    i.mode = kw.pop("mode", 0o644)
+    for k, v in kw.items():
+        setattr(i, k, v)
+    t.addfile(i, io.BytesIO(data))
+
+
+def entry(t, name, kind, **kw):
+    i = tarfile.TarInfo(name)
+    i.type = kind
+    i.mode = kw.pop("mode", 0o755)
+    i.mtime = kw.pop("mtime", 1600000000)
+    for k, v in kw.items():
+        setattr(i, k, v)
+    t.addfile(i)
+
+
+@pytest.mark.parametrize("fmt", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_kinds_and_attributes(tmp_path, fmt):
+    image = Image(tmp_path)
+
+    def fill(t):
+        entry(t, "./", tarfile.DIRTYPE)
+        entry(t, "./dir/", tarfile.DIRTYPE, mode=0o1777, uid=7, gid=8)
+        for size in (0, 1, 511, 512, 513, 1024, 1025, 4096, 5000, 1_000_000):
+            file(t, f"dir/{size}", os.urandom(size), uid=1000, gid=70000 if fmt == tarfile.PAX_FORMAT else 7)
+        file(t, "dir/" + "n" * 200, b"long name")
+        file(t, "/".join(["deep"] * 60) + "/leaf", b"deep path")
+        entry(t, "dir/link", tarfile.SYMTYPE, linkname="../" + "t" * 300)
+        entry(t, "dir/hard", tarfile.LNKTYPE, linkname="dir/5000")
+        entry(t, "hard2", tarfile.LNKTYPE, linkname="./dir/5000")
+        entry(t, "chr", tarfile.CHRTYPE, devmajor=10, devminor=229)
+        entry(t, "blk", tarfile.BLKTYPE, devmajor=8, devminor=300)
+        entry(t, "fifo", tarfile.FIFOTYPE)
+        file(t, "suid", b"x", mode=0o6755)
+        if fmt == tarfile.PAX_FORMAT:
+            file(t, "frac", b"", mtime=1700000000.123456789)
+            file(t, "xattr", b"x" * 2000, pax_headers={"SCHILY.xattr.user.note": "v\u00e4lue", "SCHILY.xattr.user.empty": ""})
+            file(t, "\u00fcn\u00efcode", b"y")
+
+    image.add(fill, fmt)
+    compare(image, tmp_path)
+
+
+def test_whiteouts_and_replacements(tmp_path):
+    image = Image(tmp_path)
+
+    def base(t):
+        for d in ("a", "a/b", "a/b/c", "opaque", "opaque/sub", "todir", "gone"):
+            entry(t, d, tarfile.DIRTYPE)
+        for f in ("a/1", "a/2", "a/b/3", "a/b/c/4", "opaque/5", "opaque/sub/6", "gone/7", "tofile", "todir/8", "h1"):
+            file(t, f, f.encode())
+        entry(t, "h2", tarfile.LNKTYPE, linkname="h1")
+        entry(t, "usr", tarfile.DIRTYPE)
+        entry(t, "usr/lib", tarfile.DIRTYPE)
+        entry(t, "lib", tarfile.SYMTYPE, linkname="usr/lib")
+
+    def second(t):
+        file(t, "a/.wh.1")
+        file(t, "a/b/.wh.c")
+        file(t, "opaque/new", b"new")
+        file(t, "opaque/.wh..wh..opq")
+        file(t, ".wh.gone")
+        entry(t, "tofile", tarfile.DIRTYPE)
+        file(t, "tofile/in", b"in")
+        file(t, "todir", b"now a file")
+        file(t, ".wh.h1")
+        file(t, "lib/through-the-link", b"x")
+        file(t, ".wh.never-there")
+
+    def third(t):
+        file(t, "a/1", b"back again")
+        entry(t, "gone", tarfile.DIRTYPE, mode=0o700)
+        entry(t, "a", tarfile.DIRTYPE, mode=0o500, uid=5)
+        entry(t, "h3", tarfile.LNKTYPE, linkname="h2")
+
+    for fill in (base, second, third):
+        image.add(fill)
+    compare(image, tmp_path)
+
+
+def test_forty_layers(tmp_path):
+    image = Image(tmp_path)
+    for n in range(40):
+        def fill(t, n=n):
+            entry(t, f"d{n % 7}", tarfile.DIRTYPE)
+            file(t, f"d{n % 7}/f{n}", str(n).encode() * n)
+            if n > 3:
+                file(t, f"d{(n - 3) % 7}/.wh.f{n - 3}")
+            file(t, "counter", str(n).encode())
+        image.add(fill)
+    compare(image, tmp_path)
+
+
+def test_sparse_files_of_gnu_tar(tmp_path):
+    source = tmp_path / "src"
+    source.mkdir()
+    with open(source / "sparse", "wb") as f:
+        for at in range(0, 40):
+            f.seek(at * 100_000)
+            f.write(b"data%d" % at)
+        f.truncate(10_000_000)
+    with open(source / "empty-sparse", "wb") as f:
+        f.truncate(5_000_000)
+    for i, options in enumerate((["--format=gnu"], ["--format=pax", "--sparse-version=1.0"],
+                                 ["--format=pax", "--sparse-version=0.1"], ["--format=pax", "--sparse-version=0.0"])):
+        tar = tmp_path / f"s{i}.tar"
+        Image.run("tar", "-C", source, "-S", *options, "-cf", tar, ".")
+        where = tmp_path / str(i)
+        where.mkdir()
+        pair = (where / "data", where / "index")
+        r = unpack(tar, *pair)
+        assert r["error"] == 0, r["text"]
+        r = merge([pair], where / "meta")
+        assert r["error"] == 0, r["text"]
+        disk([pair], where / "meta", where / "disk")
+        with Mounted(where / "disk", where / "mnt") as mnt:
+            for name in ("sparse", "empty-sparse"):
+                assert (mnt / name).read_bytes() == (source / name).read_bytes(), options
+
+
+HOSTILE = {
+    "dotdot": lambda t: file(t, "../../etc/passwd", b"x"),
+    "dotdot-inside": lambda t: file(t, "a/../../b", b"x"),
+    "hardlink-out": lambda t: entry(t, "h", tarfile.LNKTYPE, linkname="../../etc/passwd"),
+    "hardlink-missing": lambda t: entry(t, "h", tarfile.LNKTYPE, linkname="nothing"),
+    "too-deep": lambda t: file(t, "d/" * 200 + "f", b"x"),
+    "below-a-file": lambda t: (file(t, "f", b"x"), file(t, "f/g", b"x")),
+    "loop": lambda t: (entry(t, "l1", tarfile.SYMTYPE, linkname="l2"), entry(t, "l2", tarfile.SYMTYPE, linkname="l1"),
+                       file(t, "l1/x", b"x")),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_layers_are_refused(tmp_path, name):
+    with tarfile.open(tmp_path / "t.tar", "w") as t:
+        HOSTILE[name](t)
+    pair = (tmp_path / "data", tmp_path / "index")
+    r = unpack(tmp_path / "t.tar", *pair)
+    if r["error"] == 0:
+        r = merge([pair], tmp_path / "meta")
+    assert r["error"] != 0 and r["code"] == 1
+    assert r["text"], "a refusal has a reason"
+
+
+def test_truncated_and_damaged_archives(tmp_path):
+    with tarfile.open(tmp_path / "t.tar.gz", "w:gz") as t:
+        file(t, "f", os.urandom(100_000))
+    good = (tmp_path / "t.tar.gz").read_bytes()
+    pair = (tmp_path / "data", tmp_path / "index")
+    bad = tmp_path / "bad"
+    for cut in (1, 3, 10, len(good) // 2, len(good) - 1):
+        bad.write_bytes(good[:cut])
+        assert unpack(bad, *pair)["error"] != 0, cut
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    bad.write_bytes(flipped)
+    assert unpack(bad, *pair)["error"] != 0
+    bad.write_bytes(good + good)  # two members are one stream: the second archive is behind the end of the first
+    assert unpack(bad, *pair)["error"] == 0
