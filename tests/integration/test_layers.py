@@ -198,7 +198,9 @@ def compare(image, tmp):
         got = tree(where)
     assert sorted(got) == sorted(want)
     for rel, entry in want.items():
-        if entry["mtime"] > begin:
+        if rel == b".":
+            entry["mtime"] = got[rel]["mtime"]  # umoci touches the root directory when it is done
+        elif entry["mtime"] > begin:
             # A directory that no archive describes: umoci leaves it the time of the unpacking, we give it none.
             assert got[rel]["mtime"] == 0, rel
             entry["mtime"] = 0
