@@ -159,6 +159,10 @@ static int pax_record(
 	static const char xattr[] = "SCHILY.xattr.";
 	static const char sparse[] = "GNU.sparse.";
 
+	/* By the standard an empty value takes a keyword back; what a record said before stays for
+	 * the rest. */
+	if (len == 0)
+		return 0;
 	if (strncmp(key, xattr, sizeof(xattr) - 1) == 0)
 		return pax_xattr(p, key + sizeof(xattr) - 1, s, len, why);
 	if (strncmp(key, sparse, sizeof(sparse) - 1) == 0)
