@@ -4,10 +4,12 @@
 
 # shellcheck disable=SC2034
 build_packages="build-essential pkg-config meson ninja-build python3 musl-tools linux-libc-dev busybox-static
-	linux-source-6.12 xz-utils bc flex bison libelf-dev cpio rsync"
+	linux-source-6.12 xz-utils bc flex bison libelf-dev cpio rsync
+	libisal-dev libzstd-dev libssl-dev libcurl4-openssl-dev"
 run_packages="qemu-system-x86"
 test_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-pytest erofs-utils e2fsprogs strace
-	mmdebstrap qemu-system-common qemu-utils procps util-linux iproute2 zsh fish mandoc shellcheck npm"
+	mmdebstrap qemu-system-common qemu-utils procps util-linux iproute2 zsh fish mandoc shellcheck npm
+	debian-archive-keyring umoci skopeo buildah docker-registry apache2-utils"
 
 # Prints the packages of its arguments that are not installed.
 missing_packages()
