@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/caps.h"
+#include "base/err.h"
 
 enum { VMM_CONFIG_MAGIC = 0x31764d4d, VMM_FD_CONTROL = 3 };
 
@@ -55,6 +56,9 @@ enum vmm_exit_reason {
 	VMM_EXIT_HOST_FAULT, /* the host failed us (KVM error, memory) */
 };
 
+/* The only command so far: one byte VMM_CMD_STOP. */
+enum vmm_command { VMM_CMD_STOP = 1 };
+
 struct vmm_event {
 	uint32_t type;
 	uint32_t reason; /* enum vmm_exit_reason */
@@ -78,3 +82,6 @@ enum vmm_jail_bits {
 	VMM_JAIL_NOCAPS = 1u << 6,
 	VMM_JAIL_CGROUP = 1u << 7,
 };
+
+/** vmm_config_check - is @c complete and within all limits? 0, or -EINVAL with the reason */
+int vmm_config_check(const struct vmm_config *c, struct msb_err *err) MSB_MUST_CHECK;
