@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One sandbox's machine: see machine.h. */
+#include "vmm/machine.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+/* Gives @dev the next window and interrupt line. */
+static int attach(struct machine *m, struct virtio_dev *dev, struct msb_err *err)
+{
+	unsigned int slot = m->n_transports;
+	struct virtio_mmio *t = &m->transports[slot];
+	uint64_t gpa = arch_devices.mmio_gpa + slot * arch_devices.mmio_size;
+	int r;
+
+	assert(slot < MACHINE_DEVICES_MAX && slot < arch_devices.max);
+	_Static_assert((int)MACHINE_DEVICES_MAX <= (int)BUS_DEVS_MAX, "room on the bus");
+	virtio_mmio_init(t, dev, gpa);
+	r = bus_add(&m->mmio, &t->bus);
+	if (r == 0)
+		r = vm_ioeventfd(&m->vm, dev->kick_fd, gpa + VIRTIO_MMIO_QUEUE_NOTIFY);
+	if (r == 0)
+		r = vm_irqfd(&m->vm, dev->irq_fd, arch_devices.irq + slot);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot wire device %s", dev->ops->name);
+	m->n_transports++;
+	return 0;
+}
+
+static int add_disks(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
+	struct msb_err *err)
+{
+	for (uint32_t i = 0; i < c->n_disks; i++) {
+		struct blk_host host = {
+			.fd = c->disks[i].fd, .read_only = c->disks[i].read_only != 0};
+		struct virtio_blk *b = &m->disks[i];
+		int r;
+
+		(void)snprintf(host.serial, sizeof(host.serial), "msb-disk%" PRIu32, i);
+		r = virtio_blk_init(b, env, &host);
+		if (r < 0)
+			return msb_err_errno(err, r, "cannot use disk %" PRIu32, i);
+		m->n_disks++;
+		m->disk_max = MAX(m->disk_max, b->sectors * 512);
+		r = attach(m, &b->dev, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The console comes first: the kernel probes in this order, and early messages are the ones missed.
+ */
+static int add_devices(struct machine *m, const struct vmm_config *c, struct msb_err *err)
+{
+	const struct virtio_env env = {.mem = &m->mem, .loop = m->loop};
+	const struct console_host host = {.log_fd = c->log_fd, .channel_fd = c->channel_fd};
+	int r;
+
+	r = virtio_console_init(&m->console, &env, &host);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the console");
+	r = attach(m, &m->console.dev, err);
+	if (r < 0)
+		return r;
+	r = add_disks(m, c, &env, err);
+	if (r < 0)
+		return r;
+	r = virtio_rng_init(&m->rng, &env);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the entropy device");
+	r = attach(m, &m->rng.dev, err);
+	if (r < 0)
+		return r;
+	r = virtio_balloon_init(&m->balloon, &env);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the balloon");
+	return attach(m, &m->balloon.dev, err);
+}
+
+static int add_memory(struct machine *m, const struct vmm_config *c, struct msb_err *err)
+{
+	struct arch_range ranges[ARCH_RAM_RANGES_MAX];
+	unsigned int n = arch_ram_layout(c->mem_mib * MIB, ranges);
+
+	for (unsigned int i = 0; i < n; i++) {
+		int r = gmem_alloc(&m->mem, ranges[i].gpa, ranges[i].size);
+
+		if (r < 0)
+			return msb_err_errno(
+				err, r, "cannot reserve %" PRIu32 " MiB of memory", c->mem_mib);
+	}
+	return 0;
+}
+
+/* After the files were mapped into the RAM: KVM looks at the mapping as it is when first touched.
+ */
+static int give_memory(struct machine *m, struct msb_err *err)
+{
+	for (unsigned int i = 0; i < m->mem.n_regions; i++) {
+		const struct gmem_region *region = &m->mem.regions[i];
+		int r = vm_add_ram(&m->vm, region->gpa, region->size, region->hva, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The caller's words, then one announcement per device. */
+static int build_cmdline(
+	const struct machine *m, const struct vmm_config *c, char *to, struct msb_err *err)
+{
+	int r;
+
+	memcpy(to, c->cmdline, sizeof(c->cmdline));
+	for (unsigned int i = 0; i < m->n_transports; i++) {
+		r = arch_cmdline_device(to, LIMIT_CMDLINE, i);
+		if (r < 0)
+			return msb_err_errno(err, r, "kernel command line");
+	}
+	return 0;
+}
+
+static int add_vcpus(struct machine *m, const struct vmm_config *c, struct msb_err *err)
+{
+	m->group.mmio = &m->mmio;
+	m->group.vm = &m->vm;
+	m->group.end_fd = m->end_fd;
+	for (unsigned int i = 0; i < c->vcpus; i++) {
+		int r = vcpu_init(&m->vcpus[i], &m->group, i, err);
+
+		if (r < 0)
+			return r;
+		m->n_vcpus++;
+	}
+	return 0;
+}
+
+static void on_end_event(struct loop_fd *src, uint32_t events)
+{
+	struct machine *m = container_of(src, struct machine, end_src);
+
+	(void)events;
+	loop_fd_del(src); /* never reset: one end is all there is */
+	m->on_end(m);
+}
+
+static int build(struct machine *m, const struct vmm_config *c, struct msb_err *err)
+{
+	struct arch_boot boot = {
+		.kernel_fd = c->kernel_fd, .initramfs_fd = c->initramfs_fd, .vcpus = c->vcpus};
+	char cmdline[LIMIT_CMDLINE];
+	struct arch_entry entry;
+	int r;
+
+	m->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (m->end_fd < 0)
+		return msb_err_errno(err, -errno, "cannot create an eventfd");
+	r = loop_fd_add(m->loop, &m->end_src, m->end_fd, EPOLLIN, on_end_event);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot watch an eventfd");
+	r = vm_init(&m->vm, c->kvm_fd, err);
+	if (r == 0)
+		r = arch_vm_init(&m->vm, err);
+	if (r == 0)
+		r = add_memory(m, c, err);
+	if (r == 0)
+		r = add_devices(m, c, err);
+	if (r == 0)
+		r = build_cmdline(m, c, cmdline, err);
+	boot.cmdline = cmdline;
+	if (r == 0)
+		r = arch_boot_load(&boot, &m->mem, &entry, err);
+	if (r == 0)
+		r = give_memory(m, err);
+	if (r == 0)
+		r = add_vcpus(m, c, err);
+	if (r == 0)
+		r = arch_vcpus_init(&m->vm, m->vcpus, m->n_vcpus, &entry, err);
+	return r;
+}
+
+int machine_build(struct machine *m, const struct vmm_config *c, struct loop *loop,
+	void (*on_end)(struct machine *m), struct msb_err *err)
+{
+	int r;
+
+	m->loop = loop;
+	m->on_end = on_end;
+	m->end_fd = m->vm.fd = -EBADF;
+	gmem_init(&m->mem);
+	r = build(m, c, err);
+	if (r < 0)
+		machine_deinit(m);
+	return r;
+}
+
+int machine_start(struct machine *m, int (*confine)(void), struct msb_err *err)
+{
+	m->group.confine = confine;
+	return vcpus_start(&m->group, m->vcpus, m->n_vcpus, err);
+}
+
+void machine_go(struct machine *m)
+{
+	vcpus_go(&m->group);
+}
+
+/* Has the loop more to do for the console, now or when the channel's reader takes something? */
+static bool console_busy(const struct machine *m)
+{
+	return m->console.dev.again.loop || m->console.tx_blocked;
+}
+
+void machine_stop(struct machine *m, uint64_t deadline_ns)
+{
+	vcpus_stop(&m->group, m->vcpus, m->n_vcpus);
+	if (m->n_transports == 0)
+		return;
+	/* The guest's last kick may not have been seen yet. */
+	virtio_dev_run(&m->console.dev);
+	while (console_busy(m) && clock_mono_ns() < deadline_ns) {
+		if (loop_once(m->loop, deadline_ns) < 0)
+			break;
+	}
+}
+
+enum vmm_exit_reason machine_end(const struct machine *m, const char **ret_text)
+{
+	uint32_t ended = __atomic_load_n(&m->group.ended, __ATOMIC_ACQUIRE);
+	const struct vcpu *v;
+
+	*ret_text = "";
+	if (ended == 0)
+		return VMM_EXIT_STOPPED;
+	v = &m->vcpus[ended - 1];
+	*ret_text = v->text;
+	switch (v->verdict) {
+	case VCPU_SHUTDOWN:
+		return VMM_EXIT_SHUTDOWN;
+	case VCPU_POWEROFF:
+		return VMM_EXIT_POWEROFF;
+	case VCPU_GUEST_FAULT:
+		return VMM_EXIT_GUEST_FAULT;
+	case VCPU_CONTINUE:
+	case VCPU_HOST_FAULT:
+		break;
+	}
+	return VMM_EXIT_HOST_FAULT;
+}
+
+/* Devices that were initialised are those with operations. */
+static void remove_devices(struct machine *m)
+{
+	if (m->balloon.dev.ops)
+		virtio_balloon_deinit(&m->balloon);
+	if (m->rng.dev.ops)
+		virtio_rng_deinit(&m->rng);
+	while (m->n_disks > 0)
+		virtio_blk_deinit(&m->disks[--m->n_disks]);
+	if (m->console.dev.ops)
+		virtio_console_deinit(&m->console);
+}
+
+void machine_deinit(struct machine *m)
+{
+	vcpus_stop(&m->group, m->vcpus, m->n_vcpus);
+	while (m->n_vcpus > 0)
+		vcpu_deinit(&m->vcpus[--m->n_vcpus]);
+	remove_devices(m);
+	vm_deinit(&m->vm);
+	gmem_deinit(&m->mem);
+	loop_fd_del(&m->end_src);
+	m->end_fd = fd_close(m->end_fd);
+}
