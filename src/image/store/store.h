@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Image store: $MSB_HOME/images, shared by all processes of one user. Layout and rules: docs/internals/images.md.
+ * Image store: $MSB_HOME/images, shared by all processes of one user. Layout and rules:
+ * docs/internals/images.md.
  *
- * Whatever is visible is whole and never changes; everything is made in tmp/ and appears by rename. Nothing here talks
- * to a network or parses an archive. Links with libc alone, so that `msb run` of a local image costs nothing.
+ * Whatever is visible is whole and never changes; everything is made in tmp/ and appears by rename.
+ * Nothing here talks to a network or parses an archive. Links with libc alone, so that `msb run` of
+ * a local image costs nothing.
  *
- * Locking: an open store holds images/lock shared, so that no collection runs meanwhile; store_gc() takes it
- * exclusively and fails with MSB_BUSY after a wait. Work in tmp/ is guarded by a flock on the entry itself.
+ * Locking: an open store holds images/lock shared, so that no collection runs meanwhile; store_gc()
+ * takes it exclusively and fails with MSB_BUSY when it cannot have it at once. Work in tmp/ is
+ * guarded by a flock on the entry itself.
  */
 #pragma once
 
@@ -20,14 +23,16 @@ enum { STORE_LAYERS_MAX = 512, STORE_CONFIG_MAX = 4 * 1024 * 1024 };
 
 struct store;
 
-/** store_open - make the directories if needed, remove abandoned work in tmp/, take the shared lock */
+/** store_open - make the directories if needed, remove abandoned work in tmp/, take the shared lock
+ */
 int store_open(const char *home, struct store **ret, struct msb_err *err) MSB_MUST_CHECK;
 struct store *store_close(struct store *s);
 DEFINE_CLEANUP(struct store *, store_close);
 
 /* References. */
 
-/** store_ref_get - manifest digest behind @ref; a ref with a digest needs that very image. -ENOENT if not here */
+/** store_ref_get - manifest digest behind @ref; a ref with a digest needs that very image. -ENOENT
+ * if not here */
 int store_ref_get(const struct store *s, const struct image_ref *ref,
 	char ret_digest[REF_DIGEST_LEN + 1], struct msb_err *err) MSB_MUST_CHECK;
 
@@ -35,11 +40,14 @@ int store_ref_get(const struct store *s, const struct image_ref *ref,
 int store_ref_set(struct store *s, const struct image_ref *ref, const char *digest,
 	struct msb_err *err) MSB_MUST_CHECK;
 
-int store_ref_remove(struct store *s, const struct image_ref *ref, struct msb_err *err) MSB_MUST_CHECK;
+int store_ref_remove(struct store *s, const struct image_ref *ref, struct msb_err *err)
+	MSB_MUST_CHECK;
 
-/** store_ref_each - call @fn for every reference; a negative result of @fn ends the walk and is returned */
+/** store_ref_each - call @fn for every reference; a negative result of @fn ends the walk and is
+ * returned */
 int store_ref_each(const struct store *s,
-	int (*fn)(void *arg, const struct image_ref *ref, const char *digest), void *arg) MSB_MUST_CHECK;
+	int (*fn)(void *arg, const struct image_ref *ref, const char *digest), void *arg)
+	MSB_MUST_CHECK;
 
 /* Layers, by digest of the compressed blob. */
 
@@ -69,7 +77,8 @@ struct store_work;
 int store_layer_begin(struct store *s, struct store_work **ret, int *ret_data_fd, int *ret_index_fd,
 	struct msb_err *err) MSB_MUST_CHECK;
 
-/** store_layer_commit - the files are complete: sync and publish; losing a race to another process is success */
+/** store_layer_commit - the files are complete: sync and publish; losing a race to another process
+ * is success */
 int store_layer_commit(struct store_work *w, const struct store_layer *layer, struct msb_err *err)
 	MSB_MUST_CHECK;
 
@@ -111,8 +120,8 @@ int store_image_get(const struct store *s, const char *digest, struct store_imag
 void store_image_deinit(struct store_image *i);
 
 /** store_image_begin - place for the merged metadata */
-int store_image_begin(struct store *s, struct store_work **ret, int *ret_meta_fd, struct msb_err *err)
-	MSB_MUST_CHECK;
+int store_image_begin(struct store *s, struct store_work **ret, int *ret_meta_fd,
+	struct msb_err *err) MSB_MUST_CHECK;
 int store_image_commit(struct store_work *w, const struct store_image *image, struct msb_err *err)
 	MSB_MUST_CHECK;
 
