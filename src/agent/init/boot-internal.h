@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of this directory. */
+#pragma once
+
+#include "agent/init/boot.h"
+
+#define BOOT_ROOT  "/r" /* the new root, before the switch */
+#define BOOT_LOWER "/l" /* ROOT_OVERLAY: the image */
+#define BOOT_UPPER "/u" /* ROOT_OVERLAY: tmpfs that holds upper and work directory */
+
+/* Where a step failed; filled by boot_fail(). */
+struct boot_error {
+	enum msg_stage stage;
+	char *what;
+	size_t what_size;
+};
+
+/** boot_fail - -errno of the system call that just failed, with what was tried */
+int boot_fail(struct boot_error *err, enum msg_stage stage, const char *fmt, ...) MSB_PRINTF(3, 4);
+
+/** root_assemble - the configured root at BOOT_ROOT, with the mount points that boot.c needs */
+int root_assemble(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
+
+/** tmpfs_mount_all - the configured tmpfs, parents before children; after the switch */
+int tmpfs_mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;

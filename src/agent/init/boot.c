@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the initramfs to the guest's root file system: see boot.h. */
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+
+#include "boot-internal.h"
+
+enum { API_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC };
+
+/* Kernel file systems of the new root, in the order they are mounted. */
+static const struct {
+	const char *fstype;
+	const char *target;
+	unsigned long flags;
+	const char *data;
+	bool optional; /* a kernel of the user may lack it */
+} api_mounts[] = {
+	{"proc", BOOT_ROOT "/proc", API_FLAGS, NULL, false},
+	{"devpts", BOOT_ROOT "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666",
+		false},
+	{"tmpfs", BOOT_ROOT "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false},
+	{"cgroup2", BOOT_ROOT "/sys/fs/cgroup", API_FLAGS, NULL, true},
+};
+
+static const struct {
+	const char *target;
+	const char *path;
+} dev_links[] = {
+	{"/proc/self/fd", "/dev/fd"},
+	{"/proc/self/fd/0", "/dev/stdin"},
+	{"/proc/self/fd/1", "/dev/stdout"},
+	{"/proc/self/fd/2", "/dev/stderr"},
+};
+
+int boot_fail(struct boot_error *err, enum msg_stage stage, const char *fmt, ...)
+{
+	int r = -errno;
+	va_list ap;
+
+	err->stage = stage;
+	va_start(ap, fmt);
+	(void)vsnprintf(err->what, err->what_size, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int boot_early(void)
+{
+	umask(0);
+	if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, NULL) < 0)
+		return -errno;
+	if (mkdir(BOOT_SYSFS, 0755) < 0)
+		return -errno;
+	if (mount("sysfs", BOOT_SYSFS, "sysfs", API_FLAGS, NULL) < 0)
+		return -errno;
+	/* Here while nothing else uses it: every guest's /dev is this one instance. */
+	if (mkdir("/dev/pts", 0755) < 0 || mkdir("/dev/shm", 0755) < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
+		if (symlink(dev_links[i].target, dev_links[i].path) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int mount_api(struct boot_error *err)
+{
+	if (mount("/dev", BOOT_ROOT "/dev", NULL, MS_MOVE, NULL) < 0)
+		return boot_fail(err, STAGE_MOUNT, "move /dev");
+	if (mount(BOOT_SYSFS, BOOT_ROOT "/sys", NULL, MS_MOVE, NULL) < 0)
+		return boot_fail(err, STAGE_MOUNT, "move /sys");
+	for (size_t i = 0; i < ARRAY_SIZE(api_mounts); i++) {
+		const char *fstype = api_mounts[i].fstype;
+
+		if (mount(fstype, api_mounts[i].target, fstype, api_mounts[i].flags,
+			    api_mounts[i].data) == 0)
+			continue;
+		if (!api_mounts[i].optional)
+			return boot_fail(err, STAGE_MOUNT, "mount %s at %s", fstype,
+				api_mounts[i].target + strlen(BOOT_ROOT));
+		log_warn("cannot mount %s: %s", fstype, strerror(errno));
+	}
+	return 0;
+}
+
+static int switch_root(struct boot_error *err)
+{
+	/* The initramfs cannot be unmounted, only covered. */
+	if (chdir(BOOT_ROOT) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+		chdir("/") < 0)
+		return boot_fail(err, STAGE_SWITCH_ROOT, "move " BOOT_ROOT " to /");
+	return 0;
+}
+
+/* The kernel gives the loopback interface its addresses when it comes up. */
+static void loopback_up(void)
+{
+	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &req) < 0)
+		log_warn("cannot bring up the loopback interface: %s", strerror(errno));
+}
+
+static int boot_steps(const struct msg_config *cfg, struct boot_error *err)
+{
+	int r = root_assemble(cfg, err);
+
+	if (r == 0)
+		r = mount_api(err);
+	if (r == 0)
+		r = switch_root(err);
+	if (r == 0)
+		r = tmpfs_mount_all(cfg, err);
+	if (r < 0)
+		return r;
+	if (cfg->hostname[0] && sethostname(cfg->hostname, strlen(cfg->hostname)) < 0)
+		return boot_fail(err, STAGE_HOSTNAME, "%s", cfg->hostname);
+	loopback_up();
+	return 0;
+}
+
+int boot_root(const struct msg_config *cfg, struct msg_failure *why, char *what, size_t what_size)
+{
+	struct boot_error err = {.what = what, .what_size = what_size};
+	int r = boot_steps(cfg, &err);
+
+	if (r < 0)
+		*why = (struct msg_failure){err.stage, (uint32_t)-r, what};
+	return r;
+}

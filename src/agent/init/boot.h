@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the initramfs to the guest's root file system. Only PID 1 calls this.
+ *
+ * boot_early() mounts what is needed to reach the host; boot_root() does the rest when CONFIG is
+ * here. The steps before READY are what every start of a sandbox pays for: nothing here forks,
+ * waits for a timer or mounts what nobody could see.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include "proto/msg.h"
+
+#define BOOT_SYSFS "/s" /* where sysfs is until the root is in place */
+
+/** boot_early - devtmpfs and sysfs; -errno */
+int boot_early(void) MSB_MUST_CHECK;
+
+/**
+ * boot_root - assemble the root file system and make it ours
+ * @why: on failure, with `what` in @what
+ *
+ * Return: 0 or a negative errno.
+ */
+int boot_root(const struct msg_config *cfg, struct msg_failure *why, char *what, size_t what_size)
+	MSB_MUST_CHECK;

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The root file system of a guest.
+ *
+ * ROOT_OVERLAY: the image on vda, read-only, below; a tmpfs above. What we add to the image (mount
+ * points it lacks, /etc/hosts, /etc/hostname, a usable /tmp) is made in the upper directory before
+ * the overlay is mounted: there it costs a few tmpfs operations, while the same through the overlay
+ * would copy up each directory on the way. A directory made there takes mode and owner of the
+ * image's one, because the upper one counts.
+ *
+ * ROOT_DISK: the user's own disk, mounted read-write. Nothing is written to it except missing mount
+ * points.
+ */
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+
+#include "boot-internal.h"
+
+#define ROOT_DEVICE "/dev/vda"
+#define UPPER_DIR   BOOT_UPPER "/u"
+#define WORK_DIR    BOOT_UPPER "/w"
+
+static const char *const mount_points[] = {"proc", "sys", "dev"};
+
+/* How to tell file systems apart: bytes at an offset of the device. */
+static const struct {
+	const char *fstype;
+	size_t at;
+	const char *magic;
+	size_t len;
+} magics[] = {
+	{"erofs", 1024, "\xe2\xe1\xf5\xe0", 4},
+	{"ext4", 1024 + 56, "\x53\xef", 2},
+	{"xfs", 0, "XFSB", 4},
+	{"squashfs", 0, "hsqs", 4},
+};
+
+static const char *probe_fstype(const char *device)
+{
+	cleanup_fd int fd = open(device, O_RDONLY | O_CLOEXEC);
+	uint8_t head[4096];
+
+	if (fd < 0 || io_read_full(fd, head, sizeof(head)) < 0)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+		if (memcmp(head + magics[i].at, magics[i].magic, magics[i].len) == 0)
+			return magics[i].fstype;
+	}
+	return NULL;
+}
+
+static int mount_device(const struct msg_config *cfg, const char *target, unsigned long flags,
+	struct boot_error *err)
+{
+	const char *fstype = cfg->root_fstype;
+
+	if (!*fstype)
+		fstype = probe_fstype(ROOT_DEVICE);
+	if (!fstype) {
+		errno = EINVAL;
+		return boot_fail(err, STAGE_ROOT,
+			ROOT_DEVICE " holds no erofs, ext4, xfs or squashfs file system");
+	}
+	if (mount(ROOT_DEVICE, target, fstype, flags, NULL) < 0)
+		return boot_fail(err, STAGE_ROOT, "mount " ROOT_DEVICE " as %s", fstype);
+	return 0;
+}
+
+/*
+ * A directory of the upper layer that stands for @name of the image.
+ *
+ * Return: 0; -ENOTDIR when the image has something else there, which then stays as it is; another
+ * negative errno.
+ */
+static int upper_dir(int lower, int upper, const char *name, mode_t mode)
+{
+	struct stat st = {.st_mode = mode};
+
+	if (fstatat(lower, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISDIR(st.st_mode))
+			return -ENOTDIR;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	if (mkdirat(upper, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (fchownat(upper, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fchmodat(upper, name, st.st_mode & 07777, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int upper_file(int upper, const char *name, const char *text)
+{
+	cleanup_fd int fd = openat(upper, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0644);
+
+	if (fd < 0)
+		return -errno;
+	return io_write_full(fd, text, strlen(text));
+}
+
+static int upper_etc(int lower, int upper, const char *hostname)
+{
+	char text[4 * LIMIT_HOSTNAME + 256];
+	int r = upper_dir(lower, upper, "etc", 0755);
+
+	/* Something odd in its place is the image's business. */
+	if (r == -ENOTDIR)
+		return 0;
+	if (r < 0)
+		return r;
+	(void)snprintf(text, sizeof(text),
+		"127.0.0.1\tlocalhost%s%s\n"
+		"::1\tlocalhost ip6-localhost ip6-loopback%s%s\n"
+		"fe00::\tip6-localnet\n"
+		"ff00::\tip6-mcastprefix\n"
+		"ff02::1\tip6-allnodes\n"
+		"ff02::2\tip6-allrouters\n",
+		*hostname ? " " : "", hostname, *hostname ? " " : "", hostname);
+	r = upper_file(upper, "etc/hosts", text);
+	if (r < 0 || !*hostname)
+		return r;
+	(void)snprintf(text, sizeof(text), "%s\n", hostname);
+	return upper_file(upper, "etc/hostname", text);
+}
+
+/* /tmp must be there for everybody to write to. */
+static int upper_tmp(int lower, int upper)
+{
+	const mode_t mode = S_ISVTX | 0777;
+	struct stat st;
+
+	if (fstatat(lower, "tmp", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISDIR(st.st_mode) || (st.st_mode & 07777) == mode)
+			return 0;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	if (mkdirat(upper, "tmp", 0700) < 0 || fchmodat(upper, "tmp", mode, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int upper_fill(const struct msg_config *cfg)
+{
+	cleanup_fd int lower = open(BOOT_LOWER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int upper = open(UPPER_DIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+	int r = 0;
+
+	if (lower < 0 || upper < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(mount_points) && r == 0; i++) {
+		if (faccessat(lower, mount_points[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		r = upper_dir(lower, upper, mount_points[i], 0755);
+	}
+	if (r == 0)
+		r = upper_tmp(lower, upper);
+	if (r == 0)
+		r = upper_etc(lower, upper, cfg->hostname);
+	/* The root directory itself. */
+	if (r == 0 && fstatat(lower, "", &st, AT_EMPTY_PATH) == 0 && (st.st_mode & 07777) != 0755 &&
+		fchmodat(AT_FDCWD, UPPER_DIR, st.st_mode & 07777, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+static int root_overlay(const struct msg_config *cfg, struct boot_error *err)
+{
+	int r;
+
+	if (mkdir(BOOT_LOWER, 0755) < 0 || mkdir(BOOT_UPPER, 0755) < 0)
+		return boot_fail(err, STAGE_ROOT, "mkdir in the initramfs");
+	r = mount_device(cfg, BOOT_LOWER, MS_RDONLY, err);
+	if (r < 0)
+		return r;
+	/* Half of the memory may hold files, as any number of them as fit. */
+	if (mount("tmpfs", BOOT_UPPER, "tmpfs", 0, "mode=0755,nr_inodes=0") < 0)
+		return boot_fail(err, STAGE_ROOT, "mount tmpfs");
+	if (mkdir(UPPER_DIR, 0755) < 0 || mkdir(WORK_DIR, 0755) < 0)
+		return boot_fail(err, STAGE_ROOT, "mkdir in tmpfs");
+	r = upper_fill(cfg);
+	if (r < 0) {
+		errno = -r;
+		return boot_fail(err, STAGE_ROOT, "prepare the writable layer");
+	}
+	if (mount("overlay", BOOT_ROOT, "overlay", 0,
+		    "lowerdir=" BOOT_LOWER ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR) < 0)
+		return boot_fail(err, STAGE_ROOT, "mount overlay");
+	return 0;
+}
+
+static int root_disk(const struct msg_config *cfg, struct boot_error *err)
+{
+	int r = mount_device(cfg, BOOT_ROOT, 0, err);
+
+	for (size_t i = 0; i < ARRAY_SIZE(mount_points) && r == 0; i++) {
+		char path[32];
+
+		(void)snprintf(path, sizeof(path), BOOT_ROOT "/%s", mount_points[i]);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			r = boot_fail(err, STAGE_ROOT, "mkdir /%s on the disk", mount_points[i]);
+	}
+	return r;
+}
+
+int root_assemble(const struct msg_config *cfg, struct boot_error *err)
+{
+	if (mkdir(BOOT_ROOT, 0755) < 0)
+		return boot_fail(err, STAGE_ROOT, "mkdir in the initramfs");
+	return cfg->root_kind == ROOT_DISK ? root_disk(cfg, err) : root_overlay(cfg, err);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the process of an exec: see child.h. */
+#include "child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* What the agent raised for itself, and what programs get unless told otherwise: the usual soft
+ * limit for select(), and room to raise it. */
+static const struct msg_rlimit default_nofile = {RLIMIT_NOFILE, 1024, 524288};
+
+static int child_rlimits(const struct msg_rlimit *v, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		/* The kernel's own form: 64 bits, all ones for no limit, as on the wire. */
+		const struct {
+			uint64_t cur;
+			uint64_t max;
+		} lim = {v[i].soft, v[i].hard};
+
+		if (syscall(SYS_prlimit64, 0, v[i].resource, &lim, NULL) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* Bare system calls: libc's versions synchronise threads, which the shared memory forbids. */
+static int child_user(const struct user *u)
+{
+	if (syscall(SYS_setgroups, u->n_groups, u->groups) < 0 ||
+		syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+		syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int child_stdio(struct child *c)
+{
+	c->stage = STAGE_FORK;
+	if (setsid() < 0)
+		return -errno;
+	if (c->pty) {
+		c->stage = STAGE_PTY;
+		if (ioctl(c->stdio[0], TIOCSCTTY, 0) < 0)
+			return -errno;
+	}
+	/* The agent keeps its own 0, 1 and 2 open, so no source is among the targets. */
+	c->stage = STAGE_IO;
+	for (int fd = 0; fd < 3; fd++) {
+		if (dup2(c->stdio[fd], fd) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int child_rights(struct child *c)
+{
+	int r;
+
+	c->stage = STAGE_RLIMIT;
+	/* Only a guest's root may raise it; as an ordinary process it stays as inherited. */
+	(void)child_rlimits(&default_nofile, 1);
+	r = 0;
+	for (int i = 0; i < 2 && r == 0; i++)
+		r = child_rlimits(c->rlimits[i], c->n_rlimits[i]);
+	if (r < 0)
+		return r;
+	c->stage = STAGE_USER;
+	r = child_user(c->user);
+	if (r < 0)
+		return r;
+	c->stage = STAGE_CWD;
+	return chdir(c->cwd) < 0 ? -errno : 0;
+}
+
+/* Returns only on failure. */
+static int child_exec_path(struct child *c, const char *dir, size_t dir_len, const char *file)
+{
+	size_t len = strlen(file);
+	size_t at = 0;
+	int r;
+
+	if (dir_len + 1 + len + 1 > sizeof(c->what))
+		return -ENAMETOOLONG;
+	if (dir_len) {
+		memcpy(c->what, dir, dir_len);
+		at = dir_len;
+		if (c->what[at - 1] != '/')
+			c->what[at++] = '/';
+	}
+	memcpy(c->what + at, file, len + 1);
+	execve(c->what, c->argv, c->envp);
+	r = -errno;
+	if (r == -ENOENT && faccessat(AT_FDCWD, c->what, F_OK, 0) == 0)
+		c->no_interpreter = true;
+	return r;
+}
+
+static int child_exec(struct child *c)
+{
+	const char *file = c->argv[0];
+	bool denied = false;
+	const char *dir;
+
+	c->stage = STAGE_EXEC;
+	if (*file == '\0')
+		return -ENOENT;
+	if (strchr(file, '/'))
+		return child_exec_path(c, NULL, 0, file);
+	for (dir = c->path;;) {
+		size_t len = strcspn(dir, ":");
+		int r = child_exec_path(c, len ? dir : ".", len ? len : 1, file);
+
+		if (r == -EACCES)
+			denied = true;
+		else if (c->no_interpreter || (r != -ENOENT && r != -ENOTDIR && r != -ENAMETOOLONG))
+			return r;
+		if (dir[len] == '\0')
+			break;
+		dir += len + 1;
+	}
+	/* The name as it was given: it was found nowhere. */
+	c->what[0] = '\0';
+	return denied ? -EACCES : -ENOENT;
+}
+
+static int child_run(struct child *c)
+{
+	sigset_t none;
+	int r = child_stdio(c);
+
+	if (r == 0)
+		r = child_rights(c);
+	if (r < 0)
+		return r;
+	umask(022);
+	/* The agent has no handlers, only blocked signals. */
+	sigemptyset(&none);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
+		c->stage = STAGE_FORK;
+		return -errno;
+	}
+	return child_exec(c);
+}
+
+int child_spawn(struct child *c, pid_t *ret_pid)
+{
+	volatile int failed = 0;
+	sigset_t all;
+	sigset_t old;
+	pid_t pid;
+
+	c->stage = STAGE_FORK;
+	c->no_interpreter = false;
+	c->what[0] = '\0';
+	/* A signal for the agent must not kill the child half way. */
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
+		return -errno;
+	pid = vfork();
+	if (pid == 0) {
+		failed = child_run(c);
+		_exit(127);
+	}
+	if (pid < 0)
+		failed = -errno;
+	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	if (failed < 0) {
+		/* One that exec'ed is reaped by the loop; this one is no exec of anybody. */
+		if (pid > 0)
+			(void)waitpid(pid, NULL, 0);
+		return failed;
+	}
+	*ret_pid = pid;
+	return 0;
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* FS: see fs.h. */
+#include "fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+
+#include "agent/ops/tree.h"
+
+enum {
+	CH_FILE = 0,
+	LIST_CHUNK = 16 * 1024, /* entries of about this many bytes in one DATA frame */
+	/* A frame may pass the chunk by its last entry. */
+	DIRENT_MAX = 2 * LIMIT_PATH,
+	LIST_BATCH = 64,
+};
+
+/* An operation that takes more than one step. */
+struct fs_op {
+	struct stream s;
+	struct agent *agent;
+	uint32_t op; /* FS_READ, FS_WRITE, FS_LIST, FS_REMOVE */
+	int fd; /* owned */
+	DIR *dir; /* owned: LIST */
+	struct tree *tree; /* owned: REMOVE */
+	uint64_t left; /* READ: bytes still wanted */
+	uint64_t done; /* bytes or entries moved */
+	struct loop_timer step; /* armed while there is work and room for it */
+};
+
+static void fs_stat_fill(struct msg_stat *to, const struct stat *st)
+{
+	*to = (struct msg_stat){
+		.ino = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.blocks = (uint64_t)st->st_blocks,
+		.mode = st->st_mode,
+		.nlink = (uint32_t)st->st_nlink,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.rdev = st->st_rdev,
+		.mtime_s = st->st_mtim.tv_sec,
+		.mtime_ns = (uint32_t)st->st_mtim.tv_nsec,
+	};
+}
+
+static void fs_answer(
+	struct agent *a, uint32_t stream, int error, uint64_t bytes, const struct stat *st)
+{
+	struct msg_fs_done m = {.errno_ = (uint32_t)-error, .bytes = bytes};
+	int r;
+
+	if (st)
+		fs_stat_fill(&m.st, st);
+	r = msg_put_fs_done(&a->ch.out, stream, &m);
+	if (r < 0)
+		channel_break(&a->ch, r);
+	else
+		channel_kick(&a->ch);
+}
+
+static void fs_op_free(struct fs_op *o)
+{
+	loop_timer_del(&o->step);
+	fd_close(o->fd);
+	if (o->dir)
+		closedir(o->dir);
+	if (o->tree)
+		tree_free(o->tree);
+	free(o);
+}
+
+static void fs_op_drop(struct stream *s)
+{
+	fs_op_free(container_of(s, struct fs_op, s));
+}
+
+/* Terminal frame; frees @o. */
+static void fs_op_end(struct fs_op *o, int error)
+{
+	struct stat st;
+	bool have_st = o->fd >= 0 && fstat(o->fd, &st) == 0;
+	uint32_t id = o->s.id;
+
+	stream_close(&o->s);
+	fs_answer(o->agent, id, error, o->done, have_st ? &st : NULL);
+	fs_op_free(o);
+}
+
+static void fs_op_step(struct loop_timer *t);
+
+static void fs_op_again(struct fs_op *o)
+{
+	loop_defer(&o->agent->loop, &o->step, fs_op_step);
+}
+
+static void fs_read_step(struct fs_op *o)
+{
+	ssize_t n = 0;
+
+	if (o->left)
+		n = stream_send_fd(&o->s, o->fd, CH_FILE, MIN(o->left, (uint64_t)OUT_CHUNK));
+	if (n == -ENOBUFS)
+		return;
+	if (n > 0) {
+		o->left -= (uint64_t)n;
+		o->done += (uint64_t)n;
+		fs_op_again(o);
+		return;
+	}
+	if (n == 0)
+		stream_send_eof(&o->s, CH_FILE);
+	fs_op_end(o, (int)n);
+}
+
+static int fs_dirent(struct fs_op *o, const char *name)
+{
+	int dir = dirfd(o->dir);
+	char target[PATH_MAX] = "";
+	struct msg_dirent m = {.name = name, .target = target};
+	struct stat st;
+	ssize_t n;
+	int r;
+
+	/* An entry that has vanished meanwhile is none. */
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISLNK(st.st_mode)) {
+		n = readlinkat(dir, name, target, sizeof(target) - 1);
+		target[MAX(n, (ssize_t)0)] = '\0';
+	}
+	fs_stat_fill(&m.st, &st);
+	r = msg_put_dirent(&o->s.ch->out, &m);
+	if (r == 0)
+		o->done++;
+	return r;
+}
+
+/* Appends entries to the frame at @mark: 1 to go on, 0 at the end of the directory. */
+static int fs_list_batch(struct fs_op *o, size_t mark)
+{
+	const struct buf *out = &o->s.ch->out;
+
+	for (int i = 0; i < LIST_BATCH; i++) {
+		const struct dirent *e;
+		int r;
+
+		if (buf_len(out) - mark >= LIST_CHUNK)
+			return 1;
+		errno = 0;
+		e = readdir(o->dir);
+		if (!e)
+			return -errno;
+		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+			continue;
+		r = fs_dirent(o, e->d_name);
+		if (r < 0)
+			return r;
+	}
+	return 1;
+}
+
+static void fs_list_step(struct fs_op *o)
+{
+	struct buf *out = &o->s.ch->out;
+	size_t mark;
+	size_t len;
+	int r;
+
+	if (stream_room(&o->s) < LIST_CHUNK + DIRENT_MAX)
+		return;
+	r = frame_begin(out, FRAME_DATA, CH_FILE, o->s.id, &mark);
+	if (r < 0) {
+		fs_op_end(o, r);
+		return;
+	}
+	r = fs_list_batch(o, mark);
+	len = buf_len(out) - mark - FRAME_HEADER;
+	if (frame_finish(out, mark, len ? 0 : -ENODATA) == 0) {
+		credit_tx_take(&o->s.tx, len);
+		channel_kick(o->s.ch);
+	}
+	if (r > 0) {
+		fs_op_again(o);
+		return;
+	}
+	if (r == 0)
+		stream_send_eof(&o->s, CH_FILE);
+	fs_op_end(o, r);
+}
+
+static void fs_remove_step(struct fs_op *o)
+{
+	int r = tree_step(o->tree);
+
+	o->done = o->tree->removed;
+	if (r > 0)
+		fs_op_again(o);
+	else
+		fs_op_end(o, r);
+}
+
+static void fs_op_step(struct loop_timer *t)
+{
+	struct fs_op *o = container_of(t, struct fs_op, step);
+
+	if (o->op == FS_READ)
+		fs_read_step(o);
+	else if (o->op == FS_LIST)
+		fs_list_step(o);
+	else
+		fs_remove_step(o);
+}
+
+static void fs_op_resume(struct stream *s)
+{
+	struct fs_op *o = container_of(s, struct fs_op, s);
+
+	if ((o->op == FS_READ || o->op == FS_LIST) && !o->step.loop)
+		fs_op_again(o);
+}
+
+static void fs_write_data(struct fs_op *o, const struct frame *f)
+{
+	int r = io_write_full(o->fd, f->payload, f->len);
+
+	stream_passed(&o->s, f->len);
+	if (r == 0)
+		o->done += f->len;
+	if (r < 0 || (f->flags & FRAME_EOF))
+		fs_op_end(o, r);
+}
+
+static void fs_op_frame(struct stream *s, const struct frame *f)
+{
+	struct fs_op *o = container_of(s, struct fs_op, s);
+
+	if (f->type == FRAME_CANCEL)
+		fs_op_end(o, -ECANCELED);
+	else if (f->type == FRAME_DATA && o->op == FS_WRITE)
+		fs_write_data(o, f);
+	else if (f->type == FRAME_DATA)
+		stream_passed(s, f->len);
+}
+
+static const struct stream_ops fs_stream_ops = {
+	.frame = fs_op_frame,
+	.resume = fs_op_resume,
+	.drop = fs_op_drop,
+};
+
+static int fs_open_read(struct fs_op *o, const struct msg_fs *m)
+{
+	int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct stat st;
+
+	o->fd = open(m->path, flags | (m->flags & FS_NOFOLLOW ? O_NOFOLLOW : 0));
+	if (o->fd < 0)
+		return -errno;
+	if (fstat(o->fd, &st) < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -EOPNOTSUPP;
+	if (m->offset > INT64_MAX)
+		return -EINVAL;
+	if (m->offset && lseek(o->fd, (off_t)m->offset, SEEK_SET) < 0)
+		return -errno;
+	o->left = m->length;
+	return 0;
+}
+
+static int fs_open_write(struct fs_op *o, const struct msg_fs *m)
+{
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	struct stat st;
+
+	if (m->offset > INT64_MAX || (m->offset && (m->flags & FS_APPEND)))
+		return -EINVAL;
+	flags |= m->flags & FS_NOFOLLOW ? O_NOFOLLOW : 0;
+	flags |= m->flags & FS_EXCL ? O_EXCL : 0;
+	flags |= m->flags & FS_APPEND ? O_APPEND : 0;
+	o->fd = open(m->path, flags, m->mode);
+	if (o->fd < 0)
+		return -errno;
+	if (fstat(o->fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EOPNOTSUPP;
+	/* Only now: truncating is for regular files. */
+	if (!(m->flags & FS_APPEND) && m->offset == 0 && ftruncate(o->fd, 0) < 0)
+		return -errno;
+	if ((m->flags & FS_SET_OWNER) && fchown(o->fd, m->uid, m->gid) < 0)
+		return -errno;
+	/* A change of owner takes set-user-ID bits away. */
+	if ((m->flags & FS_SET_OWNER) && (m->mode & 06000) && fchmod(o->fd, m->mode) < 0)
+		return -errno;
+	if (m->offset && lseek(o->fd, (off_t)m->offset, SEEK_SET) < 0)
+		return -errno;
+	return 0;
+}
+
+static int fs_open_list(struct fs_op *o, const struct msg_fs *m)
+{
+	cleanup_fd int fd = open(m->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
+						  (m->flags & FS_NOFOLLOW ? O_NOFOLLOW : 0));
+
+	if (fd < 0)
+		return -errno;
+	o->dir = fdopendir(fd);
+	if (!o->dir)
+		return -errno;
+	fd = -EBADF;
+	return 0;
+}
+
+static int fs_open_tree(struct fs_op *o, const struct msg_fs *m)
+{
+	o->tree = tree_open(m->path);
+	return o->tree ? 0 : -errno;
+}
+
+/* Starts an operation of many steps: 0, or the error to answer with. -EPROTO breaks the channel. */
+static int fs_start(struct agent *a, uint32_t stream, const struct msg_fs *m)
+{
+	struct fs_op *o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return -ENOMEM;
+	o->agent = a;
+	o->op = m->op;
+	o->fd = -EBADF;
+	r = stream_open(&o->s, &a->ch, stream, &fs_stream_ops);
+	if (r == -EEXIST)
+		r = -EPROTO;
+	if (r == 0) {
+		if (m->op == FS_READ)
+			r = fs_open_read(o, m);
+		else if (m->op == FS_WRITE)
+			r = fs_open_write(o, m);
+		else if (m->op == FS_LIST)
+			r = fs_open_list(o, m);
+		else
+			r = fs_open_tree(o, m);
+	}
+	if (r < 0) {
+		stream_close(&o->s);
+		fs_op_free(o);
+		return r;
+	}
+	if (m->op != FS_WRITE)
+		fs_op_again(o);
+	return 0;
+}
+
+static int fs_mkdir(const struct msg_fs *m)
+{
+	struct stat st;
+	int r;
+
+	if (m->flags & FS_PARENTS)
+		r = io_mkdir_p(m->path, m->mode);
+	else
+		r = mkdir(m->path, m->mode) < 0 ? -errno : 0;
+	if (r < 0)
+		return r;
+	if (stat(m->path, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -EEXIST;
+	if ((m->flags & FS_SET_OWNER) && lchown(m->path, m->uid, m->gid) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A file or an empty directory. -EISDIR: a tree, and trees are wanted. */
+static int fs_remove(const struct msg_fs *m)
+{
+	if (unlink(m->path) == 0)
+		return 0;
+	/* What unlink(2) says about a directory depends on the file system. */
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (m->flags & FS_RECURSIVE)
+		return -EISDIR;
+	return rmdir(m->path) < 0 ? -errno : 0;
+}
+
+/* Operations of one step: 0 or the error to answer with; -EINPROGRESS when fs_start() has to. */
+static int fs_at_once(const struct msg_fs *m, struct stat *st)
+{
+	int r;
+
+	switch (m->op) {
+	case FS_STAT:
+		r = fstatat(
+			AT_FDCWD, m->path, st, m->flags & FS_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0);
+		return r < 0 ? -errno : 0;
+	case FS_MKDIR:
+		return fs_mkdir(m);
+	case FS_RENAME:
+		return rename(m->path, m->path2) < 0 ? -errno : 0;
+	case FS_REMOVE:
+		r = fs_remove(m);
+		return r == -EISDIR ? -EINPROGRESS : r;
+	default:
+		return -EINPROGRESS;
+	}
+}
+
+int fs_request(struct agent *a, const struct frame *f)
+{
+	struct stat st;
+	struct msg_fs m;
+	int r;
+
+	if (msg_get_fs(f, &m) < 0) {
+		agent_refuse(a, f->stream, STAGE_REQUEST, -EBADMSG, "FS");
+		return 0;
+	}
+	/* Relative to what would be anybody's guess. */
+	if (m.path[0] != '/' || (m.op == FS_RENAME && m.path2[0] != '/'))
+		r = -EINVAL;
+	else
+		r = fs_at_once(&m, &st);
+	if (r == -EINPROGRESS) {
+		r = fs_start(a, f->stream, &m);
+		if (r == 0 || r == -EPROTO)
+			return r;
+	}
+	fs_answer(a, f->stream, r, 0, r == 0 && m.op == FS_STAT ? &st : NULL);
+	return 0;
+}
