@@ -3,18 +3,17 @@
  * Messages: the payloads of frames as structs, with one encoder and one decoder each.
  *
  * Decoded strings and lists point into the frame's payload and into fixed arrays of the struct:
- * decoding allocates nothing. Encoders fail with -ENOBUFS rather than truncate. Every decoder
- * validates counts against base/caps.h and rejects trailing bytes.
+ * decoding allocates nothing. Encoders never truncate. Lists of strings are given to them
+ * as C arrays. Every decoder validates counts against base/caps.h and rejects trailing bytes.
  */
 #pragma once
 
-#include "base/base.h"
 #include "base/buf.h"
 #include "base/caps.h"
 
 #include "proto/frame.h"
 
-/* Longest texts of error reports; whoever makes a report cuts it to fit. */
+/* Longest texts of reports; who makes one cuts it. */
 enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 };
 
 /* A list of strings as it stands on the wire; read with msg_strv_next(). */
@@ -210,51 +209,8 @@ struct msg_metrics {
 	uint32_t execs; /* execs in flight */
 };
 
-/* Phases of a start on the host's CLOCK_MONOTONIC, 0 where the engine does not know. */
-struct msg_timing {
-	uint64_t spawn_ns; /* supervisor started */
-	uint64_t engine_ns; /* VMM process spawned */
-	uint64_t vm_created_ns; /* kvm: machine built */
-	uint64_t first_run_ns; /* kvm: first KVM_RUN */
-	uint64_t hello_ns; /* the agent's HELLO arrived */
-	uint64_t ready_ns; /* the agent's READY arrived */
-	uint64_t guest_pid1_ns; /* guest clock at PID 1 */
-	uint64_t guest_ready_ns;
-	uint64_t guest_pid1_tsc; /* guest time stamp counter */
-	uint64_t guest_ready_tsc;
-};
-
-struct msg_sb_ready {
-	const char *engine; /* "kvm" or "qemu" */
-	const char *kernel_release;
-	struct msg_timing timing;
-};
-
-struct msg_sb_failed {
-	uint32_t kind; /* enum msb_kind */
-	uint32_t errno_;
-	const char *msg;
-	const char *hint;
-	const char *console; /* last lines of the guest console, may be "" */
-};
-
-struct msg_sb_stopped {
-	uint32_t reason; /* enum msg_stop_reason */
-	const char *detail;
-};
-
-enum msg_stop_reason {
-	STOP_REQUESTED = 0, /* a client or the owner asked */
-	STOP_GUEST, /* the guest powered off by itself */
-	STOP_MAX_DURATION,
-	STOP_FAILED, /* see detail */
-};
-
-/*
- * Encoders append one whole frame to @out: 0, -ENOBUFS or -ENOMEM (no room), -EMSGSIZE (over the
- * frame cap), -E2BIG (a list over its cap), -EINVAL (a value the peer would refuse); nothing is
- * appended then. Decoders read one payload: 0 or -EBADMSG, after which @ret must not be used.
- */
+/* Encoders append one whole frame: 0, or -ENOBUFS, -ENOMEM, -EMSGSIZE, -E2BIG (over a cap), -EINVAL
+ * (the peer would refuse it) and nothing is appended. Decoders: 0, or -EBADMSG: @ret is garbage. */
 int msg_put_hello(struct buf *out, const struct msg_hello *m) MSB_MUST_CHECK;
 int msg_get_hello(const struct frame *f, struct msg_hello *ret) MSB_MUST_CHECK;
 int msg_put_ready(struct buf *out, const struct msg_ready *m) MSB_MUST_CHECK;
@@ -262,8 +218,6 @@ int msg_get_ready(const struct frame *f, struct msg_ready *ret) MSB_MUST_CHECK;
 int msg_put_boot_failed(struct buf *out, const struct msg_failure *m) MSB_MUST_CHECK;
 int msg_put_failed(struct buf *out, uint32_t stream, const struct msg_failure *m) MSB_MUST_CHECK;
 int msg_get_failure(const struct frame *f, struct msg_failure *ret) MSB_MUST_CHECK;
-/* The env list of CONFIG and the argv and env lists of EXEC are given to the encoders as C arrays.
- */
 int msg_put_config(struct buf *out, const struct msg_config *m, const char *const *env)
 	MSB_MUST_CHECK;
 int msg_get_config(const struct frame *f, struct msg_config *ret) MSB_MUST_CHECK;
@@ -287,16 +241,10 @@ int msg_put_fs_done(struct buf *out, uint32_t stream, const struct msg_fs_done *
 int msg_get_fs_done(const struct frame *f, struct msg_fs_done *ret) MSB_MUST_CHECK;
 int msg_put_metrics(struct buf *out, uint32_t stream, const struct msg_metrics *m) MSB_MUST_CHECK;
 int msg_get_metrics(const struct frame *f, struct msg_metrics *ret) MSB_MUST_CHECK;
-int msg_put_sb_ready(struct buf *out, const struct msg_sb_ready *m) MSB_MUST_CHECK;
-int msg_get_sb_ready(const struct frame *f, struct msg_sb_ready *ret) MSB_MUST_CHECK;
-int msg_put_sb_failed(struct buf *out, const struct msg_sb_failed *m) MSB_MUST_CHECK;
-int msg_get_sb_failed(const struct frame *f, struct msg_sb_failed *ret) MSB_MUST_CHECK;
-int msg_put_sb_stopped(struct buf *out, const struct msg_sb_stopped *m) MSB_MUST_CHECK;
-int msg_get_sb_stopped(const struct frame *f, struct msg_sb_stopped *ret) MSB_MUST_CHECK;
-
 /* Directory entries are concatenated inside DATA payloads, never split over two frames. */
 int msg_put_dirent(struct buf *out, const struct msg_dirent *m) MSB_MUST_CHECK;
 struct wire_in;
 int msg_get_dirent(struct wire_in *in, struct msg_dirent *ret) MSB_MUST_CHECK;
-
 const char *msg_stage_name(uint32_t stage);
+
+#include "proto/msg-sb.h"
