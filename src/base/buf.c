@@ -2,6 +2,8 @@
 /* Growable byte queue with a ceiling: see buf.h. */
 #include "base/buf.h"
 
+#include <sys/socket.h>
+
 enum { BUF_FIRST = 256 };
 
 void buf_init(struct buf *b, size_t max)
@@ -148,6 +150,19 @@ ssize_t buf_write_fd(struct buf *b, int fd)
 
 	do {
 		put = write(fd, buf_data(b), buf_len(b));
+	} while (put < 0 && errno == EINTR);
+	if (put < 0)
+		return -errno;
+	buf_consume(b, (size_t)put);
+	return put;
+}
+
+ssize_t buf_send_fd(struct buf *b, int fd)
+{
+	ssize_t put;
+
+	do {
+		put = send(fd, buf_data(b), buf_len(b), MSG_NOSIGNAL);
 	} while (put < 0 && errno == EINTR);
 	if (put < 0)
 		return -errno;

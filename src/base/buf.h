@@ -72,3 +72,6 @@ ssize_t buf_read_fd(struct buf *b, int fd, size_t n) MSB_MUST_CHECK;
 
 /** buf_write_fd - one write() of the content; bytes written and consumed, or a negative errno */
 ssize_t buf_write_fd(struct buf *b, int fd) MSB_MUST_CHECK;
+
+/** buf_send_fd - like buf_write_fd, for sockets: a peer that is gone is -EPIPE and no signal */
+ssize_t buf_send_fd(struct buf *b, int fd) MSB_MUST_CHECK;
