@@ -20,6 +20,7 @@ struct sandbox {
 	uint32_t last_id;
 	pid_t pid;
 	unsigned int busy; /* callbacks run: do not free, do not flush */
+	bool congested; /* a writer was turned away because the queue is full */
 	bool closed; /* by the user; freed when no longer busy */
 	bool ended; /* failed or stopped was called, or is about to be */
 };

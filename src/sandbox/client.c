@@ -154,7 +154,7 @@ static void client_write(struct sandbox *sb)
 	int r;
 
 	while (sb->fd >= 0 && buf_len(&sb->out)) {
-		ssize_t n = buf_write_fd(&sb->out, sb->fd);
+		ssize_t n = buf_send_fd(&sb->out, sb->fd);
 
 		if (n == -EAGAIN)
 			break;
@@ -166,7 +166,7 @@ static void client_write(struct sandbox *sb)
 	}
 	if (sb->fd < 0)
 		return;
-	r = loop_fd_set(&sb->src, EPOLLIN | (buf_len(&sb->out) ? EPOLLOUT : 0));
+	r = loop_fd_set(&sb->src, EPOLLIN | (buf_len(&sb->out) || sb->congested ? EPOLLOUT : 0));
 	if (r < 0) {
 		(void)msb_err_errno(&err, r, "connection to the sandbox");
 		client_failed(sb, &err, "");
@@ -204,8 +204,10 @@ static void client_event(struct loop_fd *src, uint32_t events)
 	sb->busy++;
 	if (events & EPOLLOUT) {
 		client_write(sb);
-		if (!sb->ended && buf_len(&sb->out) < CLIENT_OUT_HIGH / 2)
+		if (!sb->ended && sb->congested && buf_len(&sb->out) < CLIENT_OUT_HIGH / 2) {
+			sb->congested = false;
 			stream_writable(sb);
+		}
 	}
 	if (!sb->closed && !sb->ended && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
 		n = buf_read_fd(&sb->in, sb->fd, CLIENT_READ);

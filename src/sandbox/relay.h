@@ -93,6 +93,7 @@ struct relay {
 
 	struct relay_client *clients;
 	unsigned int n_clients;
+	unsigned int n_blocked;
 	size_t queued; /* bytes in all queues to clients */
 	struct buf greeting; /* SB_READY, for clients that come later */
 

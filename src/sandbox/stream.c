@@ -192,7 +192,7 @@ void stream_writable(struct sandbox *sb)
 {
 	struct sandbox_stream *s = sb->streams;
 
-	while (s && !sb->closed && buf_len(&sb->out) < CLIENT_OUT_HIGH) {
+	while (s && !sb->closed && !sb->congested) {
 		if (s->want_write && s->tx.avail) {
 			stream_tell_writable(s);
 			s = sb->streams;
@@ -292,6 +292,7 @@ ssize_t sandbox_stream_write(struct sandbox_stream *s, const void *p, size_t n)
 		size_t part = MIN(n - done, (size_t)LIMIT_FRAME_PAYLOAD);
 
 		part = MIN(part, (size_t)s->tx.avail);
+		s->sb->congested |= queued >= CLIENT_OUT_HIGH;
 		if (!part || queued >= CLIENT_OUT_HIGH)
 			break;
 		r = frame_put(&s->sb->out, FRAME_DATA, 0, s->id, at + done, part);

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's side of the relay: see relay.h. */
+#include "sandbox/relay.h"
+
+#include "sandbox/relay-internal.h"
+
+void relay_init(struct relay *r, struct loop *loop, const struct relay_events *events)
+{
+	/* The stream table is left alone: untouched pages cost nothing. */
+	r->loop = loop;
+	r->events = events;
+	r->channel_fd = -EBADF;
+	buf_init(&r->channel_in, FRAME_HEADER + LIMIT_FRAME_PAYLOAD + RELAY_READ_MAX);
+	buf_init(&r->channel_out, (size_t)LIMIT_CTRL_BACKLOG * 2);
+	buf_init(&r->held, (size_t)LIMIT_CTRL_BACKLOG * 2);
+	buf_init(&r->greeting, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
+}
+
+static void channel_close(struct relay *r)
+{
+	loop_fd_del(&r->channel_src);
+	r->channel_fd = -EBADF;
+	buf_deinit(&r->channel_in);
+	buf_deinit(&r->channel_out);
+	buf_deinit(&r->held);
+}
+
+void relay_deinit(struct relay *r)
+{
+	r->finishing = true;
+	while (r->clients)
+		relay_client_drop(r->clients);
+	channel_close(r);
+	buf_deinit(&r->greeting);
+}
+
+uint32_t relay_stream_id(const struct relay *r, const struct relay_stream *s)
+{
+	return (uint32_t)(s - r->streams) + 1;
+}
+
+struct relay_stream *relay_stream_new(struct relay *r)
+{
+	struct relay_stream *s = r->free_streams;
+
+	if (s)
+		r->free_streams = s->next;
+	else if (r->high_water < LIMIT_STREAMS)
+		s = &r->streams[r->high_water++];
+	else
+		return NULL;
+	r->n_streams++;
+	*s = (struct relay_stream){};
+	credit_tx_init(&s->to_guest);
+	credit_tx_init(&s->to_client);
+	return s;
+}
+
+void relay_stream_free(struct relay *r, struct relay_stream *s)
+{
+	*s = (struct relay_stream){.next = r->free_streams};
+	r->free_streams = s;
+	r->n_streams--;
+}
+
+struct buf *relay_to_guest(struct relay *r)
+{
+	return r->ready ? &r->channel_out : &r->held;
+}
+
+bool relay_guest_full(struct relay *r)
+{
+	return buf_len(relay_to_guest(r)) >= LIMIT_CTRL_BACKLOG;
+}
+
+static void channel_broken(struct relay *r, const struct msb_err *err)
+{
+	channel_close(r);
+	r->events->broken(r, err);
+}
+
+void relay_flush_guest(struct relay *r)
+{
+	struct msb_err err;
+	int e;
+
+	if (r->channel_fd < 0)
+		return;
+	while (buf_len(&r->channel_out)) {
+		ssize_t n = buf_send_fd(&r->channel_out, r->channel_fd);
+
+		if (n == -EAGAIN)
+			break;
+		if (n == -EPIPE || n == -ECONNRESET) {
+			/* The machine is ending; what it said before is still to be read. */
+			buf_deinit(&r->channel_out);
+			break;
+		}
+		if (n < 0) {
+			(void)msb_err_errno(&err, (int)n, "write to the guest's channel");
+			channel_broken(r, &err);
+			return;
+		}
+	}
+	/* Blocked clients go on when the channel can be written to, even if nothing waits for it.
+	 */
+	e = loop_fd_set(&r->channel_src,
+		EPOLLIN | (buf_len(&r->channel_out) || r->n_blocked ? EPOLLOUT : 0));
+	if (e < 0) {
+		(void)msb_err_errno(&err, e, "watch the guest's channel");
+		channel_broken(r, &err);
+	}
+}
+
+/* Terminal frames by request; FAILED fits all. */
+static uint8_t terminal_of(uint8_t request)
+{
+	switch (request) {
+	case FRAME_EXEC:
+		return FRAME_EXITED;
+	case FRAME_FS:
+		return FRAME_FS_DONE;
+	case FRAME_PING:
+		return FRAME_PONG;
+	case FRAME_METRICS:
+		return FRAME_METRICS_DONE;
+	default:
+		return 0;
+	}
+}
+
+/* DATA of the guest: only on streams that carry some, on channels not ended, within the credit. */
+static const char *check_data(struct relay_stream *s, const struct frame *f)
+{
+	uint8_t channel = f->flags & FRAME_CHANNEL;
+	uint8_t bit = (uint8_t)(1u << channel);
+	bool fits =
+		s->request == FRAME_EXEC ? channel != 0 : s->request == FRAME_FS && channel == 0;
+
+	if (!fits)
+		return "DATA on a channel that does not exist";
+	if (s->guest_eof & bit)
+		return "DATA after the end of a channel";
+	if (!f->len && !(f->flags & FRAME_EOF))
+		return "empty DATA";
+	if (f->len > s->to_client.avail)
+		return "DATA beyond its credit";
+	credit_tx_take(&s->to_client, f->len);
+	if (f->flags & FRAME_EOF)
+		s->guest_eof |= bit;
+	return NULL;
+}
+
+static const char *check_credit(struct relay_stream *s, const struct frame *f)
+{
+	uint32_t n;
+
+	if (msg_get_u32(f, &n) < 0 || n == 0)
+		return "malformed CREDIT";
+	if (credit_tx_return(&s->to_guest, n) < 0)
+		return "CREDIT for bytes that were never sent";
+	return NULL;
+}
+
+/* Returns what is wrong with frame @f of the guest on the open stream @s. */
+static const char *check_stream_frame(struct relay_stream *s, const struct frame *f)
+{
+	switch (f->type) {
+	case FRAME_DATA:
+		return check_data(s, f);
+	case FRAME_CREDIT:
+		return check_credit(s, f);
+	case FRAME_STARTED:
+		if (s->request != FRAME_EXEC || s->started)
+			return "unexpected STARTED";
+		s->started = true;
+		return NULL;
+	default:
+		if (f->type != FRAME_FAILED && f->type != terminal_of(s->request))
+			return "a frame of the wrong type";
+		return NULL;
+	}
+}
+
+static const char *guest_stream_frame(struct relay *r, const struct frame *f)
+{
+	struct relay_client *c;
+	struct relay_stream *s;
+	const char *bad;
+	uint32_t id;
+
+	if (!r->ready || f->stream > r->high_water || !r->streams[f->stream - 1].request)
+		return "a stream that is not open";
+	s = &r->streams[f->stream - 1];
+	bad = check_stream_frame(s, f);
+	if (bad)
+		return bad;
+	c = s->client;
+	id = s->client_id;
+	if (frame_is_terminal(f->type)) {
+		if (c)
+			relay_client_remove_stream(c, s);
+		relay_stream_free(r, s);
+	}
+	if (c)
+		relay_client_put(c, f->type, f->flags, id, f->payload, f->len);
+	return NULL;
+}
+
+static const char *guest_hello(struct relay *r, const struct frame *f)
+{
+	struct msg_hello m;
+
+	if (r->hello || msg_get_hello(f, &m) < 0)
+		return "malformed or repeated HELLO";
+	if (m.version != PROTO_VERSION)
+		return "another version of the protocol";
+	r->hello = true;
+	r->events->hello(r, &m);
+	return NULL;
+}
+
+static const char *guest_ready(struct relay *r, const struct frame *f)
+{
+	struct msg_ready m;
+	struct msb_err err;
+	int e;
+
+	if (!r->hello || r->ready || msg_get_ready(f, &m) < 0)
+		return "malformed or repeated READY";
+	r->ready = true;
+	e = buf_append(&r->channel_out, buf_data(&r->held), buf_len(&r->held));
+	if (e < 0) {
+		(void)msb_err_errno(&err, e, "requests for the guest");
+		channel_broken(r, &err);
+		return NULL;
+	}
+	buf_deinit(&r->held);
+	relay_flush_guest(r);
+	r->events->ready(r, &m);
+	return NULL;
+}
+
+static const char *guest_control_frame(struct relay *r, const struct frame *f)
+{
+	struct msg_failure failure;
+	uint32_t v;
+
+	switch (f->type) {
+	case FRAME_HELLO:
+		return guest_hello(r, f);
+	case FRAME_READY:
+		return guest_ready(r, f);
+	case FRAME_BOOT_FAILED:
+		if (r->ready || r->bye || msg_get_failure(f, &failure) < 0)
+			return "malformed BOOT_FAILED";
+		r->bye = true;
+		r->events->boot_failed(r, &failure);
+		return NULL;
+	case FRAME_BYE:
+		if (!r->hello || r->bye || msg_get_u32(f, &v) < 0)
+			return "malformed or repeated BYE";
+		r->bye = true;
+		r->events->bye(r, v);
+		return NULL;
+	default:
+		return "a frame that only the host may send";
+	}
+}
+
+static void guest_violation(struct relay *r, const char *what, const struct frame *f)
+{
+	struct msb_err err;
+
+	if (f)
+		(void)msb_err_set(&err, -EPROTO, MSB_GUEST,
+			"the guest broke the protocol of its channel: %s (%s, stream %u)", what,
+			frame_type_name(f->type), f->stream);
+	else
+		(void)msb_err_set(&err, -EPROTO, MSB_GUEST,
+			"the guest broke the protocol of its channel: %s", what);
+	channel_broken(r, &err);
+}
+
+/* Takes in every complete frame. The channel may be gone afterwards. */
+static void guest_frames(struct relay *r)
+{
+	struct frame f;
+	int e;
+
+	while ((e = frame_decode(&r->channel_in, &f)) == 0) {
+		const char *bad = f.stream ? guest_stream_frame(r, &f) : guest_control_frame(r, &f);
+
+		if (bad) {
+			guest_violation(r, bad, &f);
+			return;
+		}
+		/* An event may have closed the channel. */
+		if (r->channel_fd < 0)
+			return;
+		buf_consume(&r->channel_in, FRAME_HEADER + f.len);
+	}
+	if (e != -EAGAIN)
+		guest_violation(r, "a malformed frame", NULL);
+}
+
+/* One read's worth of frames. Returns whether there may be more. */
+static bool channel_read(struct relay *r)
+{
+	ssize_t n = buf_read_fd(&r->channel_in, r->channel_fd, RELAY_READ_MAX);
+	struct msb_err err;
+
+	if (n == -EAGAIN)
+		return false;
+	if (n == 0 || n == -ECONNRESET || n == -EIO) {
+		channel_close(r);
+		r->events->channel_end(r);
+		return false;
+	}
+	if (n < 0) {
+		(void)msb_err_errno(&err, (int)n, "read from the guest's channel");
+		channel_broken(r, &err);
+		return false;
+	}
+	guest_frames(r);
+	return r->channel_fd >= 0;
+}
+
+static void channel_event(struct loop_fd *src, uint32_t events)
+{
+	struct relay *r = container_of(src, struct relay, channel_src);
+
+	if (events & EPOLLOUT)
+		relay_flush_guest(r);
+	if (r->channel_fd >= 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		(void)channel_read(r);
+	if (r->channel_fd >= 0 && !relay_guest_full(r))
+		relay_unblock_clients(r);
+	relay_flush_clients(r);
+}
+
+int relay_attach(struct relay *r, int fd, const struct buf *config)
+{
+	int e = loop_fd_add(r->loop, &r->channel_src, fd, EPOLLIN, channel_event);
+
+	if (e < 0)
+		return e;
+	r->channel_fd = fd;
+	e = buf_append(&r->channel_out, buf_data(config), buf_len(config));
+	if (e < 0) {
+		channel_close(r);
+		return e;
+	}
+	relay_flush_guest(r);
+	return 0;
+}
+
+void relay_detach(struct relay *r)
+{
+	/* The peer is dead: what is in the socket is all there is. */
+	while (r->channel_fd >= 0 && channel_read(r))
+		;
+	if (r->channel_fd >= 0)
+		channel_close(r);
+}
+
+int relay_shutdown_guest(struct relay *r, uint32_t grace_ms)
+{
+	struct msg_shutdown m = {.grace_ms = grace_ms};
+	int e;
+
+	if (r->channel_fd < 0)
+		return -ENOTCONN;
+	e = msg_put_shutdown(&r->channel_out, FRAME_SHUTDOWN, &m);
+	if (e == 0)
+		relay_flush_guest(r);
+	return e;
+}
