@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by supervisor.c (the life of a sandbox) and sup-start.c (its beginning). */
+#pragma once
+
+#include "sandbox/supervisor.h"
+
+/* Reads of the console of a dead machine; more than a pipe or a socket holds. */
+enum { CONSOLE_DRAIN = 1024 };
+
+extern const struct relay_events sup_relay_events;
+
+/** sup_start - everything up to the running machine; -ECONNABORTED: there is nobody to tell */
+int sup_start(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
+
+void sup_fail(struct supervisor *sup, const struct msb_err *err);
+uint64_t sup_boot_timeout_ns(const struct supervisor *sup);
+
+/* Loop callbacks. */
+void sup_vm_event(struct loop_fd *src, uint32_t events);
+void sup_control_event(struct loop_fd *src, uint32_t events);
+void sup_console_event(struct loop_fd *src, uint32_t events);
+void sup_signal_event(struct loop_fd *src, uint32_t events);
+void sup_boot_timeout(struct loop_timer *t);
+void sup_max_duration(struct loop_timer *t);

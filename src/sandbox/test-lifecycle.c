@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The real supervisor with a fake QEMU: every way a sandbox can end, and what is left then.
+ *
+ * MSB_TEST_SUPERVISOR and MSB_TEST_QEMU name the two programs.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "proto/frame.h"
+#include "sandbox/client.h"
+#include "sandbox/state.h"
+
+#include "test.h"
+
+enum { PATIENCE_MS = 30000 };
+
+static struct {
+	struct loop loop;
+	struct sandbox_spec spec;
+	struct sandbox *sb;
+	char lib[PATH_MAX];
+	char home[PATH_MAX];
+	pid_t pid; /* supervisor */
+	bool ready;
+	bool failed;
+	bool stopped;
+	bool done; /* the request */
+	uint32_t reason;
+	struct msb_err err;
+	char console[4096];
+	char out[4096];
+	size_t out_len;
+	struct sandbox_result result;
+	struct sandbox_stream stream;
+} t;
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	char path[PATH_MAX];
+
+	ASSERT_TRUE(snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path));
+	ASSERT_OK(io_write_file_atomic(AT_FDCWD, path, text, strlen(text), 0600, false));
+}
+
+static const char *need_env(const char *name)
+{
+	const char *v = getenv(name);
+
+	if (!v)
+		SKIP("run by meson, which says where the programs are");
+	return v;
+}
+
+static void set_up(void)
+{
+	const char *dir = test_tmpdir();
+	const char *supervisor = need_env("MSB_TEST_SUPERVISOR");
+	char path[PATH_MAX + 32];
+
+	ASSERT_TRUE(snprintf(t.lib, sizeof(t.lib), "%s/lib", dir) > 0);
+	ASSERT_TRUE(snprintf(t.home, sizeof(t.home), "%s/home", dir) > 0);
+	ASSERT_EQ(mkdir(t.lib, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/msb-sandbox", t.lib);
+	ASSERT_EQ(symlink(supervisor, path), 0);
+	put(t.lib, "vmlinux", "k");
+	put(t.lib, "initramfs.cpio", "i");
+	put(dir, "image", "e");
+	ASSERT_OK(loop_init(&t.loop));
+	sandbox_spec_init(&t.spec);
+	t.spec.name = "box";
+	t.spec.engine = ENGINE_QEMU;
+	t.spec.qemu_path = need_env("MSB_TEST_QEMU");
+	t.spec.home = t.home;
+	t.spec.lib_dir = t.lib;
+	(void)snprintf(path, sizeof(path), "%s/image", dir);
+	t.spec.image_path = strdup(path);
+	ASSERT_TRUE(t.spec.image_path);
+}
+
+static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
+{
+	t.ready = true;
+	ASSERT_STREQ(m->engine, "qemu");
+	ASSERT_STREQ(m->kernel_release, "6.12-fake");
+	ASSERT_TRUE(m->timing.spawn_ns <= m->timing.engine_ns);
+	ASSERT_TRUE(m->timing.engine_ns <= m->timing.hello_ns);
+	ASSERT_TRUE(m->timing.hello_ns <= m->timing.ready_ns);
+	ASSERT_TRUE(m->timing.ready_ns <= clock_mono_ns());
+	ASSERT_EQ(m->timing.guest_ready_ns, 2000);
+}
+
+static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
+{
+	t.failed = true;
+	t.err = *err;
+	ASSERT_OK(str_copy(t.console, sizeof(t.console), console));
+}
+
+static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
+{
+	t.stopped = true;
+	t.reason = m->reason;
+}
+
+static const struct sandbox_events events = {
+	.ready = on_ready, .failed = on_failed, .stopped = on_stopped};
+
+static void spawn_sandbox(void)
+{
+	struct msb_err err;
+
+	if (sandbox_spawn(&t.loop, &t.spec, -1, &events, NULL, &t.sb, &err) < 0)
+		test_fail(__FILE__, __LINE__, "%s", err.msg);
+	t.pid = sandbox_pid(t.sb);
+}
+
+static void run_until(const bool *flag)
+{
+	uint64_t deadline = clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC;
+
+	while (!*flag) {
+		if (clock_mono_ns() >= deadline)
+			test_fail(__FILE__, __LINE__, "waited for too long; last error: %s",
+				t.err.msg);
+		ASSERT_OK(loop_once(&t.loop, deadline));
+	}
+}
+
+static void run_until_ended(void)
+{
+	uint64_t deadline = clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC;
+
+	while (!t.failed && !t.stopped) {
+		ASSERT_TRUE(clock_mono_ns() < deadline);
+		ASSERT_OK(loop_once(&t.loop, deadline));
+	}
+}
+
+static void on_data(
+	struct sandbox_stream *s, unsigned int channel, const void *p, size_t len, bool eof)
+{
+	size_t n = MIN(len, sizeof(t.out) - t.out_len);
+
+	memcpy(t.out + t.out_len, p, n);
+	t.out_len += n;
+	sandbox_stream_consumed(s, len);
+}
+
+static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	t.done = true;
+	t.result = *r;
+}
+
+static const struct sandbox_stream_ops ops = {.data = on_data, .done = on_done};
+
+static void exec(const char *what, const char *arg)
+{
+	const char *argv[] = {what, arg, NULL};
+	struct msg_exec m = {.user = "", .cwd = ""};
+
+	t.stream.ops = &ops;
+	ASSERT_OK(sandbox_exec(t.sb, &t.stream, &m, argv, NULL));
+}
+
+static unsigned int entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	unsigned int n = 0;
+
+	if (!d)
+		return 0;
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+static unsigned int sandboxes(void)
+{
+	char path[PATH_MAX + 16];
+
+	(void)snprintf(path, sizeof(path), "%s/sandboxes", t.home);
+	return entries(path);
+}
+
+static bool in_sandbox(const char *file)
+{
+	char path[PATH_MAX + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/sandboxes/box/%s", t.home, file);
+	return access(path, F_OK) == 0;
+}
+
+/* Process number of the only child of @pid, 0 if it has none. */
+static pid_t child_of(pid_t pid)
+{
+	char path[64];
+	char *text = NULL;
+	uint64_t child = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	if (io_read_file(AT_FDCWD, path, 1000, &text, NULL) < 0)
+		return 0;
+	text[strcspn(text, " ")] = '\0';
+	if (str_to_u64(text, &child) < 0)
+		child = 0;
+	free(text);
+	return (pid_t)child;
+}
+
+/* The supervisor has ended with @status; its machine is gone with it. */
+static void assert_reaped(int want)
+{
+	int status = -1;
+
+	ASSERT_EQ(waitpid(t.pid, &status, 0), t.pid);
+	ASSERT_TRUE(WIFEXITED(status));
+	ASSERT_EQ(WEXITSTATUS(status), want);
+}
+
+static void tear_down(void)
+{
+	t.sb = sandbox_close(t.sb);
+	ASSERT_EQ(sandboxes(), 0);
+	free((void *)(uintptr_t)t.spec.image_path);
+	loop_deinit(&t.loop);
+}
+
+TEST(runs_a_command_and_leaves_nothing)
+{
+	set_up();
+	spawn_sandbox();
+	exec("emit", "1000");
+	run_until(&t.done);
+	ASSERT_TRUE(t.ready);
+	ASSERT_EQ(t.result.type, FRAME_EXITED);
+	ASSERT_EQ(t.out_len, 1000);
+	ASSERT_TRUE(in_sandbox("lock") && in_sandbox("spec.json") && in_sandbox("agent.sock"));
+	ASSERT_OK(sandbox_stop(t.sb, 0));
+	run_until(&t.stopped);
+	ASSERT_EQ(t.reason, STOP_REQUESTED);
+	/* Already gone when the client hears of it. */
+	ASSERT_EQ(sandboxes(), 0);
+	ASSERT_TRUE(child_of(t.pid) == 0);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_second_client_connects_and_is_told_of_the_end)
+{
+	struct sandbox *owner;
+	struct msb_err err;
+
+	set_up();
+	spawn_sandbox();
+	run_until(&t.ready);
+	owner = t.sb;
+	t.ready = false;
+	ASSERT_OK(sandbox_connect(&t.loop, t.home, "box", &events, NULL, &t.sb, &err));
+	exec("exit", "5");
+	run_until(&t.done);
+	ASSERT_TRUE(t.ready);
+	ASSERT_EQ(t.result.exited.code, 5);
+	ASSERT_ERR(sandbox_connect(&t.loop, t.home, "other", &events, NULL, &t.sb, &err), ENOENT);
+	ASSERT_STREQ(err.msg, "no sandbox is named 'other'");
+	sandbox_close(owner);
+	run_until(&t.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(dies_with_its_owner)
+{
+	pid_t machine;
+
+	set_up();
+	spawn_sandbox();
+	exec("stall", "0");
+	run_until(&t.ready);
+	machine = child_of(t.pid);
+	ASSERT_TRUE(machine > 0);
+	t.sb = sandbox_close(t.sb);
+	assert_reaped(0);
+	ASSERT_EQ(kill(machine, 0), -1);
+	tear_down();
+}
+
+/* Before the guest is up, too. */
+TEST(dies_with_its_owner_while_booting)
+{
+	set_up();
+	t.spec.hostname = "boot-hang";
+	spawn_sandbox();
+	t.sb = sandbox_close(t.sb);
+	assert_reaped(0);
+	tear_down();
+}
+
+static void expect_failure(const char *hostname, const char *msg, const char *console)
+{
+	memset(&t, 0, sizeof(t));
+	set_up();
+	t.spec.hostname = hostname;
+	t.spec.boot_timeout_ns = 500 * NSEC_PER_MSEC;
+	spawn_sandbox();
+	exec("exit", "0");
+	run_until(&t.failed);
+	if (!strstr(t.err.msg, msg))
+		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", t.err.msg, msg);
+	ASSERT_TRUE(strstr(t.console, console));
+	ASSERT_TRUE(t.done);
+	ASSERT_EQ(t.result.type, 0);
+	ASSERT_EQ(sandboxes(), 0);
+	assert_reaped(1);
+	tear_down();
+}
+
+TEST(a_panic_is_reported_with_the_console)
+{
+	/* Escape sequences of the guest do not reach the terminal. */
+	expect_failure("boot-crash", "the guest ended before it was ready",
+		"Kernel panic - not syncing: ?[31mno init");
+}
+
+TEST(a_failed_boot_is_reported)
+{
+	expect_failure("boot-fail", "the guest could not start: root: '/dev/vda': Invalid argument",
+		"Linux version");
+}
+
+TEST(a_hanging_boot_is_reported)
+{
+	expect_failure("boot-hang", "was not ready after", "Linux version");
+}
+
+TEST(a_guest_that_sends_garbage_is_lost)
+{
+	expect_failure("boot-garbage", "broke the protocol", "");
+}
+
+TEST(an_emulator_that_ends_is_reported)
+{
+	expect_failure("boot-exit", "QEMU ended with status 7", "");
+}
+
+TEST(a_crash_while_running_is_reported)
+{
+	set_up();
+	spawn_sandbox();
+	exec("crash", "0");
+	run_until(&t.failed);
+	ASSERT_STREQ(t.err.msg, "the guest crashed");
+	ASSERT_TRUE(strstr(t.console, "on demand"));
+	assert_reaped(1);
+	tear_down();
+}
+
+TEST(the_guest_may_power_off)
+{
+	set_up();
+	spawn_sandbox();
+	exec("poweroff", "0");
+	run_until(&t.stopped);
+	ASSERT_EQ(t.reason, STOP_GUEST);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_killed_machine_is_reported)
+{
+	set_up();
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_EQ(kill(child_of(t.pid), SIGKILL), 0);
+	run_until(&t.failed);
+	ASSERT_TRUE(strstr(t.err.msg, "signal 9"));
+	assert_reaped(1);
+	tear_down();
+}
+
+TEST(a_killed_supervisor_takes_its_machine_along)
+{
+	int machine_fd;
+	pid_t machine;
+	uint64_t deadline;
+
+	set_up();
+	spawn_sandbox();
+	run_until(&t.ready);
+	machine = child_of(t.pid);
+	machine_fd = io_pidfd_open(machine);
+	ASSERT_OK(machine_fd);
+	ASSERT_EQ(kill(t.pid, SIGKILL), 0);
+	run_until(&t.failed);
+	ASSERT_TRUE(strstr(t.err.msg, "supervisor"));
+	ASSERT_EQ(waitpid(t.pid, NULL, 0), t.pid);
+	deadline = clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC;
+	while (io_pidfd_kill(machine_fd, 0) == 0) {
+		ASSERT_TRUE(clock_mono_ns() < deadline);
+		ASSERT_OK(loop_once(&t.loop, clock_mono_ns() + NSEC_PER_MSEC));
+	}
+	close(machine_fd);
+	/* The next command cleans up, and the name is free at once. */
+	ASSERT_EQ(sandboxes(), 1);
+	t.sb = sandbox_close(t.sb);
+	t.failed = t.ready = false;
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_EQ(kill(t.pid, SIGKILL), 0);
+	run_until(&t.failed);
+	ASSERT_EQ(waitpid(t.pid, NULL, 0), t.pid);
+	ASSERT_EQ(sandbox_reap_stale(t.home), 1);
+	tear_down();
+}
+
+TEST(a_signal_stops_it)
+{
+	set_up();
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_EQ(kill(t.pid, SIGTERM), 0);
+	run_until(&t.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(max_duration_stops_it)
+{
+	set_up();
+	t.spec.max_duration_ns = 50 * NSEC_PER_MSEC;
+	spawn_sandbox();
+	exec("stall", "0");
+	run_until(&t.stopped);
+	ASSERT_EQ(t.reason, STOP_MAX_DURATION);
+	ASSERT_TRUE(strstr(t.result.err.msg, "maximum duration"));
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_disk_is_unmounted_before_the_end)
+{
+	set_up();
+	t.spec.root_kind = ROOT_DISK;
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_OK(sandbox_stop(t.sb, 0));
+	run_until(&t.stopped);
+	ASSERT_EQ(t.reason, STOP_REQUESTED);
+	assert_reaped(0);
+	tear_down();
+}
+
+/* The guest ignores SHUTDOWN; asking again without grace does not. */
+TEST(a_stubborn_guest_is_switched_off)
+{
+	set_up();
+	t.spec.hostname = "slow-stop";
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_OK(sandbox_stop(t.sb, 3600 * 1000));
+	ASSERT_OK(sandbox_stop(t.sb, 0));
+	run_until(&t.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_persistent_sandbox_keeps_its_directory)
+{
+	set_up();
+	t.spec.ephemeral = false;
+	spawn_sandbox();
+	run_until(&t.ready);
+	t.sb = sandbox_close(t.sb);
+	ASSERT_EQ(sandbox_reap_stale(t.home), 0);
+	ASSERT_EQ(kill(t.pid, SIGTERM), 0);
+	assert_reaped(0);
+	ASSERT_TRUE(in_sandbox("spec.json") && !in_sandbox("agent.sock"));
+	ASSERT_TRUE(in_sandbox("kernel.log"));
+	ASSERT_EQ(sandbox_reap_stale(t.home), 0);
+	ASSERT_EQ(sandboxes(), 1);
+	/* Its name is taken. */
+	t.spec.ephemeral = true;
+	t.ready = false;
+	spawn_sandbox();
+	run_until(&t.failed);
+	ASSERT_EQ(t.err.kind, MSB_EXISTS);
+	assert_reaped(1);
+	t.sb = sandbox_close(t.sb);
+	free((void *)(uintptr_t)t.spec.image_path);
+	loop_deinit(&t.loop);
+}
+
+static void expect_start_failure(const char *msg)
+{
+	spawn_sandbox();
+	run_until(&t.failed);
+	if (!strstr(t.err.msg, msg))
+		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", t.err.msg, msg);
+	assert_reaped(1);
+	tear_down();
+}
+
+TEST(a_missing_kernel_is_named)
+{
+	set_up();
+	t.spec.kernel_path = "/nonexistent/kernel";
+	expect_start_failure("kernel '/nonexistent/kernel': No such file or directory");
+}
+
+TEST(a_directory_is_no_kernel)
+{
+	set_up();
+	t.spec.kernel_path = "/";
+	expect_start_failure("kernel '/' is neither a file nor a block device");
+}
+
+TEST(a_missing_emulator_is_named)
+{
+	set_up();
+	t.spec.qemu_path = "/nonexistent/qemu";
+	expect_start_failure("/nonexistent/qemu");
+}
+
+TEST(a_missing_supervisor_is_named)
+{
+	struct msb_err err;
+
+	set_up();
+	t.spec.lib_dir = "/nonexistent";
+	ASSERT_ERR(sandbox_spawn(&t.loop, &t.spec, -1, &events, NULL, &t.sb, &err), ENOENT);
+	ASSERT_TRUE(strstr(err.msg, "/nonexistent/msb-sandbox"));
+	ASSERT_TRUE(strstr(err.hint, "setup.sh"));
+	tear_down();
+}
+
+TEST(a_home_that_cannot_be_written_is_named)
+{
+	set_up();
+	t.spec.home = "/proc/nowhere";
+	expect_start_failure("/proc/nowhere");
+}
+
+TEST(long_paths_still_have_a_socket)
+{
+	char long_home[300];
+	struct sandbox *second;
+	struct msb_err err;
+	size_t len;
+
+	set_up();
+	len = strlen(t.home);
+	memset(long_home, 'x', sizeof(long_home));
+	memcpy(long_home, t.home, len);
+	long_home[len] = '/';
+	long_home[len + 150] = '\0';
+	t.spec.home = long_home;
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_OK(sandbox_connect(&t.loop, long_home, "box", &events, NULL, &second, &err));
+	sandbox_close(second);
+	t.sb = sandbox_close(t.sb);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_client_stuck_in_its_own_world_does_not_hold_the_end)
+{
+	struct sandbox *stuck;
+	struct msb_err err;
+
+	set_up();
+	spawn_sandbox();
+	run_until(&t.ready);
+	ASSERT_OK(sandbox_connect(&t.loop, t.home, "box", &events, NULL, &stuck, &err));
+	ASSERT_OK(sandbox_stop(t.sb, 0));
+	run_until_ended();
+	ASSERT_TRUE(t.stopped);
+	sandbox_close(stuck);
+	assert_reaped(0);
+	tear_down();
+}
