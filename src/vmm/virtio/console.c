@@ -217,6 +217,7 @@ static void batch_fill(struct batch *b, struct virtq *vq, unsigned int max, bool
 		if (r != 0)
 			return;
 		if (in ? chain->n_out > 0 : chain->n_in > 0) {
+			virtq_unpop(vq);
 			(void)virtq_break(vq, "channel buffer of the wrong direction");
 			return;
 		}
@@ -280,6 +281,7 @@ static bool channel_tx_round(struct virtio_console *c, struct batch *b)
 	if (b->n_chains == 0)
 		return false;
 	if (c->tx_done > b->chains[0].out_len) {
+		batch_return(b, vq, 0);
 		(void)virtq_break(vq, "buffer shrank while it was being sent");
 		return false;
 	}

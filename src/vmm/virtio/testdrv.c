@@ -112,6 +112,11 @@ void drv_start(struct drv *d, uint64_t wanted, uint16_t size)
 	drv_pump(d);
 }
 
+bool drv_busy(const struct drv *d)
+{
+	return d->loop.timers && d->loop.timers->deadline_ns == 0;
+}
+
 void drv_pump(struct drv *d)
 {
 	/* A loop that always has something to do is a bug of its own; leave it to the test to see.
@@ -120,7 +125,7 @@ void drv_pump(struct drv *d)
 		uint64_t runs = d->mmio.dev->stats.runs;
 		int r = loop_once(&d->loop, 0);
 
-		if (r < 0 || (d->mmio.dev->stats.runs == runs && !d->loop.timers))
+		if (r < 0 || (d->mmio.dev->stats.runs == runs && !drv_busy(d)))
 			return;
 	}
 }

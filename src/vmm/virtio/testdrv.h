@@ -67,6 +67,9 @@ void drv_start(struct drv *d, uint64_t wanted, uint16_t size);
 /** drv_pump - let the loop run until it has nothing to do */
 void drv_pump(struct drv *d);
 
+/** drv_busy - does the device want to run again right away? */
+bool drv_busy(const struct drv *d);
+
 /** drv_alloc - zeroed guest memory, never freed */
 uint64_t drv_alloc(struct drv *d, uint32_t len);
 
