@@ -10,6 +10,7 @@ image=$3
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
+chmod 755 "$root" # mktemp made it for us alone
 umask 022
 
 for dir in bin dev etc home mnt opt proc root run sbin srv sys tmp usr/bin usr/local/bin usr/sbin var/log var/tmp; do
