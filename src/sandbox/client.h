@@ -4,7 +4,7 @@
  *
  * Everything happens on the caller's loop and in callbacks; nothing blocks. A handle is one
  * connection to a supervisor. Requests are streams, embedded in the caller's own structs; they may
- * be opened at once, the supervisor holds them until the guest serves requests.
+ * be opened at once and wait until the guest serves requests.
  *
  * Flow control. Output is handed to the caller as it comes; the guest may send more only after the
  * caller has said with sandbox_stream_consumed() that it has passed the bytes on, so a stalled

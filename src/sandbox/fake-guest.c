@@ -319,10 +319,20 @@ static void on_frame(struct fake_guest *g, const struct frame *f)
 	}
 }
 
+/* Like the agent: what comes behind CONFIG waits until the guest is ready. */
+static void take_frames(struct fake_guest *g)
+{
+	struct frame f;
+
+	while ((g->ready || !g->configs) && frame_decode(&g->in, &f) == 0) {
+		on_frame(g, &f);
+		buf_consume(&g->in, FRAME_HEADER + f.len);
+	}
+}
+
 static void on_event(struct loop_fd *src, uint32_t events)
 {
 	struct fake_guest *g = container_of(src, struct fake_guest, src);
-	struct frame f;
 	ssize_t n;
 
 	if ((events & (EPOLLIN | EPOLLHUP)) && !g->deaf) {
@@ -334,10 +344,7 @@ static void on_event(struct loop_fd *src, uint32_t events)
 				g->on_end(g, "closed");
 			return;
 		}
-		while (frame_decode(&g->in, &f) == 0) {
-			on_frame(g, &f);
-			buf_consume(&g->in, FRAME_HEADER + f.len);
-		}
+		take_frames(g);
 	}
 	if (!g->closed)
 		pump(g);
@@ -347,6 +354,14 @@ void fake_guest_listen(struct fake_guest *g, bool on)
 {
 	g->deaf = !on;
 	fake_guest_flush(g);
+}
+
+static void on_serve(struct loop_timer *t)
+{
+	struct fake_guest *g = container_of(t, struct fake_guest, serve);
+
+	take_frames(g);
+	pump(g);
 }
 
 void fake_guest_init(struct fake_guest *g, struct loop *loop, int fd)
@@ -365,6 +380,7 @@ void fake_guest_deinit(struct fake_guest *g)
 			buf_deinit(&g->streams[i].echo);
 	}
 	loop_fd_del(&g->src);
+	loop_timer_del(&g->serve);
 	g->fd = fd_close(g->fd);
 	buf_deinit(&g->in);
 	buf_deinit(&g->out);
@@ -389,4 +405,8 @@ void fake_guest_ready(struct fake_guest *g)
 
 	must(msg_put_ready(&g->out, &m));
 	fake_guest_flush(g);
+	/* CONFIG's own callback may call this: the frame being taken is not consumed yet. */
+	if (!g->ready)
+		loop_defer(g->loop, &g->serve, on_serve);
+	g->ready = true;
 }

@@ -33,6 +33,7 @@ struct fake_guest {
 	struct loop *loop;
 	int fd; /* owned */
 	struct loop_fd src;
+	struct loop_timer serve;
 	struct buf in;
 	struct buf out;
 	struct fake_stream streams[LIMIT_STREAMS];
@@ -41,6 +42,7 @@ struct fake_guest {
 	unsigned int requests; /* taken so far */
 	unsigned int cancels;
 	unsigned int shutdowns;
+	bool ready;
 	bool deaf; /* does not read its channel */
 	bool closed; /* the host closed the channel */
 	/* What ends a machine, for the program around the guest; may be NULL. */

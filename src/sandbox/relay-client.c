@@ -39,7 +39,7 @@ static void orphan_stream(struct relay *r, struct relay_stream *s)
 	if (s->cancelled || r->channel_fd < 0)
 		return;
 	s->cancelled = true;
-	if (frame_put(relay_to_guest(r), FRAME_CANCEL, 0, relay_stream_id(r, s), NULL, 0) < 0)
+	if (frame_put(&r->channel_out, FRAME_CANCEL, 0, relay_stream_id(r, s), NULL, 0) < 0)
 		log_debug("no room to cancel a stream");
 }
 
@@ -154,7 +154,7 @@ static void refuse(struct relay_client *c, const struct frame *f, int error, con
 static int forward(struct relay *r, const struct relay_stream *s, const struct frame *f)
 {
 	return frame_put(
-		relay_to_guest(r), f->type, f->flags, relay_stream_id(r, s), f->payload, f->len);
+		&r->channel_out, f->type, f->flags, relay_stream_id(r, s), f->payload, f->len);
 }
 
 static int client_request(struct relay_client *c, const struct frame *f)

@@ -21,8 +21,7 @@ struct relay_client {
 
 /* relay.c */
 
-/* Queue for frames to the guest: held back until it is ready. */
-struct buf *relay_to_guest(struct relay *r);
+/* The queue to the guest takes no more frames of clients for now. */
 bool relay_guest_full(struct relay *r);
 void relay_flush_guest(struct relay *r);
 uint32_t relay_stream_id(const struct relay *r, const struct relay_stream *s);

@@ -12,7 +12,6 @@ void relay_init(struct relay *r, struct loop *loop, const struct relay_events *e
 	r->channel_fd = -EBADF;
 	buf_init(&r->channel_in, FRAME_HEADER + LIMIT_FRAME_PAYLOAD + RELAY_READ_MAX);
 	buf_init(&r->channel_out, (size_t)LIMIT_CTRL_BACKLOG * 2);
-	buf_init(&r->held, (size_t)LIMIT_CTRL_BACKLOG * 2);
 	buf_init(&r->greeting, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
 }
 
@@ -22,7 +21,6 @@ static void channel_close(struct relay *r)
 	r->channel_fd = -EBADF;
 	buf_deinit(&r->channel_in);
 	buf_deinit(&r->channel_out);
-	buf_deinit(&r->held);
 }
 
 void relay_deinit(struct relay *r)
@@ -63,14 +61,9 @@ void relay_stream_free(struct relay *r, struct relay_stream *s)
 	r->n_streams--;
 }
 
-struct buf *relay_to_guest(struct relay *r)
-{
-	return r->ready ? &r->channel_out : &r->held;
-}
-
 bool relay_guest_full(struct relay *r)
 {
-	return buf_len(relay_to_guest(r)) >= LIMIT_CTRL_BACKLOG;
+	return buf_len(&r->channel_out) >= LIMIT_CTRL_BACKLOG;
 }
 
 static void channel_broken(struct relay *r, const struct msb_err *err)
@@ -223,20 +216,10 @@ static const char *guest_hello(struct relay *r, const struct frame *f)
 static const char *guest_ready(struct relay *r, const struct frame *f)
 {
 	struct msg_ready m;
-	struct msb_err err;
-	int e;
 
 	if (!r->hello || r->ready || msg_get_ready(f, &m) < 0)
 		return "malformed or repeated READY";
 	r->ready = true;
-	e = buf_append(&r->channel_out, buf_data(&r->held), buf_len(&r->held));
-	if (e < 0) {
-		(void)msb_err_errno(&err, e, "requests for the guest");
-		channel_broken(r, &err);
-		return NULL;
-	}
-	buf_deinit(&r->held);
-	relay_flush_guest(r);
 	r->events->ready(r, &m);
 	return NULL;
 }

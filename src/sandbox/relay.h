@@ -13,6 +13,9 @@
  *	orphaned    request != 0, client == NULL: the client is gone, CANCEL was sent; frames of the
  *		    guest are checked and dropped until its terminal frame frees the number
  *
+ * Requests go to the guest at once: they wait behind CONFIG until the agent has started, which
+ *saves a round trip at the moment it is ready. The guest may answer them only after its READY.
+ *
  * Memory. Guest to client: DATA is bounded by one window per stream and everything else by one
  * frame of each kind per stream, so a client that does not read costs its streams' windows; as a
  * backstop one client may have RELAY_CLIENT_QUEUE bytes waiting, all together RELAY_QUEUE; who
@@ -85,7 +88,6 @@ struct relay {
 	struct loop_fd channel_src;
 	struct buf channel_in;
 	struct buf channel_out;
-	struct buf held; /* frames of clients until the guest is ready */
 	bool hello;
 	bool ready; /* the guest serves requests */
 	bool bye;

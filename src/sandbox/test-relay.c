@@ -285,6 +285,7 @@ TEST(requests_wait_for_the_guest)
 	settle();
 	ASSERT_EQ(t.guest.configs, 1);
 	ASSERT_EQ(t.guest.requests, 0);
+	ASSERT_TRUE(!j.done);
 	make_ready();
 	run_until(jobs_complete);
 	ASSERT_EQ(j.result.type, FRAME_EXITED);
