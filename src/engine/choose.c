@@ -13,3 +13,10 @@ int engine_choose(enum engine_kind kind, const char *cache_path, const struct en
 	*ret = &engine_qemu;
 	return 0;
 }
+
+void engine_probe_kvm(const char *cache_path, struct probe_result *ret)
+{
+	(void)cache_path;
+	*ret = (struct probe_result){
+		.verdict = PROBE_TOO_OLD, .detail = "this build has no KVM engine yet"};
+}

@@ -111,3 +111,7 @@ void engine_probe_kvm(const char *cache_path, struct probe_result *ret);
  * taken */
 int engine_choose(enum engine_kind kind, const char *cache_path, const struct engine_ops **ret,
 	struct probe_result *ret_probe, struct msb_err *err) MSB_MUST_CHECK;
+
+/** engine_find_qemu - path of the QEMU binary that engine_qemu would start; the error says how to
+ * install it */
+int engine_find_qemu(char *to, size_t size, struct msb_err *err) MSB_MUST_CHECK;

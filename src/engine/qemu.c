@@ -238,15 +238,10 @@ static int make_disks(const struct engine_spec *spec, struct qemu_fds *f)
 	return 0;
 }
 
-static int find_binary(const struct engine_spec *spec, char *ret, size_t size, struct msb_err *err)
+int engine_find_qemu(char *ret, size_t size, struct msb_err *err)
 {
 	const char *path = getenv("PATH");
 
-	if (spec->vmm_path) {
-		if (str_copy(ret, size, spec->vmm_path) < 0)
-			return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "path of QEMU too long");
-		return 0;
-	}
 	for (const char *at = path ? path : "/usr/local/bin:/usr/bin"; at;) {
 		size_t len = strcspn(at, ":");
 
@@ -262,6 +257,15 @@ static int find_binary(const struct engine_spec *spec, char *ret, size_t size, s
 	msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "QEMU is not installed: no %s in PATH",
 		arch_qemu_binary);
 	return msb_err_hint(err, -ENOENT, "sudo apt install %s", arch_qemu_package);
+}
+
+static int find_binary(const struct engine_spec *spec, char *ret, size_t size, struct msb_err *err)
+{
+	if (!spec->vmm_path)
+		return engine_find_qemu(ret, size, err);
+	if (str_copy(ret, size, spec->vmm_path) < 0)
+		return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "path of QEMU too long");
+	return 0;
 }
 
 /* What QEMU reads: itself, libraries, firmware. Its prefix counts when it is not the system's. */
