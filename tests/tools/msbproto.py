@@ -93,7 +93,12 @@ def decode_at(fields, data, at):
             (out[name],) = struct.unpack_from('<' + kind, data, at)
             at += struct.calcsize('<' + kind)
         else:
-            raise ValueError('lists are only sent, never received')
+            (n,) = struct.unpack_from('<I', data, at)
+            at += 4
+            out[name] = []
+            for _ in range(n):
+                one, at = decode_at([('s', 's')] if kind == 'strv' else kind, data, at)
+                out[name].append(one['s'] if kind == 'strv' else one)
     return out, at
 
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Output and places that all commands use: see cli.h. */
+#include "cli/cli.h"
+
+#include "base/io.h"
+#include "base/str.h"
+
+int cli_fail(const struct msb_err *err)
+{
+	if (err->hint[0])
+		cli_note("%s; %s", err->msg, err->hint);
+	else
+		cli_note("%s", err->msg);
+	return msb_kind_exit_code(err->kind);
+}
+
+void cli_note(const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	size_t len;
+	int n;
+
+	len = (size_t)snprintf(line, sizeof(line), "msb: ");
+	va_start(ap, fmt);
+	n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	len = MIN(len + (size_t)n, sizeof(line) - 2);
+	line[len++] = '\n';
+	/* When stderr is gone there is nobody left to tell. */
+	if (io_write_full(STDERR_FILENO, line, len) < 0)
+		return;
+}
+
+int cli_print(struct buf *text)
+{
+	int r = io_write_full(STDOUT_FILENO, buf_data(text), buf_len(text));
+
+	if (r == 0)
+		return 0;
+	cli_note("cannot write to standard output: %s", strerror(-r));
+	return CLI_EXIT_FAILED;
+}
+
+static int lib_dir_from_env(const char *value, char *to, size_t size, struct msb_err *err)
+{
+	cleanup_free char *real = realpath(value, NULL);
+	char quoted[80];
+	int r;
+
+	if (!real) {
+		r = -errno;
+		return msb_err_errno(err, r, "MSB_LIB %s",
+			str_quote(quoted, sizeof(quoted), value, strlen(value)));
+	}
+	r = str_copy(to, size, real);
+	return r < 0 ? msb_err_errno(err, r, "MSB_LIB") : 0;
+}
+
+int cli_lib_dir(char *to, size_t size, struct msb_err *err)
+{
+	const char *env = getenv("MSB_LIB");
+	char exe[PATH_MAX];
+	char *slash;
+	ssize_t len;
+	int n;
+
+	if (env && *env)
+		return lib_dir_from_env(env, to, size, err);
+	len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	if (len < 0) {
+		int r = msb_err_errno(err, -errno, "cannot find my own installation");
+
+		return msb_err_hint(err, r, "mount /proc or set MSB_LIB");
+	}
+	exe[len] = '\0';
+	/* PREFIX/bin/msb to PREFIX/lib/msb. */
+	for (int i = 0; i < 2; i++) {
+		slash = strrchr(exe, '/');
+		if (slash)
+			*slash = '\0';
+	}
+	n = snprintf(to, size, "%s/lib/msb", exe);
+	if (n < 0 || (size_t)n >= size)
+		return msb_err_set(
+			err, -ENAMETOOLONG, MSB_FAIL, "the path of the installation is too long");
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the commands of msb share: the shape of a command, common options, output, places.
+ *
+ * A command is a table (src/base/opt.h) and a function. The function gets its filled argument
+ * struct, whose first member is a struct cli_common, and returns the exit status of msb.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+#ifndef MSB_VERSION
+#define MSB_VERSION "unknown"
+#endif
+
+enum {
+	CLI_EXIT_TIMEOUT = 124,
+	CLI_EXIT_FAILED = 125,
+	CLI_TEXT_MAX = 1 << 20, /* longest text a command prints at once */
+};
+
+struct cli_common {
+	bool help;
+	bool tree;
+	int log_level; /* enum log_level */
+};
+
+struct cli_command {
+	struct opt_command table;
+	size_t args_size;
+	int (*run)(void *args, const struct opt_words *words);
+};
+
+/* Commands, one per cmd-<verb>.c. */
+extern const struct cli_command cmd_run;
+extern const struct cli_command cmd_doctor;
+extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_completion;
+extern const struct cli_command cmd_man; /* internal: prints man pages for the build */
+
+/* The table of all of them. */
+extern const struct opt_program cli_program;
+
+/** cli_main - the whole of msb except for exit(); returns the exit status */
+int cli_main(int argc, char **argv);
+
+/** cli_started_ns - CLOCK_MONOTONIC when cli_main() began */
+uint64_t cli_started_ns(void);
+
+/** cli_fail - print "msb: what; how to fix" on stderr; returns the exit status of the error's kind
+ */
+int cli_fail(const struct msb_err *err);
+
+/** cli_print - write to stdout; returns an exit status, 0 if all went out */
+int cli_print(struct buf *text);
+
+/** cli_note - one line on stderr, "msb: " in front */
+void cli_note(const char *fmt, ...) MSB_PRINTF(1, 2);
+
+/** cli_lib_dir - absolute path of the installation's lib/msb: $MSB_LIB or beside this program */
+int cli_lib_dir(char *to, size_t size, struct msb_err *err) MSB_MUST_CHECK;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The IMAGE word of `msb run`: what it names, and the root device that comes out of it.
+ *
+ * `base` is the image of the installation. A directory is packed into an EROFS image in an unnamed
+ * file under $MSB_HOME/cache, so nothing is left behind however the command ends. A file is looked
+ * at: EROFS is read below a scratch layer, ext2/3/4 is the root itself, written in place.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include "sandbox/spec.h"
+
+struct image {
+	enum sandbox_image_kind kind;
+	char path[PATH_MAX]; /* file of the root device, "" when @fd is it */
+	int fd; /* owned, -EBADF unless packed */
+	enum msg_root_kind root_kind;
+	const char *fstype;
+};
+
+/**
+ * image_resolve - find what @word names, without changing anything
+ * @lib_dir: where the image `base` lies
+ */
+int image_resolve(const char *word, const char *lib_dir, struct image *ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** image_pack - a directory becomes an image file in @fd; nothing to do for other kinds */
+int image_pack(struct image *im, const char *home, struct msb_err *err) MSB_MUST_CHECK;
+
+void image_deinit(struct image *im);

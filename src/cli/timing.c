@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The phases of a run: see timing.h. */
+#include "cli/timing.h"
+
+/*
+ * When PID 1 started, on the host's clock: READY arrived, minus what the agent needed on its own
+ * clock. The two clocks have no common zero, but both tick seconds.
+ */
+static uint64_t kernel_end_ns(const struct msg_timing *s)
+{
+	uint64_t agent = s->guest_ready_ns - s->guest_pid1_ns;
+
+	if (!s->ready_ns || !s->guest_pid1_ns || s->guest_ready_ns < s->guest_pid1_ns)
+		return 0;
+	/* The guest's figures are the guest's word. */
+	return agent < s->ready_ns ? s->ready_ns - agent : 0;
+}
+
+int timing_print(const struct timing *t, struct buf *out)
+{
+	const struct {
+		const char *name;
+		uint64_t at_ns;
+	} phases[] = {
+		{"spawn", t->start.spawn_ns},
+		{"engine", t->start.engine_ns},
+		{"vm created", t->start.vm_created_ns},
+		{"first run", t->start.first_run_ns},
+		{"kernel", kernel_end_ns(&t->start)},
+		{"agent", t->start.hello_ns},
+		{"ready", t->start.ready_ns},
+		{"exec", t->exec_ns},
+		{"exit", t->exit_ns},
+		{"end", t->end_ns},
+	};
+	uint64_t last = t->begin_ns;
+	int r = buf_printf(out, "%-12s%10s%10s\n", "phase", "at ms", "took ms");
+
+	for (size_t i = 0; i < ARRAY_SIZE(phases) && r == 0; i++) {
+		uint64_t at = phases[i].at_ns;
+
+		if (at < t->begin_ns)
+			continue;
+		r = buf_printf(out, "%-12s%10.1f%10.1f\n", phases[i].name,
+			(double)(at - t->begin_ns) / 1e6,
+			at > last ? (double)(at - last) / 1e6 : 0.0);
+		last = MAX(last, at);
+	}
+	return r;
+}
