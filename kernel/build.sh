@@ -3,9 +3,9 @@
 #
 # Build the guest kernel from Debian's source package and our configuration, once.
 #
-# The result lives in ~/.cache/msb/kernel/<key>/ (vmlinux, config, System.map). The key is a digest
-# of everything that decides the bytes: source package version, fragments, this script, compiler
-# and linker. A build happens in a private directory and is published by one rename, under a lock
+# The result (vmlinux, config, System.map) lives in ~/.cache/msb/kernel/<key>/, or under
+# $MSB_CACHE. The key is a digest of everything that decides the bytes: source package version,
+# fragments, this script, compiler and linker. A build happens in a private directory and is published by one rename, under a lock
 # per key: callers racing for the same kernel build it once, and a killed build leaves nothing that
 # a later call could mistake for a kernel.
 #
@@ -27,10 +27,10 @@ readonly unneeded=('drivers/gpu/*.[ch]' 'drivers/media/*.[ch]' 'drivers/net/*/*.
 
 usage() {
 	cat <<-END
-	usage: kernel/build.sh [--profile NAME] [--out DIR] [-j N] [--print-key] [--work DIR]
+	usage: kernel/build.sh [--profile NAME] [--out FILE] [-j N] [--print-key] [--work DIR]
 
 	  --profile NAME  which kernel (default: run)
-	  --out DIR       also place vmlinux and its config in DIR
+	  --out FILE      also place the kernel there
 	  -j N            parallel compilers (default: number of CPUs)
 	  --print-key     print the cache key and exit
 	  --work DIR      build in DIR and keep the tree there, for work on the configuration
@@ -215,7 +215,7 @@ if [ -n "$print_key" ]; then
 	exit 0
 fi
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/msb/kernel
+cache=${MSB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/msb}/kernel
 entry=$cache/$key
 mkdir -p "$cache"
 if [ ! -e "$entry/vmlinux" ]; then
@@ -226,14 +226,13 @@ if [ ! -e "$entry/vmlinux" ]; then
 fi
 
 if [ -n "$out" ]; then
-	mkdir -p "$out"
-	for f in vmlinux config; do
-		if ! cmp -s "$entry/$f" "$out/$f"; then
-			cp "$entry/$f" "$out/.$f.$$"
-			mv "$out/.$f.$$" "$out/$f"
-		fi
-	done
-	printf '%s\n' "$out/vmlinux"
+	[ ! -d "$out" ] || die "--out names a file, '$out' is a directory" 2
+	mkdir -p "$(dirname "$out")"
+	if ! cmp -s "$entry/vmlinux" "$out"; then
+		cp "$entry/vmlinux" "$out.$$"
+		mv "$out.$$" "$out"
+	fi
+	printf '%s\n' "$out"
 else
 	printf '%s\n' "$entry/vmlinux"
 fi
