@@ -45,11 +45,11 @@ def _cpio_entry(name, mode, data=b"", rdev=(0, 0)):
     return out.getvalue()
 
 
-def build_initrd(path):
-    """Compile bare-init.c and write the initramfs with it to path."""
+def build_initrd(path, source=f"{HERE}/bare-init.c", size=0):
+    """Compile source and write the initramfs with it to path, padded to size bytes."""
     compiler = "musl-gcc" if shutil.which("musl-gcc") else "gcc"
     program = path + ".init"
-    subprocess.run([compiler, "-Os", "-static", "-s", "-o", program, f"{HERE}/bare-init.c"],
+    subprocess.run([compiler, "-Os", "-static", "-s", "-o", program, source],
                    check=True)
     with open(program, "rb") as file:
         init = file.read()
@@ -58,6 +58,8 @@ def build_initrd(path):
         file.write(_cpio_entry("dev", stat.S_IFDIR | 0o755))
         file.write(_cpio_entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1)))
         file.write(_cpio_entry("init", stat.S_IFREG | 0o755, init))
+        if size > file.tell():
+            file.write(_cpio_entry("pad", stat.S_IFREG | 0o600, b"x" * (size - file.tell())))
         file.write(_cpio_entry("TRAILER!!!", 0))
 
 
