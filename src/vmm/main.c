@@ -11,9 +11,8 @@
  * why the process ended, 1 when there was nobody to tell.
  *
  * System calls of the main thread once the guest may run, besides those of the devices:
- * #syscalls(vmm:loop): read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2
- * recvmsg sendmsg getrandom madvise fallocate fdatasync epoll_wait epoll_pwait epoll_ctl recvfrom
- * sendto futex tgkill(0=@pid) exit_group
+ * #syscalls(vmm:loop): read write epoll_wait epoll_pwait epoll_ctl recvfrom sendto clock_gettime
+ * futex tgkill(0=@pid) exit_group
  */
 #include <signal.h>
 

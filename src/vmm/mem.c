@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest RAM: see mem.h. */
+/*
+ * Guest RAM: see mem.h.
+ *
+ * #syscalls(vmm:loop): madvise(2=MADV_DONTNEED)
+ */
 #include "vmm/mem.h"
 
 #include <sys/mman.h>

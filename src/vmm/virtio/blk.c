@@ -7,6 +7,8 @@
  * validated, the range of sectors is compared with the capacity without any sum of the guest's
  * numbers. A request that is wrong in itself is answered with an error status; one that has no room
  * for a status byte is returned empty and counted.
+ *
+ * #syscalls(vmm:loop): preadv pwritev fdatasync fallocate
  */
 #include "vmm/virtio/blk.h"
 

@@ -17,6 +17,8 @@
  * Channel data moves between the socket and guest memory without a copy in between. Several buffers
  * go into one sendmsg() or recvmsg(); those that the socket did not take or fill are put back to
  * the queue, so nothing of a driver's buffer is held outside a run.
+ *
+ * #syscalls(vmm:loop): writev sendmsg recvmsg epoll_ctl
  */
 #include "vmm/virtio/console.h"
 

@@ -12,6 +12,10 @@
  *   DRIVER_OK                                    QueueReady = 0; queues are processed
  *   NEEDS_RESET  device, on a broken queue       0 only; nothing is processed
  *   FAILED       driver                          0 only; nothing is processed
+ *
+ * Kicks and interrupts are eventfds:
+ * #syscalls(vmm:loop): write
+ * #syscalls(vmm:vcpu): write
  */
 #include "vmm/virtio/device.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio-rng: see rng.h. A guest that wants more than its rate waits for a timer, not for us. */
+/*
+ * virtio-rng: see rng.h. A guest that wants more than its rate waits for a timer, not for us.
+ *
+ * #syscalls(vmm:loop): getrandom
+ */
 #include "vmm/virtio/rng.h"
 
 #include <linux/virtio_ids.h>
