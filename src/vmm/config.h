@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/caps.h"
 #include "base/err.h"
+#include "base/jail.h"
 
 enum { VMM_CONFIG_MAGIC = 0x31764d4d, VMM_FD_CONTROL = 3 };
 
@@ -68,18 +69,15 @@ struct vmm_event {
 	char text[256]; /* NUL-terminated */
 };
 
+/* What of base/jail.h was reached, and one more. */
 enum vmm_jail_bits {
-	VMM_JAIL_SECCOMP = 1u << 0,
-	VMM_JAIL_LANDLOCK = 1u << 1,
-	VMM_JAIL_USERNS = 1u << 2, /* or real root that dropped to an unprivileged id */
-	VMM_JAIL_MOUNTNS = 1u << 3, /* empty root */
-	VMM_JAIL_NETNS = 1u << 4,
-	/*
-	 * Set only when the VMM was started in a PID namespace of its own. It does not make one:
-	 * that takes a second process, and its filter lets it name no process but itself.
-	 */
-	VMM_JAIL_PIDNS = 1u << 5,
-	VMM_JAIL_NOCAPS = 1u << 6,
+	VMM_JAIL_SECCOMP = JAIL_SECCOMP,
+	VMM_JAIL_LANDLOCK = JAIL_LANDLOCK,
+	VMM_JAIL_USERNS = JAIL_USERNS,
+	VMM_JAIL_MOUNTNS = JAIL_MOUNTNS,
+	VMM_JAIL_NETNS = JAIL_NETNS,
+	VMM_JAIL_PIDNS = JAIL_PIDNS,
+	VMM_JAIL_NOCAPS = JAIL_NOCAPS,
 	VMM_JAIL_CGROUP = 1u << 7,
 };
 

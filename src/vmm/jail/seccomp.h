@@ -6,12 +6,6 @@
 
 #include "vmm/jail/jail.h"
 
-struct seccomp_call {
-	int nr;
-	bool restricted; /* only with certain arguments */
-	const char *name;
-};
-
 /** seccomp_calls - what threads of this kind may call */
 const struct seccomp_call *seccomp_calls(enum jail_thread thread, size_t *ret_n);
 

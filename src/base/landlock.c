@@ -5,7 +5,7 @@
  * The interface grows by bits that older kernels refuse, so the set is chosen by the version that
  * the kernel reports. The numbers are defined here because headers in use end at version 2.
  */
-#include "vmm/jail/landlock.h"
+#include "base/landlock.h"
 
 #include <sys/syscall.h>
 

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes away everything from the process that it does not need: see jail.h.
+ *
+ * Two ways lead into the namespaces. Real root makes them as root and then becomes nobody. Everyone
+ * else makes a user namespace first, and so does a root whose container forbids the direct way.
+ * Its id maps stay empty: no id inside means anything outside, and nothing inside can own a file.
+ *
+ * There is no PID namespace: entering one takes a second process that waits for the first, and it
+ * would hide only what the filter already makes unreachable, since the one call that names another
+ * process, tgkill, accepts no process but this one.
+ */
+#include "base/jail.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "base/landlock.h"
+
+enum { NOBODY = 65534 };
+
+/* Older C libraries lack the numbers and structures; they are the same on all architectures. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#define SYS_fsopen     430
+#define SYS_fsconfig   431
+#define SYS_fsmount    432
+#endif
+
+static int close_range_fallback(unsigned int first, unsigned int last)
+{
+	struct rlimit max;
+
+	if (getrlimit(RLIMIT_NOFILE, &max) < 0)
+		return -errno;
+	for (rlim_t fd = first; fd <= last && fd < max.rlim_cur; fd++)
+		close((int)fd);
+	return 0;
+}
+
+static int close_between(unsigned int first, unsigned int last)
+{
+	if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+		return 0;
+	return errno == ENOSYS ? close_range_fallback(first, last) : -errno;
+}
+
+int jail_close_fds(const int *keep, unsigned int n, struct msb_err *err)
+{
+	unsigned int next = STDERR_FILENO + 1;
+	int r = 0;
+
+	while (r == 0) {
+		unsigned int kept = UINT_MAX;
+
+		for (unsigned int i = 0; i < n; i++) {
+			if (keep[i] >= 0 && (unsigned int)keep[i] >= next)
+				kept = MIN(kept, (unsigned int)keep[i]);
+		}
+		if (kept == UINT_MAX) {
+			r = close_between(next, UINT_MAX);
+			break;
+		}
+		r = kept > next ? close_between(next, kept - 1) : 0;
+		next = kept + 1;
+	}
+	return r < 0 ? msb_err_errno(err, r, "cannot close inherited descriptors") : 0;
+}
+
+/*
+ * Puts an empty read-only file system in the place of the root. The new mount lands on top of "/",
+ * where no path leads; the descriptor does. Then old and new root change places and the old one,
+ * with every mount of the host below it, goes away.
+ */
+static int empty_root(void)
+{
+	cleanup_fd int fs = -EBADF;
+	cleanup_fd int root = -EBADF;
+
+	/* What we unmount must not vanish from the host: stop propagation to it first. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return -errno;
+	fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	if (syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) < 0 ||
+		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	root = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
+		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (root < 0)
+		return -errno;
+	if (syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 ||
+		fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+		umount2(".", MNT_DETACH) < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
+/* Namespaces need capabilities: those of real root, or those that a user namespace comes with. */
+static uint32_t enter_namespaces(int user_namespace)
+{
+	enum { NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS };
+	uint32_t level = 0;
+
+	if (unshare(NAMESPACES | user_namespace) < 0)
+		return 0;
+	level |= JAIL_NETNS | (user_namespace ? JAIL_USERNS : 0);
+	if (empty_root() == 0)
+		level |= JAIL_MOUNTNS;
+	return level;
+}
+
+static int become_nobody(void)
+{
+	if (syscall(SYS_setgroups, 0, NULL) < 0 ||
+		syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
+		syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What an exec could give back. Changing it takes a capability: who has none has nothing to drop.
+ */
+static int drop_bounding_set(void)
+{
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	/* EINVAL: beyond the last one the kernel knows. */
+	return errno == EINVAL || errno == EPERM ? 0 : -errno;
+}
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+	int r;
+
+	r = drop_bounding_set();
+	if (r < 0)
+		return r;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return -errno;
+	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+}
+
+static int drop_privileges(struct msb_err *err)
+{
+	int r;
+
+	r = drop_capabilities();
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot drop capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return msb_err_errno(err, -errno, "cannot set no_new_privs");
+	/* No ptrace and no look into /proc/PID from processes of the same user. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return msb_err_errno(err, -errno, "cannot make the process unreadable");
+	/* A change of identity forgets it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return msb_err_errno(err, -errno, "cannot bind to the parent's life");
+	return 0;
+}
+
+int jail_enter(uint32_t *ret_level, struct msb_err *err)
+{
+	bool root = geteuid() == 0;
+	uint32_t level = root ? enter_namespaces(0) : 0;
+	int r;
+
+	if (root) {
+		/* In a container without the right to change ids we are nobody already, or stay
+		 * what we are; the user namespace below then is what cuts the identity. */
+		r = drop_bounding_set();
+		if (r == 0)
+			r = become_nobody();
+		if (r == 0)
+			level |= JAIL_USERNS;
+		else if (r != -EPERM && r != -EINVAL)
+			return msb_err_errno(err, r, "cannot give up root");
+	}
+	if (!(level & JAIL_NETNS))
+		level |= enter_namespaces(CLONE_NEWUSER);
+	if (getpid() == 1)
+		level |= JAIL_PIDNS;
+	r = drop_privileges(err);
+	if (r < 0)
+		return r;
+	level |= JAIL_NOCAPS;
+	r = landlock_deny_all();
+	if (r == 0)
+		level |= JAIL_LANDLOCK;
+	else if (r != -ENOSYS && r != -EOPNOTSUPP)
+		return msb_err_errno(err, r, "cannot restrict file access");
+	*ret_level = level;
+	return 0;
+}
+
+int jail_limit(int resource, uint64_t max, struct msb_err *err)
+{
+	/* The C libraries disagree about the type of the first argument of setrlimit(). */
+	struct rlimit l = {.rlim_cur = max, .rlim_max = max};
+
+	if (syscall(SYS_prlimit64, 0, resource, &l, NULL) < 0)
+		return msb_err_errno(err, -errno, "cannot limit resources");
+	return 0;
+}
+
+int jail_seccomp(const struct sock_filter *from, size_t n, unsigned int flags)
+{
+	struct sock_filter filter[JAIL_FILTER_MAX];
+	struct sock_fprog program = {.len = (unsigned short)n, .filter = filter};
+	uint32_t pid = (uint32_t)getpid();
+
+	if (n > JAIL_FILTER_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < n; i++) {
+		filter[i] = from[i];
+		if (filter[i].k == SECCOMP_PID)
+			filter[i].k = pid;
+	}
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) < 0 ? -errno : 0;
+}
