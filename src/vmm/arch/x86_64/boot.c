@@ -2,13 +2,13 @@
 /*
  * Places a Linux kernel, its initramfs and the boot tables into guest memory (PVH boot protocol).
  *
- * Pages of the kernel and the initramfs are mapped from their files, private and copy-on-write, not
- * copied: nothing is read that the guest does not touch, and sandboxes share what they do not
- * change. Only the ragged ends of segments are copied. The layout is in layout.h; the protocol in
- * Xen's public/arch-x86/hvm/start_info.h.
+ * The kernel is mapped from its file, private and copy-on-write, not copied: nothing is read that
+ * the guest does not touch, and sandboxes share what they do not change. Only the ragged ends of
+ * segments are copied, and the initramfs, whose pages the guest frees and uses as ordinary memory.
+ * (Measured at PID 1 of our kernel with huge pages: mapped, 31 MB of guest memory are private;
+ * copied, 39 MB.) The layout is in layout.h; the protocol in Xen's
+ * public/arch-x86/hvm/start_info.h.
  */
-#include <sys/stat.h>
-
 #include "base/base.h"
 
 #include "vmm/arch/arch.h"
@@ -68,7 +68,7 @@ static uint64_t page_up(uint64_t x)
 	return page_down(x + GMEM_PAGE - 1);
 }
 
-static int copy_from_file(
+static int copy(
 	struct gmem *mem, uint64_t gpa, const struct elf_source *src, uint64_t offset, uint64_t len)
 {
 	struct gmem_slice s;
@@ -80,11 +80,9 @@ static int copy_from_file(
 	return r < 0 ? r : src->read(src, offset, s.p, s.len);
 }
 
-/*
- * Brings @len bytes of the file to @gpa: whole pages by mapping if file and memory are aligned
- * alike, the rest by copying. Bytes of the last page behind @len stay zero.
- */
-static int place(
+/* Maps the whole pages if file and memory are aligned alike and copies the rest. Bytes of the last
+ * page behind @len stay zero. */
+static int map(
 	struct gmem *mem, uint64_t gpa, const struct elf_source *src, uint64_t offset, uint64_t len)
 {
 	uint64_t first = page_up(gpa);
@@ -92,14 +90,14 @@ static int place(
 	int r;
 
 	if (gpa % GMEM_PAGE != offset % GMEM_PAGE || first >= end)
-		return copy_from_file(mem, gpa, src, offset, len);
+		return copy(mem, gpa, src, offset, len);
 	r = gmem_map_file(mem, first, end - first, src->fd, offset + (first - gpa));
 	if (r == -ENODEV || r == -ENOSPC) /* a file system without mmap, or many segments */
-		return copy_from_file(mem, gpa, src, offset, len);
+		return copy(mem, gpa, src, offset, len);
 	if (r == 0)
-		r = copy_from_file(mem, gpa, src, offset, first - gpa);
+		r = copy(mem, gpa, src, offset, first - gpa);
 	if (r == 0)
-		r = copy_from_file(mem, end, src, offset + (end - gpa), gpa + len - end);
+		r = copy(mem, end, src, offset + (end - gpa), gpa + len - end);
 	return r;
 }
 
@@ -118,7 +116,7 @@ static int load_kernel(
 	for (unsigned int i = 0; i < ret->n; i++) {
 		const struct elf_segment *s = &ret->segments[i];
 
-		r = place(mem, s->paddr, &src, s->offset, s->filesz);
+		r = map(mem, s->paddr, &src, s->offset, s->filesz);
 		if (r < 0)
 			return msb_err_errno(err, r, "cannot load the kernel");
 	}
@@ -143,7 +141,7 @@ static int load_initramfs(int fd, struct gmem *mem, uint64_t kernel_end, uint64_
 		return msb_err_set(err, -ENOMEM, MSB_USAGE,
 			"the initramfs does not fit into the memory of the sandbox");
 	gpa = page_down(ram_end - src.size);
-	r = place(mem, gpa, &src, 0, src.size);
+	r = copy(mem, gpa, &src, 0, src.size);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot load the initramfs");
 	*ret = (struct start_module){.gpa = gpa, .size = src.size};
