@@ -87,8 +87,9 @@ int arch_vm_init(struct vm *vm, struct msb_err *err)
 static int get_cpuid(
 	const struct vm *vm, unsigned int vcpus, struct cpuid_table *t, struct msb_err *err)
 {
-	t->head = (struct kvm_cpuid2){.nent = CPUID_ENTRIES_MAX};
-	if (kvm_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, &t->head) < 0)
+	t->nent = CPUID_ENTRIES_MAX;
+	t->padding = 0;
+	if (kvm_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, t) < 0)
 		return msb_err_errno(err, -errno, "KVM does not tell the processor's features");
 	cpuid_apply_policy(t, vcpus, vm_has(vm, KVM_CAP_TSC_DEADLINE_TIMER) != 0);
 	return 0;
@@ -98,18 +99,23 @@ static int get_cpuid(
 static int set_msrs(const struct vcpu *v, bool intel)
 {
 	struct {
-		struct kvm_msrs head;
+		uint32_t n;
+		uint32_t pad;
 		struct kvm_msr_entry entries[2];
 	} msrs = {
-		.head.nmsrs = intel ? 2 : 1,
+		.n = intel ? 2 : 1,
 		.entries = {{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
 			{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}},
 	};
-	int done = kvm_ioctl(v->fd, KVM_SET_MSRS, &msrs);
+	int done;
+
+	_Static_assert(offsetof(typeof(msrs), entries) == offsetof(struct kvm_msrs, entries),
+		"laid out as KVM wants it");
+	done = kvm_ioctl(v->fd, KVM_SET_MSRS, &msrs);
 
 	if (done < 0)
 		return -errno;
-	return (uint32_t)done == msrs.head.nmsrs ? 0 : -EOPNOTSUPP;
+	return (uint32_t)done == msrs.n ? 0 : -EOPNOTSUPP;
 }
 
 /* Entry state of the PVH boot protocol: 32-bit protected mode, flat segments, paging off. */
@@ -160,7 +166,7 @@ int arch_vcpus_init(struct vm *vm, struct vcpu *vcpus, unsigned int n,
 	intel = cpuid_is_intel(&cpuid);
 	for (unsigned int i = 0; i < n; i++) {
 		cpuid_set_apic_id(&cpuid, i);
-		if (kvm_ioctl(vcpus[i].fd, KVM_SET_CPUID2, &cpuid.head) < 0)
+		if (kvm_ioctl(vcpus[i].fd, KVM_SET_CPUID2, &cpuid) < 0)
 			return msb_err_errno(
 				err, -errno, "KVM does not take the features of vCPU %u", i);
 		r = set_msrs(&vcpus[i], intel);

@@ -39,7 +39,7 @@ enum { TOPOLOGY_SMT = 1, TOPOLOGY_CORE = 2 };
 
 static struct kvm_cpuid_entry2 *find(struct cpuid_table *t, uint32_t function, uint32_t index)
 {
-	for (uint32_t i = 0; i < t->head.nent; i++) {
+	for (uint32_t i = 0; i < t->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &t->entries[i];
 
 		if (e->function == function && e->index == index)
@@ -53,11 +53,11 @@ static void drop(struct cpuid_table *t, uint32_t function)
 {
 	uint32_t kept = 0;
 
-	for (uint32_t i = 0; i < t->head.nent; i++) {
+	for (uint32_t i = 0; i < t->nent; i++) {
 		if (t->entries[i].function != function)
 			t->entries[kept++] = t->entries[i];
 	}
-	t->head.nent = kept;
+	t->nent = kept;
 }
 
 /* Width of an APIC id field that holds 0 to @n - 1. */
@@ -110,7 +110,7 @@ static void mask_features(struct cpuid_table *t, bool tsc_deadline)
 /* One socket, one thread per core: level 1 caches are private, the last level is shared. */
 static void set_cache_sharing(struct cpuid_table *t, uint32_t function, unsigned int vcpus)
 {
-	for (uint32_t i = 0; i < t->head.nent; i++) {
+	for (uint32_t i = 0; i < t->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &t->entries[i];
 		uint32_t level = e->eax >> 5 & 7;
 
@@ -134,13 +134,13 @@ static void add_extended_topology(struct cpuid_table *t, unsigned int vcpus)
 	drop(t, 0xb);
 	drop(t, 0x1f); /* finer levels than ours; kernels fall back to 0xb */
 	drop(t, 0x80000026);
-	if (!leaf0 || leaf0->eax < 0xb || t->head.nent > CPUID_ENTRIES_MAX - ARRAY_SIZE(levels))
+	if (!leaf0 || leaf0->eax < 0xb || t->nent > CPUID_ENTRIES_MAX - ARRAY_SIZE(levels))
 		return;
 	for (uint32_t i = 0; i < ARRAY_SIZE(levels); i++) {
 		levels[i].function = 0xb;
 		levels[i].index = i;
 		levels[i].flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
-		t->entries[t->head.nent++] = levels[i];
+		t->entries[t->nent++] = levels[i];
 	}
 }
 
@@ -168,7 +168,7 @@ static void set_topology(struct cpuid_table *t, unsigned int vcpus)
 
 bool cpuid_is_intel(const struct cpuid_table *t)
 {
-	for (uint32_t i = 0; i < t->head.nent; i++) {
+	for (uint32_t i = 0; i < t->nent; i++) {
 		const struct kvm_cpuid_entry2 *e = &t->entries[i];
 
 		if (e->function == 0)
@@ -185,7 +185,7 @@ void cpuid_apply_policy(struct cpuid_table *t, unsigned int vcpus, bool tsc_dead
 
 void cpuid_set_apic_id(struct cpuid_table *t, uint32_t id)
 {
-	for (uint32_t i = 0; i < t->head.nent; i++) {
+	for (uint32_t i = 0; i < t->nent; i++) {
 		struct kvm_cpuid_entry2 *e = &t->entries[i];
 
 		switch (e->function) {

@@ -14,11 +14,14 @@
 
 enum { CPUID_ENTRIES_MAX = 160 };
 
-/* struct kvm_cpuid2 with room for its entries. */
+/* A struct kvm_cpuid2 with room for its entries. */
 struct cpuid_table {
-	struct kvm_cpuid2 head;
+	uint32_t nent;
+	uint32_t padding;
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
+_Static_assert(offsetof(struct cpuid_table, entries) == offsetof(struct kvm_cpuid2, entries),
+	"laid out as KVM wants it");
 
 /**
  * cpuid_apply_policy - turn what KVM supports into what all processors of the sandbox have in

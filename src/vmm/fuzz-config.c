@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whatever vmm_config_check() accepts must be safe to act upon. */
+#include "vmm/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct vmm_config c = {.magic = VMM_CONFIG_MAGIC, .size = sizeof(c)};
+	struct msb_err err;
+
+	/* The header is given: random bytes should reach what is behind it. */
+	memcpy(&c.vcpus, data, MIN(size, sizeof(c) - offsetof(struct vmm_config, vcpus)));
+	if (vmm_config_check(&c, &err) < 0) {
+		assert(err.msg[0]);
+		return 0;
+	}
+	assert(c.vcpus >= 1 && c.vcpus <= LIMIT_VCPUS);
+	assert(c.n_disks <= LIMIT_DISKS);
+	assert(memchr(c.cmdline, 0, sizeof(c.cmdline)));
+	assert(c.kvm_fd > VMM_FD_CONTROL && c.kernel_fd > VMM_FD_CONTROL);
+	return 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vmm/config.h"
+
+#include "test.h"
+
+static struct vmm_config good(void)
+{
+	return (struct vmm_config){.magic = VMM_CONFIG_MAGIC,
+		.size = sizeof(struct vmm_config),
+		.vcpus = 1,
+		.mem_mib = 256,
+		.kvm_fd = 4,
+		.kernel_fd = 5,
+		.initramfs_fd = 6,
+		.channel_fd = 7,
+		.log_fd = 8,
+		.cgroup_fd = -1,
+		.n_disks = 2,
+		.disks = {{.fd = 9, .read_only = 1}, {.fd = 10}},
+		.cmdline = "console=hvc0"};
+}
+
+#define REJECTED(change)                                                          \
+	do {                                                                      \
+		struct vmm_config c = good();                                     \
+		struct msb_err err = {0};                                         \
+		change;                                                           \
+		ASSERT_ERR(vmm_config_check(&c, &err), EINVAL);                   \
+		ASSERT_TRUE(strstr(err.msg, "start configuration: ") == err.msg); \
+	} while (0)
+
+#define ACCEPTED(change)                               \
+	do {                                           \
+		struct vmm_config c = good();          \
+		change;                                \
+		ASSERT_OK(vmm_config_check(&c, NULL)); \
+	} while (0)
+
+TEST(accepts_a_complete_configuration)
+{
+	ACCEPTED((void)0);
+	ACCEPTED(c.initramfs_fd = -1);
+	ACCEPTED(c.log_fd = -1);
+	ACCEPTED(c.n_disks = 0);
+	ACCEPTED(c.vcpus = LIMIT_VCPUS);
+	ACCEPTED(c.mem_mib = LIMIT_MEM_MAX_MIB);
+	ACCEPTED(c.cmdline[0] = '\0');
+}
+
+TEST(rejects_another_version)
+{
+	REJECTED(c.magic++);
+	REJECTED(c.size--);
+}
+
+TEST(rejects_sizes_out_of_range)
+{
+	REJECTED(c.vcpus = 0);
+	REJECTED(c.vcpus = LIMIT_VCPUS + 1);
+	REJECTED(c.mem_mib = LIMIT_MEM_MIN_MIB - 1);
+	REJECTED(c.mem_mib = LIMIT_MEM_MAX_MIB + 1);
+	REJECTED(c.n_disks = LIMIT_DISKS + 1);
+	REJECTED(c.n_disks = UINT32_MAX);
+	REJECTED(c.disks[1].read_only = 2);
+}
+
+TEST(rejects_missing_and_shared_descriptors)
+{
+	REJECTED(c.kvm_fd = -1);
+	REJECTED(c.kernel_fd = -1);
+	REJECTED(c.channel_fd = -1);
+	REJECTED(c.initramfs_fd = -2);
+	REJECTED(c.disks[0].fd = -1);
+	REJECTED(c.kernel_fd = VMM_FD_CONTROL);
+	REJECTED(c.log_fd = 2);
+	REJECTED(c.kernel_fd = c.kvm_fd);
+	REJECTED(c.disks[1].fd = c.disks[0].fd);
+	REJECTED(c.disks[0].fd = c.channel_fd);
+}
+
+TEST(rejects_unusable_command_lines)
+{
+	REJECTED(memset(c.cmdline, 'x', sizeof(c.cmdline)));
+	REJECTED(c.cmdline[3] = '\n');
+	REJECTED(c.cmdline[3] = '\x7f');
+}
