@@ -27,6 +27,7 @@
 #include "cli/timing.h"
 #include "engine/engine.h"
 #include "sandbox/client.h"
+#include "sandbox/state.h"
 
 #define PROGRESS_DELAY_NS (300 * NSEC_PER_MSEC)
 #define STOP_LIMIT_NS	  (10 * NSEC_PER_SEC)
@@ -487,6 +488,8 @@ static int start(struct session *s, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot send the command to the sandbox");
 	s->exec_open = true;
+	/* The guest boots meanwhile: time to remove what killed sandboxes left. */
+	(void)sandbox_reap_stale(o->spec->home);
 	if (!o->quiet && isatty(STDERR_FILENO))
 		loop_timer_set(
 			&s->loop, &s->progress, clock_mono_ns() + PROGRESS_DELAY_NS, progress_show);
