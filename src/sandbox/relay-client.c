@@ -24,8 +24,10 @@ void relay_client_remove_stream(struct relay_client *c, struct relay_stream *s)
 {
 	struct relay_stream **at = &c->streams;
 
-	while (*at != s)
+	while (*at != s) {
+		assert(*at);
 		at = &(*at)->next;
+	}
 	*at = s->next;
 	s->next = NULL;
 	s->client = NULL;
@@ -51,8 +53,10 @@ void relay_client_drop(struct relay_client *c)
 
 	while (c->streams)
 		orphan_stream(r, c->streams);
-	while (*at != c)
+	while (*at != c) {
+		assert(*at);
 		at = &(*at)->next;
+	}
 	*at = c->next;
 	r->n_clients--;
 	r->n_blocked -= c->blocked;

@@ -24,8 +24,10 @@ void stream_forget(struct sandbox_stream *s)
 {
 	struct sandbox_stream **at = &s->sb->streams;
 
-	while (*at != s)
+	while (*at != s) {
+		assert(*at);
 		at = &(*at)->next;
+	}
 	*at = s->next;
 	s->next = NULL;
 	s->sb = NULL;
