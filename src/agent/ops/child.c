@@ -11,6 +11,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC 4u
+#endif
+
 /* What the agent raised for itself, and what programs get unless told otherwise: the usual soft
  * limit for select(), and room to raise it. */
 static const struct msg_rlimit default_nofile = {RLIMIT_NOFILE, 1024, 524288};
@@ -56,6 +63,8 @@ static int child_stdio(struct child *c)
 		if (dup2(c->stdio[fd], fd) < 0)
 			return -errno;
 	}
+	/* All of ours are close-on-exec; what somebody left to us as well. */
+	(void)syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
 	return 0;
 }
 

@@ -143,19 +143,26 @@ static int pump_watch(struct pump *p)
 	return loop_fd_add(&p->exec->agent->loop, &p->src, p->fd, EPOLLIN, pump_event);
 }
 
-/* Sends one chunk. Returns false when the pump has ended. */
+/*
+ * Sends one chunk, or, once the process is gone, all that is left: then no event may come any more.
+ * Returns false when the pump has ended.
+ */
 static bool pump_step(struct pump *p)
 {
-	ssize_t n;
+	ssize_t n = 0;
 
+	while (p->left) {
+		n = stream_send_fd(
+			&p->exec->s, p->fd, p->channel, MIN(p->left, (uint64_t)OUT_CHUNK));
+		if (n <= 0 || !p->exec->reaped)
+			break;
+		p->left -= (uint64_t)n;
+	}
 	if (p->left == 0) {
 		pump_end(p);
 		return false;
 	}
-	n = stream_send_fd(&p->exec->s, p->fd, p->channel, MIN(p->left, (uint64_t)OUT_CHUNK));
 	if (n > 0) {
-		if (p->left != UINT64_MAX)
-			p->left -= (uint64_t)n;
 		/* Level-triggered: the rest comes with the next turn. */
 		if (pump_watch(p) == 0)
 			return true;
