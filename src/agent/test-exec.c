@@ -73,11 +73,13 @@ TEST(the_child_gets_a_clean_start)
 	 * The fourth descriptor is the directory that ls reads. */
 	peer_sh(&p, NULL,
 		"ls /proc/self/fd | tr '\\n' ' '; grep -E '^Sig(Blk|Ign)' /proc/self/status; umask;"
-		"set -- $(cat /proc/$$/stat); test $1 = $5 && test $1 = $6 && echo leader; readlink "
+		"set -- $(cat /proc/$$/stat); test $1 = $5 && test $1 = $6 && echo leader; "
+		"readlink "
 		"/proc/$$/fd/0",
 		&r);
 	ASSERT_STREQ(result_text(&r, 1),
-		"0 1 2 3 SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\nleader\n/dev/null\n");
+		"0 1 2 3 "
+		"SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0022\nleader\n/dev/null\n");
 	result_deinit(&r);
 	peer_stop(&p, 0);
 }
@@ -128,7 +130,8 @@ TEST(users)
 	result_deinit(&r);
 	/* The user of a stream can open it by name. */
 	peer_sh(&p, &(struct msg_exec){.user = "12345:54321"},
-		"id -u; id -G; echo $HOME; grep Cap[IPEA] /proc/self/status | sort -u -k2 | wc -l; echo x "
+		"id -u; id -G; echo $HOME; grep Cap[IPEA] /proc/self/status | sort -u -k2 | wc -l; "
+		"echo x "
 		">/dev/stdout",
 		&r);
 	ASSERT_STREQ(result_text(&r, 1), "12345\n54321\n/\n1\nx\n");
@@ -324,7 +327,8 @@ TEST(stdin_ends_only_when_told)
 	result_deinit(&r);
 
 	result_init(&r);
-	peer_exec(&p, 1, &(struct msg_exec){.flags = EXEC_STDIN}, (const char *[]){"true", NULL}, NULL);
+	peer_exec(&p, 1, &(struct msg_exec){.flags = EXEC_STDIN}, (const char *[]){"true", NULL},
+		NULL);
 	peer_data(&p, 1, zeros, sizeof(zeros), false);
 	peer_result(&p, 1, &r);
 	ASSERT_EQ(r.exited.code, 0);
@@ -334,8 +338,9 @@ TEST(stdin_ends_only_when_told)
 
 TEST(signals_reach_the_process_group)
 {
-	const char *const argv[] = {
-		"sh", "-c", "trap 'echo got; exit 5' TERM; sleep 1000 & echo up; wait", NULL};
+	const char *const argv[] = {/* The inner shell says when it is one, with default signals. */
+		"sh", "-c", "trap 'echo got; exit 5' TERM; sh -c 'echo up; exec sleep 1000' & wait",
+		NULL};
 	struct result r;
 	struct frame f;
 	struct peer p;
@@ -473,8 +478,8 @@ TEST(a_hundred_streams_at_once)
 		(void)snprintf(script, sizeof(script), "yes %u | head -c %d", i, TOTAL);
 		result_init(&r[i]);
 		r[i].no_credit = i % 2 == 1;
-		peer_exec(&p, i + 1, &(struct msg_exec){}, (const char *[]){"sh", "-c", script, NULL},
-			NULL);
+		peer_exec(&p, i + 1, &(struct msg_exec){},
+			(const char *[]){"sh", "-c", script, NULL}, NULL);
 	}
 	while (done < N) {
 		ASSERT_TRUE(peer_next(&p, &f));
@@ -505,7 +510,8 @@ TEST(a_hundred_streams_at_once)
 TEST(terminal)
 {
 	const char *const argv[] = {"sh", "-c",
-		"tty >/dev/null && echo tty; stty size; trap 'stty size; exit 0' WINCH; echo up; while "
+		"tty >/dev/null && echo tty; stty size; trap 'stty size; exit 0' WINCH; echo up; "
+		"while "
 		"read x; do echo \"<$x>\"; done; echo eof",
 		NULL};
 	const struct msg_exec m = {.flags = EXEC_PTY | EXEC_STDIN, .rows = 33, .cols = 99};

@@ -101,8 +101,7 @@ TEST(groups_are_capped)
 	size_t at = 0;
 
 	for (int i = 0; i < 2 * USER_GROUPS_MAX; i++)
-		at += (size_t)snprintf(
-			many + at, sizeof(many) - at, "g%d:x:%d:app\n", i, 5000 + i);
+		at += (size_t)snprintf(many + at, sizeof(many) - at, "g%d:x:%d:app\n", i, 5000 + i);
 	ASSERT_OK(user_parse("app", passwd, many, &u));
 	ASSERT_EQ(u.n_groups, USER_GROUPS_MAX);
 }
