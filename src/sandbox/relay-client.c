@@ -35,9 +35,11 @@ void relay_client_remove_stream(struct relay_client *c, struct relay_stream *s)
 }
 
 /* Nobody wants the stream any more; it stays until the guest has ended it. */
-static void orphan_stream(struct relay *r, struct relay_stream *s)
+static void orphan_stream(struct relay_client *c, struct relay_stream *s)
 {
-	relay_client_remove_stream(s->client, s);
+	struct relay *r = c->relay;
+
+	relay_client_remove_stream(c, s);
 	if (s->cancelled || r->channel_fd < 0)
 		return;
 	s->cancelled = true;
@@ -52,7 +54,7 @@ void relay_client_drop(struct relay_client *c)
 	bool owner = c->owner;
 
 	while (c->streams)
-		orphan_stream(r, c->streams);
+		orphan_stream(c, c->streams);
 	while (*at != c) {
 		assert(*at);
 		at = &(*at)->next;

@@ -39,7 +39,7 @@ static struct {
 	size_t out_len;
 	struct sandbox_result result;
 	struct sandbox_stream stream;
-} t;
+} fx;
 
 static void put(const char *dir, const char *name, const char *text)
 {
@@ -64,29 +64,29 @@ static void set_up(void)
 	const char *supervisor = need_env("MSB_TEST_SUPERVISOR");
 	char path[PATH_MAX + 32];
 
-	ASSERT_TRUE(snprintf(t.lib, sizeof(t.lib), "%s/lib", dir) > 0);
-	ASSERT_TRUE(snprintf(t.home, sizeof(t.home), "%s/home", dir) > 0);
-	ASSERT_EQ(mkdir(t.lib, 0700), 0);
-	(void)snprintf(path, sizeof(path), "%s/msb-sandbox", t.lib);
+	ASSERT_TRUE(snprintf(fx.lib, sizeof(fx.lib), "%s/lib", dir) > 0);
+	ASSERT_TRUE(snprintf(fx.home, sizeof(fx.home), "%s/home", dir) > 0);
+	ASSERT_EQ(mkdir(fx.lib, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/msb-sandbox", fx.lib);
 	ASSERT_EQ(symlink(supervisor, path), 0);
-	put(t.lib, "vmlinux", "k");
-	put(t.lib, "initramfs.cpio", "i");
+	put(fx.lib, "vmlinux", "k");
+	put(fx.lib, "initramfs.cpio", "i");
 	put(dir, "image", "e");
-	ASSERT_OK(loop_init(&t.loop));
-	sandbox_spec_init(&t.spec);
-	t.spec.name = "box";
-	t.spec.engine = ENGINE_QEMU;
-	t.spec.qemu_path = need_env("MSB_TEST_QEMU");
-	t.spec.home = t.home;
-	t.spec.lib_dir = t.lib;
+	ASSERT_OK(loop_init(&fx.loop));
+	sandbox_spec_init(&fx.spec);
+	fx.spec.name = "box";
+	fx.spec.engine = ENGINE_QEMU;
+	fx.spec.qemu_path = need_env("MSB_TEST_QEMU");
+	fx.spec.home = fx.home;
+	fx.spec.lib_dir = fx.lib;
 	(void)snprintf(path, sizeof(path), "%s/image", dir);
-	t.spec.image_path = strdup(path);
-	ASSERT_TRUE(t.spec.image_path);
+	fx.spec.image_path = strdup(path);
+	ASSERT_TRUE(fx.spec.image_path);
 }
 
 static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
 {
-	t.ready = true;
+	fx.ready = true;
 	ASSERT_STREQ(m->engine, "qemu");
 	ASSERT_STREQ(m->kernel_release, "6.12-fake");
 	ASSERT_TRUE(m->timing.spawn_ns <= m->timing.engine_ns);
@@ -98,15 +98,15 @@ static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
 {
-	t.failed = true;
-	t.err = *err;
-	ASSERT_OK(str_copy(t.console, sizeof(t.console), console));
+	fx.failed = true;
+	fx.err = *err;
+	ASSERT_OK(str_copy(fx.console, sizeof(fx.console), console));
 }
 
 static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
 {
-	t.stopped = true;
-	t.reason = m->reason;
+	fx.stopped = true;
+	fx.reason = m->reason;
 }
 
 static const struct sandbox_events events = {
@@ -116,9 +116,9 @@ static void spawn_sandbox(void)
 {
 	struct msb_err err;
 
-	if (sandbox_spawn(&t.loop, &t.spec, -1, &events, NULL, &t.sb, &err) < 0)
+	if (sandbox_spawn(&fx.loop, &fx.spec, -1, &events, NULL, &fx.sb, &err) < 0)
 		test_fail(__FILE__, __LINE__, "%s", err.msg);
-	t.pid = sandbox_pid(t.sb);
+	fx.pid = sandbox_pid(fx.sb);
 }
 
 static void run_until(const bool *flag)
@@ -128,8 +128,8 @@ static void run_until(const bool *flag)
 	while (!*flag) {
 		if (clock_mono_ns() >= deadline)
 			test_fail(__FILE__, __LINE__, "waited for too long; last error: %s",
-				t.err.msg);
-		ASSERT_OK(loop_once(&t.loop, deadline));
+				fx.err.msg);
+		ASSERT_OK(loop_once(&fx.loop, deadline));
 	}
 }
 
@@ -137,26 +137,26 @@ static void run_until_ended(void)
 {
 	uint64_t deadline = clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC;
 
-	while (!t.failed && !t.stopped) {
+	while (!fx.failed && !fx.stopped) {
 		ASSERT_TRUE(clock_mono_ns() < deadline);
-		ASSERT_OK(loop_once(&t.loop, deadline));
+		ASSERT_OK(loop_once(&fx.loop, deadline));
 	}
 }
 
 static void on_data(
 	struct sandbox_stream *s, unsigned int channel, const void *p, size_t len, bool eof)
 {
-	size_t n = MIN(len, sizeof(t.out) - t.out_len);
+	size_t n = MIN(len, sizeof(fx.out) - fx.out_len);
 
-	memcpy(t.out + t.out_len, p, n);
-	t.out_len += n;
+	memcpy(fx.out + fx.out_len, p, n);
+	fx.out_len += n;
 	sandbox_stream_consumed(s, len);
 }
 
 static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
 {
-	t.done = true;
-	t.result = *r;
+	fx.done = true;
+	fx.result = *r;
 }
 
 static const struct sandbox_stream_ops ops = {.data = on_data, .done = on_done};
@@ -166,8 +166,8 @@ static void exec(const char *what, const char *arg)
 	const char *argv[] = {what, arg, NULL};
 	struct msg_exec m = {.user = "", .cwd = ""};
 
-	t.stream.ops = &ops;
-	ASSERT_OK(sandbox_exec(t.sb, &t.stream, &m, argv, NULL));
+	fx.stream.ops = &ops;
+	ASSERT_OK(sandbox_exec(fx.sb, &fx.stream, &m, argv, NULL));
 }
 
 static unsigned int entries(const char *dir)
@@ -187,7 +187,7 @@ static unsigned int sandboxes(void)
 {
 	char path[PATH_MAX + 16];
 
-	(void)snprintf(path, sizeof(path), "%s/sandboxes", t.home);
+	(void)snprintf(path, sizeof(path), "%s/sandboxes", fx.home);
 	return entries(path);
 }
 
@@ -195,7 +195,7 @@ static bool in_sandbox(const char *file)
 {
 	char path[PATH_MAX + 64];
 
-	(void)snprintf(path, sizeof(path), "%s/sandboxes/box/%s", t.home, file);
+	(void)snprintf(path, sizeof(path), "%s/sandboxes/box/%s", fx.home, file);
 	return access(path, F_OK) == 0;
 }
 
@@ -221,17 +221,17 @@ static void assert_reaped(int want)
 {
 	int status = -1;
 
-	ASSERT_EQ(waitpid(t.pid, &status, 0), t.pid);
+	ASSERT_EQ(waitpid(fx.pid, &status, 0), fx.pid);
 	ASSERT_TRUE(WIFEXITED(status));
 	ASSERT_EQ(WEXITSTATUS(status), want);
 }
 
 static void tear_down(void)
 {
-	t.sb = sandbox_close(t.sb);
+	fx.sb = sandbox_close(fx.sb);
 	ASSERT_EQ(sandboxes(), 0);
-	free((void *)(uintptr_t)t.spec.image_path);
-	loop_deinit(&t.loop);
+	free((void *)(uintptr_t)fx.spec.image_path);
+	loop_deinit(&fx.loop);
 }
 
 TEST(runs_a_command_and_leaves_nothing)
@@ -241,16 +241,16 @@ TEST(runs_a_command_and_leaves_nothing)
 	set_up();
 	spawn_sandbox();
 	exec("emit", "1000");
-	run_until(&t.done);
-	ASSERT_TRUE(t.ready);
-	ASSERT_EQ(t.result.type, FRAME_EXITED);
-	ASSERT_EQ(t.out_len, 1000);
+	run_until(&fx.done);
+	ASSERT_TRUE(fx.ready);
+	ASSERT_EQ(fx.result.type, FRAME_EXITED);
+	ASSERT_EQ(fx.out_len, 1000);
 	ASSERT_TRUE(in_sandbox("lock") && in_sandbox("spec.json") && in_sandbox("agent.sock"));
-	machine = child_of(t.pid);
+	machine = child_of(fx.pid);
 	ASSERT_TRUE(machine > 0);
-	ASSERT_OK(sandbox_stop(t.sb, 0));
-	run_until(&t.stopped);
-	ASSERT_EQ(t.reason, STOP_REQUESTED);
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	ASSERT_EQ(fx.reason, STOP_REQUESTED);
 	/* Already gone when the client hears of it. */
 	ASSERT_EQ(sandboxes(), 0);
 	ASSERT_EQ(kill(machine, 0), -1);
@@ -265,18 +265,19 @@ TEST(a_second_client_connects_and_is_told_of_the_end)
 
 	set_up();
 	spawn_sandbox();
-	run_until(&t.ready);
-	owner = t.sb;
-	t.ready = false;
-	ASSERT_OK(sandbox_connect(&t.loop, t.home, "box", &events, NULL, &t.sb, &err));
+	run_until(&fx.ready);
+	owner = fx.sb;
+	fx.ready = false;
+	ASSERT_OK(sandbox_connect(&fx.loop, fx.home, "box", &events, NULL, &fx.sb, &err));
 	exec("exit", "5");
-	run_until(&t.done);
-	ASSERT_TRUE(t.ready);
-	ASSERT_EQ(t.result.exited.code, 5);
-	ASSERT_ERR(sandbox_connect(&t.loop, t.home, "other", &events, NULL, &t.sb, &err), ENOENT);
+	run_until(&fx.done);
+	ASSERT_TRUE(fx.ready);
+	ASSERT_EQ(fx.result.exited.code, 5);
+	ASSERT_ERR(
+		sandbox_connect(&fx.loop, fx.home, "other", &events, NULL, &fx.sb, &err), ENOENT);
 	ASSERT_STREQ(err.msg, "no sandbox is named 'other'");
 	sandbox_close(owner);
-	run_until(&t.stopped);
+	run_until(&fx.stopped);
 	assert_reaped(0);
 	tear_down();
 }
@@ -288,10 +289,10 @@ TEST(dies_with_its_owner)
 	set_up();
 	spawn_sandbox();
 	exec("stall", "0");
-	run_until(&t.ready);
-	machine = child_of(t.pid);
+	run_until(&fx.ready);
+	machine = child_of(fx.pid);
 	ASSERT_TRUE(machine > 0);
-	t.sb = sandbox_close(t.sb);
+	fx.sb = sandbox_close(fx.sb);
 	assert_reaped(0);
 	ASSERT_EQ(kill(machine, 0), -1);
 	tear_down();
@@ -301,27 +302,27 @@ TEST(dies_with_its_owner)
 TEST(dies_with_its_owner_while_booting)
 {
 	set_up();
-	t.spec.hostname = "boot-hang";
+	fx.spec.hostname = "boot-hang";
 	spawn_sandbox();
-	t.sb = sandbox_close(t.sb);
+	fx.sb = sandbox_close(fx.sb);
 	assert_reaped(0);
 	tear_down();
 }
 
 static void expect_failure(const char *hostname, const char *msg, const char *console)
 {
-	memset(&t, 0, sizeof(t));
+	memset(&fx, 0, sizeof(fx));
 	set_up();
-	t.spec.hostname = hostname;
-	t.spec.boot_timeout_ns = 500 * NSEC_PER_MSEC;
+	fx.spec.hostname = hostname;
+	fx.spec.boot_timeout_ns = 500 * NSEC_PER_MSEC;
 	spawn_sandbox();
 	exec("exit", "0");
-	run_until(&t.failed);
-	if (!strstr(t.err.msg, msg))
-		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", t.err.msg, msg);
-	ASSERT_TRUE(strstr(t.console, console));
-	ASSERT_TRUE(t.done);
-	ASSERT_EQ(t.result.type, 0);
+	run_until(&fx.failed);
+	if (!strstr(fx.err.msg, msg))
+		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", fx.err.msg, msg);
+	ASSERT_TRUE(strstr(fx.console, console));
+	ASSERT_TRUE(fx.done);
+	ASSERT_EQ(fx.result.type, 0);
 	ASSERT_EQ(sandboxes(), 0);
 	assert_reaped(1);
 	tear_down();
@@ -360,9 +361,9 @@ TEST(a_crash_while_running_is_reported)
 	set_up();
 	spawn_sandbox();
 	exec("crash", "0");
-	run_until(&t.failed);
-	ASSERT_STREQ(t.err.msg, "the guest crashed");
-	ASSERT_TRUE(strstr(t.console, "on demand"));
+	run_until(&fx.failed);
+	ASSERT_STREQ(fx.err.msg, "the guest crashed");
+	ASSERT_TRUE(strstr(fx.console, "on demand"));
 	assert_reaped(1);
 	tear_down();
 }
@@ -372,8 +373,8 @@ TEST(the_guest_may_power_off)
 	set_up();
 	spawn_sandbox();
 	exec("poweroff", "0");
-	run_until(&t.stopped);
-	ASSERT_EQ(t.reason, STOP_GUEST);
+	run_until(&fx.stopped);
+	ASSERT_EQ(fx.reason, STOP_GUEST);
 	assert_reaped(0);
 	tear_down();
 }
@@ -382,10 +383,10 @@ TEST(a_killed_machine_is_reported)
 {
 	set_up();
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_EQ(kill(child_of(t.pid), SIGKILL), 0);
-	run_until(&t.failed);
-	ASSERT_TRUE(strstr(t.err.msg, "signal 9"));
+	run_until(&fx.ready);
+	ASSERT_EQ(kill(child_of(fx.pid), SIGKILL), 0);
+	run_until(&fx.failed);
+	ASSERT_TRUE(strstr(fx.err.msg, "signal 9"));
 	assert_reaped(1);
 	tear_down();
 }
@@ -398,30 +399,30 @@ TEST(a_killed_supervisor_takes_its_machine_along)
 
 	set_up();
 	spawn_sandbox();
-	run_until(&t.ready);
-	machine = child_of(t.pid);
+	run_until(&fx.ready);
+	machine = child_of(fx.pid);
 	machine_fd = io_pidfd_open(machine);
 	ASSERT_OK(machine_fd);
-	ASSERT_EQ(kill(t.pid, SIGKILL), 0);
-	run_until(&t.failed);
-	ASSERT_TRUE(strstr(t.err.msg, "supervisor"));
-	ASSERT_EQ(waitpid(t.pid, NULL, 0), t.pid);
+	ASSERT_EQ(kill(fx.pid, SIGKILL), 0);
+	run_until(&fx.failed);
+	ASSERT_TRUE(strstr(fx.err.msg, "supervisor"));
+	ASSERT_EQ(waitpid(fx.pid, NULL, 0), fx.pid);
 	deadline = clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC;
 	while (io_pidfd_kill(machine_fd, 0) == 0) {
 		ASSERT_TRUE(clock_mono_ns() < deadline);
-		ASSERT_OK(loop_once(&t.loop, clock_mono_ns() + NSEC_PER_MSEC));
+		ASSERT_OK(loop_once(&fx.loop, clock_mono_ns() + NSEC_PER_MSEC));
 	}
 	close(machine_fd);
 	/* The next command cleans up, and the name is free at once. */
 	ASSERT_EQ(sandboxes(), 1);
-	t.sb = sandbox_close(t.sb);
-	t.failed = t.ready = false;
+	fx.sb = sandbox_close(fx.sb);
+	fx.failed = fx.ready = false;
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_EQ(kill(t.pid, SIGKILL), 0);
-	run_until(&t.failed);
-	ASSERT_EQ(waitpid(t.pid, NULL, 0), t.pid);
-	ASSERT_EQ(sandbox_reap_stale(t.home), 1);
+	run_until(&fx.ready);
+	ASSERT_EQ(kill(fx.pid, SIGKILL), 0);
+	run_until(&fx.failed);
+	ASSERT_EQ(waitpid(fx.pid, NULL, 0), fx.pid);
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 1);
 	tear_down();
 }
 
@@ -429,9 +430,9 @@ TEST(a_signal_stops_it)
 {
 	set_up();
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_EQ(kill(t.pid, SIGTERM), 0);
-	run_until(&t.stopped);
+	run_until(&fx.ready);
+	ASSERT_EQ(kill(fx.pid, SIGTERM), 0);
+	run_until(&fx.stopped);
 	assert_reaped(0);
 	tear_down();
 }
@@ -439,12 +440,12 @@ TEST(a_signal_stops_it)
 TEST(max_duration_stops_it)
 {
 	set_up();
-	t.spec.max_duration_ns = 50 * NSEC_PER_MSEC;
+	fx.spec.max_duration_ns = 50 * NSEC_PER_MSEC;
 	spawn_sandbox();
 	exec("stall", "0");
-	run_until(&t.stopped);
-	ASSERT_EQ(t.reason, STOP_MAX_DURATION);
-	ASSERT_TRUE(strstr(t.result.err.msg, "maximum duration"));
+	run_until(&fx.stopped);
+	ASSERT_EQ(fx.reason, STOP_MAX_DURATION);
+	ASSERT_TRUE(strstr(fx.result.err.msg, "maximum duration"));
 	assert_reaped(0);
 	tear_down();
 }
@@ -452,12 +453,12 @@ TEST(max_duration_stops_it)
 TEST(a_disk_is_unmounted_before_the_end)
 {
 	set_up();
-	t.spec.root_kind = ROOT_DISK;
+	fx.spec.root_kind = ROOT_DISK;
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_OK(sandbox_stop(t.sb, 0));
-	run_until(&t.stopped);
-	ASSERT_EQ(t.reason, STOP_REQUESTED);
+	run_until(&fx.ready);
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	ASSERT_EQ(fx.reason, STOP_REQUESTED);
 	assert_reaped(0);
 	tear_down();
 }
@@ -466,12 +467,12 @@ TEST(a_disk_is_unmounted_before_the_end)
 TEST(a_stubborn_guest_is_switched_off)
 {
 	set_up();
-	t.spec.hostname = "slow-stop";
+	fx.spec.hostname = "slow-stop";
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_OK(sandbox_stop(t.sb, 3600 * 1000));
-	ASSERT_OK(sandbox_stop(t.sb, 0));
-	run_until(&t.stopped);
+	run_until(&fx.ready);
+	ASSERT_OK(sandbox_stop(fx.sb, 3600 * 1000));
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
 	assert_reaped(0);
 	tear_down();
 }
@@ -479,35 +480,35 @@ TEST(a_stubborn_guest_is_switched_off)
 TEST(a_persistent_sandbox_keeps_its_directory)
 {
 	set_up();
-	t.spec.ephemeral = false;
+	fx.spec.ephemeral = false;
 	spawn_sandbox();
-	run_until(&t.ready);
-	t.sb = sandbox_close(t.sb);
-	ASSERT_EQ(sandbox_reap_stale(t.home), 0);
-	ASSERT_EQ(kill(t.pid, SIGTERM), 0);
+	run_until(&fx.ready);
+	fx.sb = sandbox_close(fx.sb);
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 0);
+	ASSERT_EQ(kill(fx.pid, SIGTERM), 0);
 	assert_reaped(0);
 	ASSERT_TRUE(in_sandbox("spec.json") && !in_sandbox("agent.sock"));
 	ASSERT_TRUE(in_sandbox("kernel.log"));
-	ASSERT_EQ(sandbox_reap_stale(t.home), 0);
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 0);
 	ASSERT_EQ(sandboxes(), 1);
 	/* Its name is taken. */
-	t.spec.ephemeral = true;
-	t.ready = false;
+	fx.spec.ephemeral = true;
+	fx.ready = false;
 	spawn_sandbox();
-	run_until(&t.failed);
-	ASSERT_EQ(t.err.kind, MSB_EXISTS);
+	run_until(&fx.failed);
+	ASSERT_EQ(fx.err.kind, MSB_EXISTS);
 	assert_reaped(1);
-	t.sb = sandbox_close(t.sb);
-	free((void *)(uintptr_t)t.spec.image_path);
-	loop_deinit(&t.loop);
+	fx.sb = sandbox_close(fx.sb);
+	free((void *)(uintptr_t)fx.spec.image_path);
+	loop_deinit(&fx.loop);
 }
 
 static void expect_start_failure(const char *msg)
 {
 	spawn_sandbox();
-	run_until(&t.failed);
-	if (!strstr(t.err.msg, msg))
-		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", t.err.msg, msg);
+	run_until(&fx.failed);
+	if (!strstr(fx.err.msg, msg))
+		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", fx.err.msg, msg);
 	assert_reaped(1);
 	tear_down();
 }
@@ -515,21 +516,21 @@ static void expect_start_failure(const char *msg)
 TEST(a_missing_kernel_is_named)
 {
 	set_up();
-	t.spec.kernel_path = "/nonexistent/kernel";
+	fx.spec.kernel_path = "/nonexistent/kernel";
 	expect_start_failure("kernel '/nonexistent/kernel': No such file or directory");
 }
 
 TEST(a_directory_is_no_kernel)
 {
 	set_up();
-	t.spec.kernel_path = "/";
+	fx.spec.kernel_path = "/";
 	expect_start_failure("kernel '/' is neither a file nor a block device");
 }
 
 TEST(a_missing_emulator_is_named)
 {
 	set_up();
-	t.spec.qemu_path = "/nonexistent/qemu";
+	fx.spec.qemu_path = "/nonexistent/qemu";
 	expect_start_failure("/nonexistent/qemu");
 }
 
@@ -538,8 +539,8 @@ TEST(a_missing_supervisor_is_named)
 	struct msb_err err;
 
 	set_up();
-	t.spec.lib_dir = "/nonexistent";
-	ASSERT_ERR(sandbox_spawn(&t.loop, &t.spec, -1, &events, NULL, &t.sb, &err), ENOENT);
+	fx.spec.lib_dir = "/nonexistent";
+	ASSERT_ERR(sandbox_spawn(&fx.loop, &fx.spec, -1, &events, NULL, &fx.sb, &err), ENOENT);
 	ASSERT_TRUE(strstr(err.msg, "/nonexistent/msb-sandbox"));
 	ASSERT_TRUE(strstr(err.hint, "setup.sh"));
 	tear_down();
@@ -548,7 +549,7 @@ TEST(a_missing_supervisor_is_named)
 TEST(a_home_that_cannot_be_written_is_named)
 {
 	set_up();
-	t.spec.home = "/proc/nowhere";
+	fx.spec.home = "/proc/nowhere";
 	expect_start_failure("/proc/nowhere");
 }
 
@@ -560,17 +561,17 @@ TEST(long_paths_still_have_a_socket)
 	size_t len;
 
 	set_up();
-	len = strlen(t.home);
+	len = strlen(fx.home);
 	memset(long_home, 'x', sizeof(long_home));
-	memcpy(long_home, t.home, len);
+	memcpy(long_home, fx.home, len);
 	long_home[len] = '/';
 	long_home[len + 150] = '\0';
-	t.spec.home = long_home;
+	fx.spec.home = long_home;
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_OK(sandbox_connect(&t.loop, long_home, "box", &events, NULL, &second, &err));
+	run_until(&fx.ready);
+	ASSERT_OK(sandbox_connect(&fx.loop, long_home, "box", &events, NULL, &second, &err));
 	sandbox_close(second);
-	t.sb = sandbox_close(t.sb);
+	fx.sb = sandbox_close(fx.sb);
 	assert_reaped(0);
 	tear_down();
 }
@@ -582,11 +583,11 @@ TEST(a_client_stuck_in_its_own_world_does_not_hold_the_end)
 
 	set_up();
 	spawn_sandbox();
-	run_until(&t.ready);
-	ASSERT_OK(sandbox_connect(&t.loop, t.home, "box", &events, NULL, &stuck, &err));
-	ASSERT_OK(sandbox_stop(t.sb, 0));
+	run_until(&fx.ready);
+	ASSERT_OK(sandbox_connect(&fx.loop, fx.home, "box", &events, NULL, &stuck, &err));
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
 	run_until_ended();
-	ASSERT_TRUE(t.stopped);
+	ASSERT_TRUE(fx.stopped);
 	sandbox_close(stuck);
 	assert_reaped(0);
 	tear_down();

@@ -27,7 +27,7 @@ static struct {
 	unsigned int client_failed;
 	unsigned int client_stopped;
 	unsigned int client_ready;
-} t;
+} fx;
 
 static void ev_hello(struct relay *r, const struct msg_hello *m)
 {
@@ -39,7 +39,7 @@ static void ev_ready(struct relay *r, const struct msg_ready *m)
 	struct msg_sb_ready ready = {.engine = "fake", .kernel_release = "x"};
 	struct buf b;
 
-	t.readies++;
+	fx.readies++;
 	buf_init(&b, 1000);
 	ASSERT_OK(msg_put_sb_ready(&b, &ready));
 	ASSERT_OK(relay_announce(r, &b));
@@ -52,14 +52,14 @@ static void ev_boot_failed(struct relay *r, const struct msg_failure *m)
 
 static void ev_bye(struct relay *r, uint32_t signal)
 {
-	t.byes++;
+	fx.byes++;
 }
 
 static void ev_broken(struct relay *r, const struct msb_err *err)
 {
-	ASSERT_TRUE(!t.broken);
-	t.broken = true;
-	t.err = *err;
+	ASSERT_TRUE(!fx.broken);
+	fx.broken = true;
+	fx.err = *err;
 }
 
 static void ev_channel_end(struct relay *r)
@@ -68,17 +68,17 @@ static void ev_channel_end(struct relay *r)
 
 static void ev_stop(struct relay *r, uint32_t grace_ms)
 {
-	t.stops++;
+	fx.stops++;
 }
 
 static void ev_owner_gone(struct relay *r)
 {
-	t.owner_gones++;
+	fx.owner_gones++;
 }
 
 static void ev_finished(struct relay *r)
 {
-	t.finished = true;
+	fx.finished = true;
 }
 
 static const struct relay_events events = {
@@ -100,23 +100,23 @@ static void set_up(void)
 	struct buf config;
 	int fds[2];
 
-	ASSERT_OK(loop_init(&t.loop));
-	relay_init(&t.relay, &t.loop, &events);
+	ASSERT_OK(loop_init(&fx.loop));
+	relay_init(&fx.relay, &fx.loop, &events);
 	ASSERT_OK(io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds));
-	t.channel_fd = fds[0];
-	fake_guest_init(&t.guest, &t.loop, fds[1]);
+	fx.channel_fd = fds[0];
+	fake_guest_init(&fx.guest, &fx.loop, fds[1]);
 	buf_init(&config, LIMIT_FRAME_PAYLOAD);
 	ASSERT_OK(msg_put_config(&config, &m, env));
-	ASSERT_OK(relay_attach(&t.relay, fds[0], &config));
+	ASSERT_OK(relay_attach(&fx.relay, fds[0], &config));
 	buf_deinit(&config);
 }
 
 static void tear_down(void)
 {
-	relay_deinit(&t.relay);
-	fake_guest_deinit(&t.guest);
-	close(t.channel_fd);
-	loop_deinit(&t.loop);
+	relay_deinit(&fx.relay);
+	fake_guest_deinit(&fx.guest);
+	close(fx.channel_fd);
+	loop_deinit(&fx.loop);
 }
 
 /* Runs the loop until @done says so. */
@@ -126,7 +126,7 @@ static void run_until(bool (*done)(void))
 
 	while (!done()) {
 		ASSERT_TRUE(clock_mono_ns() < deadline);
-		ASSERT_OK(loop_once(&t.loop, deadline));
+		ASSERT_OK(loop_once(&fx.loop, deadline));
 	}
 }
 
@@ -134,24 +134,24 @@ static void run_until(bool (*done)(void))
 static void settle(void)
 {
 	for (unsigned int i = 0; i < 200; i++)
-		ASSERT_OK(loop_once(&t.loop, 0));
+		ASSERT_OK(loop_once(&fx.loop, 0));
 }
 
 static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
 {
 	ASSERT_STREQ(m->engine, "fake");
-	t.client_ready++;
+	fx.client_ready++;
 }
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
 {
-	t.client_failed++;
-	t.err = *err;
+	fx.client_failed++;
+	fx.err = *err;
 }
 
 static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
 {
-	t.client_stopped++;
+	fx.client_stopped++;
 }
 
 static const struct sandbox_events client_events = {
@@ -163,8 +163,8 @@ static struct sandbox *connect_client(bool owner)
 	int fds[2];
 
 	ASSERT_OK(io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds));
-	ASSERT_OK(relay_add_client(&t.relay, fds[0], owner));
-	ASSERT_OK(sandbox_new(&t.loop, fds[1], &client_events, NULL, &sb));
+	ASSERT_OK(relay_add_client(&fx.relay, fds[0], owner));
+	ASSERT_OK(sandbox_new(&fx.loop, fds[1], &client_events, NULL, &sb));
 	return sb;
 }
 
@@ -174,16 +174,16 @@ static int connect_raw(void)
 	int fds[2];
 
 	ASSERT_OK(io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds));
-	ASSERT_OK(relay_add_client(&t.relay, fds[0], false));
+	ASSERT_OK(relay_add_client(&fx.relay, fds[0], false));
 	return fds[1];
 }
 
 static void make_ready(void)
 {
-	fake_guest_hello(&t.guest);
-	fake_guest_ready(&t.guest);
+	fake_guest_hello(&fx.guest);
+	fake_guest_ready(&fx.guest);
 	settle();
-	ASSERT_EQ(t.readies, 1);
+	ASSERT_EQ(fx.readies, 1);
 }
 
 /* One request under test. */
@@ -283,14 +283,14 @@ TEST(requests_wait_for_the_guest)
 	sb = connect_client(true);
 	start_job(sb, &j, "exit", 3);
 	settle();
-	ASSERT_EQ(t.guest.configs, 1);
-	ASSERT_EQ(t.guest.requests, 0);
+	ASSERT_EQ(fx.guest.configs, 1);
+	ASSERT_EQ(fx.guest.requests, 0);
 	ASSERT_TRUE(!j.done);
 	make_ready();
 	run_until(jobs_complete);
 	ASSERT_EQ(j.result.type, FRAME_EXITED);
 	ASSERT_EQ(j.result.exited.code, 3);
-	ASSERT_EQ(t.client_ready, 1);
+	ASSERT_EQ(fx.client_ready, 1);
 	sandbox_close(sb);
 	tear_down();
 }
@@ -303,7 +303,7 @@ TEST(late_clients_learn_that_it_is_ready)
 	make_ready();
 	sb = connect_client(false);
 	settle();
-	ASSERT_EQ(t.client_ready, 1);
+	ASSERT_EQ(fx.client_ready, 1);
 	sandbox_close(sb);
 	tear_down();
 }
@@ -324,7 +324,7 @@ TEST(a_stalled_reader_stalls_only_itself)
 	run_until(jobs_complete);
 	ASSERT_TRUE(!jobs[7].done);
 	ASSERT_EQ(jobs[7].got, LIMIT_STREAM_WINDOW);
-	ASSERT_TRUE(!t.broken);
+	ASSERT_TRUE(!fx.broken);
 
 	jobs_wanted++;
 	stalled_at = jobs[7].got;
@@ -336,7 +336,7 @@ TEST(a_stalled_reader_stalls_only_itself)
 		ASSERT_TRUE(jobs[i].eof && !jobs[i].mixed);
 		ASSERT_EQ(jobs[i].result.type, FRAME_EXITED);
 	}
-	ASSERT_EQ(t.relay.n_streams, 0);
+	ASSERT_EQ(fx.relay.n_streams, 0);
 	sandbox_close(sb);
 	tear_down();
 }
@@ -362,14 +362,14 @@ TEST(a_client_that_does_not_read_stalls_only_itself)
 	run_until(jobs_complete);
 	for (unsigned int i = 0; i < MANY; i++)
 		ASSERT_TRUE(jobs[i].got == MANY_BYTES && !jobs[i].mixed);
-	ASSERT_TRUE(t.relay.queued <= ARRAY_SIZE(stuck) * (LIMIT_STREAM_WINDOW + 4096u));
-	ASSERT_EQ(t.relay.n_streams, ARRAY_SIZE(stuck));
+	ASSERT_TRUE(fx.relay.queued <= ARRAY_SIZE(stuck) * (LIMIT_STREAM_WINDOW + 4096u));
+	ASSERT_EQ(fx.relay.n_streams, ARRAY_SIZE(stuck));
 	/* Its death frees its streams. */
 	sandbox_close(dead);
 	settle();
-	ASSERT_EQ(t.guest.cancels, ARRAY_SIZE(stuck));
-	ASSERT_EQ(t.relay.n_streams, 0);
-	ASSERT_EQ(t.relay.queued, 0);
+	ASSERT_EQ(fx.guest.cancels, ARRAY_SIZE(stuck));
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_EQ(fx.relay.queued, 0);
 	sandbox_close(sb);
 	tear_down();
 }
@@ -415,7 +415,7 @@ TEST(a_deaf_guest_costs_bounded_memory)
 
 	set_up();
 	make_ready();
-	fake_guest_listen(&t.guest, false);
+	fake_guest_listen(&fx.guest, false);
 	sb = connect_client(true);
 	for (unsigned int i = 0; i < MANY; i++) {
 		jobs[i].to_write = MANY_BYTES;
@@ -423,10 +423,10 @@ TEST(a_deaf_guest_costs_bounded_memory)
 		job_write(&jobs[i]);
 	}
 	settle();
-	ASSERT_TRUE(buf_len(&t.relay.channel_out) <=
+	ASSERT_TRUE(buf_len(&fx.relay.channel_out) <=
 		    LIMIT_CTRL_BACKLOG + LIMIT_FRAME_PAYLOAD + FRAME_HEADER);
 	ASSERT_EQ(jobs_done, 0);
-	fake_guest_listen(&t.guest, true);
+	fake_guest_listen(&fx.guest, true);
 	run_until(jobs_complete);
 	for (unsigned int i = 0; i < MANY; i++)
 		ASSERT_TRUE(jobs[i].got == MANY_BYTES && !jobs[i].mixed);
@@ -436,7 +436,7 @@ TEST(a_deaf_guest_costs_bounded_memory)
 
 static bool is_broken(void)
 {
-	return t.broken;
+	return fx.broken;
 }
 
 TEST(a_guest_that_breaks_the_rules_loses_its_channel)
@@ -449,14 +449,14 @@ TEST(a_guest_that_breaks_the_rules_loses_its_channel)
 		struct job j = {.stalled = true};
 		struct sandbox *sb;
 
-		memset(&t, 0, sizeof(t));
+		memset(&fx, 0, sizeof(fx));
 		set_up();
 		make_ready();
 		sb = connect_client(true);
 		start_job(sb, &j, how[i], 0);
 		run_until(is_broken);
-		ASSERT_EQ(t.err.kind, MSB_GUEST);
-		ASSERT_EQ(t.relay.channel_fd, -EBADF);
+		ASSERT_EQ(fx.err.kind, MSB_GUEST);
+		ASSERT_EQ(fx.relay.channel_fd, -EBADF);
 		sandbox_close(sb);
 		tear_down();
 	}
@@ -468,16 +468,16 @@ TEST(nothing_is_served_before_hello_and_ready)
 		FRAME_READY, FRAME_BYE, FRAME_CONFIG, FRAME_SHUTDOWN, FRAME_CLOCK};
 
 	for (size_t i = 0; i < ARRAY_SIZE(early); i++) {
-		memset(&t, 0, sizeof(t));
+		memset(&fx, 0, sizeof(fx));
 		set_up();
-		fake_guest_raw(&t.guest, early[i], 0, 0, NULL, 0);
+		fake_guest_raw(&fx.guest, early[i], 0, 0, NULL, 0);
 		run_until(is_broken);
 		tear_down();
 	}
-	memset(&t, 0, sizeof(t));
+	memset(&fx, 0, sizeof(fx));
 	set_up();
-	fake_guest_hello(&t.guest);
-	fake_guest_hello(&t.guest);
+	fake_guest_hello(&fx.guest);
+	fake_guest_hello(&fx.guest);
 	run_until(is_broken);
 	tear_down();
 }
@@ -494,10 +494,10 @@ TEST(an_answer_before_the_question_breaks_the_channel)
 	sb = connect_client(true);
 	start_job(sb, &j, "exit", 0);
 	settle();
-	fake_guest_hello(&t.guest);
+	fake_guest_hello(&fx.guest);
 	buf_init(&b, 100);
 	ASSERT_OK(msg_put_exited(&b, 1, &m));
-	fake_guest_raw(&t.guest, FRAME_EXITED, 0, 1, buf_data(&b) + FRAME_HEADER,
+	fake_guest_raw(&fx.guest, FRAME_EXITED, 0, 1, buf_data(&b) + FRAME_HEADER,
 		buf_len(&b) - FRAME_HEADER);
 	buf_deinit(&b);
 	run_until(is_broken);
@@ -589,13 +589,13 @@ TEST(a_client_that_breaks_the_rules_is_disconnected)
 		raw_send(fd, &b);
 		if (!raw_closed(fd))
 			test_fail(__FILE__, __LINE__, "client %u is still served", i);
-		ASSERT_EQ(t.guest.cancels, i + 1);
-		ASSERT_EQ(t.relay.n_clients, 1);
+		ASSERT_EQ(fx.guest.cancels, i + 1);
+		ASSERT_EQ(fx.relay.n_clients, 1);
 		buf_deinit(&b);
 		close(fd);
 	}
-	ASSERT_EQ(t.relay.n_streams, 0);
-	ASSERT_TRUE(!t.broken);
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_TRUE(!fx.broken);
 	start_job(sb, &j, "exit", 0);
 	run_until(jobs_complete);
 	sandbox_close(sb);
@@ -622,8 +622,8 @@ TEST(frames_for_an_ended_stream_are_dropped)
 	put_exec(&b, 1, "exit");
 	raw_send(fd, &b);
 	settle();
-	ASSERT_EQ(t.guest.requests, 2);
-	ASSERT_EQ(t.relay.n_clients, 1);
+	ASSERT_EQ(fx.guest.requests, 2);
+	ASSERT_EQ(fx.relay.n_clients, 1);
 	buf_deinit(&b);
 	close(fd);
 	tear_down();
@@ -646,8 +646,8 @@ TEST(one_client_cannot_take_all_streams)
 	ASSERT_EQ(jobs[LIMIT_CLIENT_STREAMS].result.err.kind, MSB_LIMIT);
 	sandbox_close(sb);
 	settle();
-	ASSERT_EQ(t.relay.n_streams, 0);
-	ASSERT_EQ(t.owner_gones, 1);
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_EQ(fx.owner_gones, 1);
 	tear_down();
 }
 
@@ -660,19 +660,19 @@ TEST(too_many_clients_are_turned_away)
 	for (unsigned int i = 0; i < LIMIT_CLIENTS; i++)
 		fds[i] = connect_raw();
 	ASSERT_OK(io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, pair));
-	ASSERT_ERR(relay_add_client(&t.relay, pair[0], false), EMFILE);
+	ASSERT_ERR(relay_add_client(&fx.relay, pair[0], false), EMFILE);
 	close(pair[0]);
 	close(pair[1]);
 	for (unsigned int i = 0; i < LIMIT_CLIENTS; i++)
 		close(fds[i]);
 	settle();
-	ASSERT_EQ(t.relay.n_clients, 0);
+	ASSERT_EQ(fx.relay.n_clients, 0);
 	tear_down();
 }
 
 static bool is_finished(void)
 {
-	return t.finished && t.client_stopped == 2;
+	return fx.finished && fx.client_stopped == 2;
 }
 
 TEST(everybody_learns_of_the_end_behind_their_data)
@@ -694,14 +694,14 @@ TEST(everybody_learns_of_the_end_behind_their_data)
 	settle();
 	buf_init(&last, 1000);
 	ASSERT_OK(msg_put_sb_stopped(&last, &m));
-	relay_detach(&t.relay);
-	relay_finish(&t.relay, &last);
+	relay_detach(&fx.relay);
+	relay_finish(&fx.relay, &last);
 	buf_deinit(&last);
 	run_until(is_finished);
 	ASSERT_TRUE(j.done);
 	ASSERT_EQ(j.result.type, 0);
 	ASSERT_STREQ(j.result.err.msg, "the guest powered off");
-	ASSERT_EQ(t.owner_gones, 0);
+	ASSERT_EQ(fx.owner_gones, 0);
 	sandbox_close(a);
 	sandbox_close(b);
 	tear_down();
@@ -724,14 +724,14 @@ TEST(pings_and_metrics)
 	ASSERT_EQ(metrics.result.metrics.procs, 7);
 	ASSERT_OK(sandbox_stop(sb, 0));
 	settle();
-	ASSERT_EQ(t.stops, 1);
+	ASSERT_EQ(fx.stops, 1);
 	sandbox_close(sb);
 	tear_down();
 }
 
 static bool is_lost(void)
 {
-	return t.client_failed == 1;
+	return fx.client_failed == 1;
 }
 
 TEST(a_lost_supervisor_ends_streams_and_client)
@@ -744,7 +744,7 @@ TEST(a_lost_supervisor_ends_streams_and_client)
 	sb = connect_client(true);
 	start_job(sb, &j, "stall", 0);
 	settle();
-	relay_deinit(&t.relay);
+	relay_deinit(&fx.relay);
 	run_until(is_lost);
 	ASSERT_TRUE(j.done);
 	ASSERT_EQ(j.result.type, 0);
@@ -781,7 +781,7 @@ TEST(closing_inside_a_callback)
 	run_until(jobs_complete);
 	settle();
 	ASSERT_EQ(jobs_done, 1);
-	ASSERT_EQ(t.owner_gones, 1);
-	ASSERT_EQ(t.client_failed, 0);
+	ASSERT_EQ(fx.owner_gones, 1);
+	ASSERT_EQ(fx.client_failed, 0);
 	tear_down();
 }
