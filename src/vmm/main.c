@@ -10,9 +10,10 @@
  * Everything that happens is told on the control socket. The exit status is 0 when an event said
  * why the process ended, 1 when there was nobody to tell.
  *
- * System calls of the main thread once the guest may run, besides those of the devices:
- * #syscalls(vmm:loop): read write epoll_wait epoll_pwait epoll_ctl recvfrom sendto clock_gettime
- * futex tgkill(0=@pid) exit_group
+ * System calls of the main thread once the guest may run, besides those of the devices
+ * (clock_gettime only where the vDSO cannot answer):
+ * #syscalls(vmm:loop): epoll_pwait epoll_ctl sendto clock_gettime futex tgkill(0=@pid) exit_group
+ * #syscalls(vmm:loop:glibc): epoll_wait
  */
 #include <signal.h>
 

@@ -224,25 +224,15 @@ static int vcpu_spawn(struct vcpu *v)
 	return -r;
 }
 
-/* vCPU threads take no signal but the kick, all other threads never take that. */
 static int vcpus_spawn(struct vcpu *vcpus, unsigned int n)
 {
 	struct sigaction kick = {.sa_handler = on_kick};
-	sigset_t mask;
-	sigset_t old;
 	int r = 0;
 
 	if (sigaction(SIG_KICK, &kick, NULL) < 0)
 		return -errno;
-	(void)sigfillset(&mask);
-	(void)sigdelset(&mask, SIG_KICK);
-	r = pthread_sigmask(SIG_SETMASK, &mask, &old);
-	if (r != 0)
-		return -r;
 	for (unsigned int i = 0; i < n && r == 0; i++)
 		r = vcpu_spawn(&vcpus[i]);
-	(void)sigaddset(&old, SIG_KICK);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return r;
 }
 

@@ -29,8 +29,7 @@ static inline int kvm_ioctl_n(int fd, unsigned int request, unsigned long arg)
  * vm_init - create an empty machine
  * @kvm_fd: /dev/kvm, must stay open as long as @vm
  *
- * Checks the API version and every extension the VMM relies on, with one line that names what the
- * host lacks.
+ * Checks the API version and that KVM is young enough.
  */
 int vm_init(struct vm *vm, int kvm_fd, struct msb_err *err) MSB_MUST_CHECK;
 

@@ -73,11 +73,9 @@ int arch_cmdline_device(char *to, size_t size, unsigned int n)
 
 int arch_vm_init(struct vm *vm, struct msb_err *err)
 {
-	uint64_t identity = KVM_IDENTITY_GPA;
-
-	/* Both matter to Intel processors only and are accepted everywhere. */
-	if (kvm_ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0 ||
-		kvm_ioctl_n(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_GPA) < 0)
+	/* Matters to Intel processors only and is accepted everywhere. The other page they need is
+	 * at KVM_IDENTITY_GPA by default. */
+	if (kvm_ioctl_n(vm->fd, KVM_SET_TSS_ADDR, KVM_TSS_GPA) < 0)
 		return msb_err_errno(err, -errno, "KVM does not take the address map");
 	if (kvm_ioctl_n(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return msb_err_errno(err, -errno, "KVM cannot create the interrupt controllers");

@@ -10,9 +10,17 @@
 enum { NOTE_PHYS32_ENTRY = 18 };
 
 enum {
+	HEAD_SIZE =
+		1024, /* read in one go: ELF header, usually the program headers, bzImage's mark */
 	PHDRS_MAX = 64, /* headers looked at, loadable or not */
 	NOTES_MAX = 4096, /* bytes of one note segment; vmlinux has under 500 */
 	BZIMAGE_MAGIC_AT = 0x202, /* "HdrS" of the Linux/x86 boot protocol */
+};
+
+/* The first bytes of the image; zeroes behind its end. */
+struct head {
+	uint8_t bytes[HEAD_SIZE];
+	size_t len;
 };
 
 static int source_read_fd(const struct elf_source *src, uint64_t offset, void *p, size_t n)
@@ -63,33 +71,24 @@ static int source_copy(const struct elf_source *src, uint64_t offset, void *p, s
 	return 0;
 }
 
-static bool is_bzimage(const struct elf_source *src)
+static bool is_bzimage(const struct head *head)
 {
-	uint8_t magic[4];
-
-	return src->size >= BZIMAGE_MAGIC_AT + sizeof(magic) &&
-	       src->read(src, BZIMAGE_MAGIC_AT, magic, sizeof(magic)) == 0 &&
-	       memcmp(magic, "HdrS", sizeof(magic)) == 0;
+	return memcmp(head->bytes + BZIMAGE_MAGIC_AT, "HdrS", 4) == 0;
 }
 
-static int check_format(const struct elf_source *src, Elf64_Ehdr *eh, struct msb_err *err)
+static int check_format(const struct head *head, Elf64_Ehdr *eh, struct msb_err *err)
 {
 	static const uint8_t ident[] = {
 		ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
-	int r;
 
-	if (is_bzimage(src)) {
+	if (is_bzimage(head)) {
 		(void)msb_err_set(err, -ENOEXEC, MSB_USAGE,
 			"the kernel image is a compressed bzImage, an ELF vmlinux is needed");
 		return msb_err_hint(err, -ENOEXEC,
 			"use the vmlinux of the build directory, or unpack the bzImage with "
 			"scripts/extract-vmlinux of the Linux source");
 	}
-	if (src->size < sizeof(*eh))
-		return msb_err_set(err, -ENOEXEC, MSB_USAGE, "the kernel image is not an ELF file");
-	r = source_copy(src, 0, eh, sizeof(*eh), "ELF header", err);
-	if (r < 0)
-		return r;
+	memcpy(eh, head->bytes, sizeof(*eh));
 	if (memcmp(eh->e_ident, ident, 4) != 0)
 		return msb_err_set(err, -ENOEXEC, MSB_USAGE, "the kernel image is not an ELF file");
 	if (memcmp(eh->e_ident, ident, sizeof(ident)) != 0 || eh->e_machine != EM_X86_64 ||
@@ -99,6 +98,17 @@ static int check_format(const struct elf_source *src, Elf64_Ehdr *eh, struct msb
 	if (eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phnum == 0 || eh->e_phnum > PHDRS_MAX)
 		return msb_err_set(
 			err, -EINVAL, MSB_USAGE, "the kernel image has unusable program headers");
+	return 0;
+}
+
+static int read_phdrs(const struct elf_source *src, const struct head *head, const Elf64_Ehdr *eh,
+	Elf64_Phdr phdrs[PHDRS_MAX], struct msb_err *err)
+{
+	size_t len = eh->e_phnum * sizeof(phdrs[0]);
+
+	if (eh->e_phoff > head->len || len > head->len - eh->e_phoff)
+		return source_copy(src, eh->e_phoff, phdrs, len, "program headers", err);
+	memcpy(phdrs, head->bytes + eh->e_phoff, len);
 	return 0;
 }
 
@@ -200,6 +210,7 @@ static bool entry_is_loaded(const struct elf_image *img, uint64_t entry)
 int elf_read(const struct elf_source *src, uint64_t low, uint64_t high, struct elf_image *ret,
 	struct msb_err *err)
 {
+	struct head head = {.len = MIN(src->size, (uint64_t)HEAD_SIZE)};
 	struct elf_image img = {0};
 	uint64_t entry = UINT64_MAX;
 	Elf64_Phdr phdrs[PHDRS_MAX];
@@ -207,11 +218,13 @@ int elf_read(const struct elf_source *src, uint64_t low, uint64_t high, struct e
 	int r;
 
 	assert(high <= UINT32_MAX);
-	r = check_format(src, &eh, err);
+	r = source_copy(src, 0, head.bytes, head.len, "first bytes", err);
 	if (r < 0)
 		return r;
-	r = source_copy(
-		src, eh.e_phoff, phdrs, eh.e_phnum * sizeof(phdrs[0]), "program headers", err);
+	r = check_format(&head, &eh, err);
+	if (r < 0)
+		return r;
+	r = read_phdrs(src, &head, &eh, phdrs, err);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < eh.e_phnum; i++) {

@@ -88,6 +88,7 @@ TEST(rejects_program_headers_that_lie)
 	REJECTED(e.eh.e_phnum = 0, EINVAL, "program headers");
 	REJECTED(e.eh.e_phnum = 65535, EINVAL, "program headers");
 	REJECTED(e.eh.e_phentsize = 32, EINVAL, "program headers");
+	REJECTED(e.eh.e_phoff = 1000, ENOEXEC, "PVH"); /* zeroes: no segment, no note */
 	REJECTED(e.eh.e_phoff = TESTELF_SIZE - 8, EINVAL, "truncated");
 	REJECTED(e.eh.e_phoff = UINT64_MAX - 8, EINVAL, "truncated");
 }
