@@ -6,7 +6,10 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -66,9 +69,10 @@ static void set_up(void)
 
 	ASSERT_TRUE(snprintf(fx.lib, sizeof(fx.lib), "%s/lib", dir) > 0);
 	ASSERT_TRUE(snprintf(fx.home, sizeof(fx.home), "%s/home", dir) > 0);
-	ASSERT_EQ(mkdir(fx.lib, 0700), 0);
+	/* The second set-up of a test finds the files of the first. */
+	ASSERT_TRUE(mkdir(fx.lib, 0700) == 0 || errno == EEXIST);
 	(void)snprintf(path, sizeof(path), "%s/msb-sandbox", fx.lib);
-	ASSERT_EQ(symlink(supervisor, path), 0);
+	ASSERT_TRUE(symlink(supervisor, path) == 0 || errno == EEXIST);
 	put(fx.lib, "vmlinux", "k");
 	put(fx.lib, "initramfs.cpio", "i");
 	put(dir, "image", "e");
@@ -591,4 +595,96 @@ TEST(a_client_stuck_in_its_own_world_does_not_hold_the_end)
 	sandbox_close(stuck);
 	assert_reaped(0);
 	tear_down();
+}
+
+/*
+ * One start with a low limit, which the supervisor inherits: it works or it fails with a reason,
+ * and nothing is left either way. Returns whether it worked.
+ */
+static bool start_under(int resource, rlim_t soft)
+{
+	struct rlimit old;
+	struct rlimit low;
+	struct msb_err err = {};
+	bool works;
+	int r;
+
+	memset(&fx, 0, sizeof(fx));
+	set_up();
+	ASSERT_EQ(getrlimit(resource, &old), 0);
+	low = (struct rlimit){.rlim_cur = soft, .rlim_max = old.rlim_max};
+	ASSERT_EQ(setrlimit(resource, &low), 0);
+	r = sandbox_spawn(&fx.loop, &fx.spec, -1, &events, NULL, &fx.sb, &err);
+	ASSERT_EQ(setrlimit(resource, &old), 0);
+	if (r < 0) {
+		ASSERT_TRUE(err.msg[0]);
+		tear_down();
+		return false;
+	}
+	fx.pid = sandbox_pid(fx.sb);
+	exec("exit", "0");
+	while (!fx.done)
+		ASSERT_OK(loop_once(&fx.loop, clock_mono_ns() + PATIENCE_MS * NSEC_PER_MSEC));
+	works = fx.result.type == FRAME_EXITED;
+	ASSERT_TRUE(works || fx.result.err.msg[0]);
+	if (works)
+		ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until_ended();
+	ASSERT_EQ(waitpid(fx.pid, NULL, 0), fx.pid);
+	ASSERT_TRUE(sandbox_reap_stale(fx.home) >= 0);
+	tear_down();
+	return works;
+}
+
+TEST(every_limit_on_descriptors_is_survived)
+{
+	unsigned int worked = 0;
+	unsigned int tried = 0;
+
+	for (rlim_t n = 4; n < 140; n += n < 40 ? 1 : 4, tried++)
+		worked += start_under(RLIMIT_NOFILE, n);
+	ASSERT_TRUE(worked > 0 && worked < tried);
+}
+
+TEST(every_limit_on_memory_is_survived)
+{
+	unsigned int worked = 0;
+
+	if (getenv("ASAN_OPTIONS") || !streq(need_env("MSB_TEST_STATIC"), "yes"))
+		SKIP("the sanitizers' own memory does not fit any limit");
+	for (rlim_t kib = 256; kib < 2048; kib += 24)
+		worked += start_under(RLIMIT_AS, kib * 1024);
+	ASSERT_TRUE(worked < 75);
+}
+
+/* No room for one inode after the other: the place of every file that is made. */
+TEST(every_way_of_a_full_disk_is_survived)
+{
+	bool worked = false;
+
+	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		SKIP("no user namespaces here");
+	ASSERT_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	for (unsigned int inodes = 1; inodes < 9; inodes++) {
+		char options[64];
+
+		memset(&fx, 0, sizeof(fx));
+		set_up();
+		ASSERT_TRUE(mkdir(fx.home, 0700) == 0 || errno == EEXIST);
+		(void)snprintf(options, sizeof(options), "nr_inodes=%u,size=64k", inodes);
+		ASSERT_EQ(mount("full", fx.home, "tmpfs", 0, options), 0);
+		spawn_sandbox();
+		exec("exit", "0");
+		run_until(&fx.done);
+		worked = fx.result.type == FRAME_EXITED;
+		if (worked)
+			ASSERT_OK(sandbox_stop(fx.sb, 0));
+		run_until_ended();
+		ASSERT_TRUE(worked || strstr(fx.err.msg, "No space left on device"));
+		ASSERT_TRUE(worked || fx.err.kind == MSB_NO_MEMORY);
+		assert_reaped(worked ? 0 : 1);
+		tear_down();
+		ASSERT_EQ(umount(fx.home), 0);
+	}
+	ASSERT_TRUE(worked);
 }
