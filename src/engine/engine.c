@@ -96,3 +96,18 @@ void engine_last_words(int fd, char *to, size_t size)
 	}
 	to[len] = '\0';
 }
+
+int engine_choose(enum engine_kind kind, const char *cache_path, const struct engine_ops **ret,
+	struct probe_result *ret_probe, struct msb_err *err)
+{
+	struct probe_result probe = {};
+
+	(void)err;
+	/* Who names an engine gets it, or the reason why it does not start. */
+	if (kind == ENGINE_AUTO)
+		engine_probe_kvm(cache_path, &probe);
+	*ret = kind == ENGINE_QEMU || probe.verdict != PROBE_OK ? &engine_qemu : &engine_kvm;
+	if (ret_probe)
+		*ret_probe = probe;
+	return 0;
+}

@@ -1,268 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * QMP messages: see qmp.h.
- *
- * The parser walks the JSON text once, without building a tree. It knows at each object in which of
- * the few interesting places it is (enum place), and copies the strings it looks for.
- */
+/* QMP messages: see qmp.h. */
 #include "engine/qmp.h"
 
-enum place { PLACE_TOP, PLACE_DATA, PLACE_ERROR, PLACE_OTHER };
-
-struct scan {
-	const char *at;
-	const char *end;
-	unsigned int depth;
-	unsigned int seen; /* bit set of enum qmp_type: keys found at the top */
-	struct qmp_msg *msg;
-};
-
-/* A string value or key: where its decoded form goes. */
-struct text {
-	char *to; /* NULL: nobody wants it */
-	size_t size;
-	size_t len;
-};
-
-static bool scan_value(struct scan *s, enum place place, struct text *want);
-
-static void skip_space(struct scan *s)
-{
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t'))
-		s->at++;
-}
-
-static bool take(struct scan *s, char c)
-{
-	skip_space(s);
-	if (s->at == s->end || *s->at != c)
-		return false;
-	s->at++;
-	return true;
-}
+#include "base/json.h"
 
 /* Names and reasons are ASCII; whatever else a text holds is shown as a question mark. */
-static void text_put(struct text *t, unsigned int c)
+static void take_text(const struct json *obj, const char *key, char *to, size_t size)
 {
-	if (!t->to || t->len + 1 >= t->size)
+	size_t len;
+	const char *s = json_bytes(json_find(obj, key), &len);
+
+	to[0] = '\0';
+	if (!s)
 		return;
-	t->to[t->len++] = c >= 0x20 && c < 0x7f ? (char)c : '?';
-	t->to[t->len] = '\0';
-}
+	len = MIN(len, size - 1);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
 
-static bool scan_hex4(struct scan *s, unsigned int *ret)
-{
-	unsigned int v = 0;
-
-	if (s->end - s->at < 4)
-		return false;
-	for (int i = 0; i < 4; i++) {
-		char c = *s->at++;
-
-		v <<= 4;
-		if (c >= '0' && c <= '9')
-			v |= (unsigned int)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v |= (unsigned int)(c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			v |= (unsigned int)(c - 'A' + 10);
-		else
-			return false;
+		to[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
 	}
-	*ret = v;
-	return true;
+	to[len] = '\0';
 }
 
-static bool scan_escape(struct scan *s, struct text *t)
+int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
 {
-	static const char plain[] = "\"\\/bfnrt";
-	unsigned int v;
-	char c;
-
-	if (s->at == s->end)
-		return false;
-	c = *s->at++;
-	if (c == 'u') {
-		if (!scan_hex4(s, &v))
-			return false;
-		text_put(t, v);
-		return true;
-	}
-	if (c == '\0' || !strchr(plain, c))
-		return false;
-	text_put(t, c == '"' || c == '\\' || c == '/' ? (unsigned char)c : ' ');
-	return true;
-}
-
-static bool scan_string(struct scan *s, struct text *t)
-{
-	if (!take(s, '"'))
-		return false;
-	t->len = 0;
-	if (t->to)
-		t->to[0] = '\0';
-	while (s->at < s->end) {
-		unsigned char c = (unsigned char)*s->at++;
-
-		if (c == '"')
-			return true;
-		if (c < 0x20)
-			return false;
-		if (c != '\\')
-			text_put(t, c);
-		else if (!scan_escape(s, t))
-			return false;
-	}
-	return false;
-}
-
-static size_t scan_digits(struct scan *s)
-{
-	size_t n = 0;
-
-	for (; s->at < s->end && *s->at >= '0' && *s->at <= '9'; n++)
-		s->at++;
-	return n;
-}
-
-static bool scan_number(struct scan *s)
-{
-	const char *first;
-
-	if (s->at < s->end && *s->at == '-')
-		s->at++;
-	first = s->at;
-	if (!scan_digits(s) || (*first == '0' && s->at - first > 1))
-		return false;
-	if (s->at < s->end && *s->at == '.') {
-		s->at++;
-		if (!scan_digits(s))
-			return false;
-	}
-	if (s->at < s->end && (*s->at == 'e' || *s->at == 'E')) {
-		s->at++;
-		if (s->at < s->end && (*s->at == '+' || *s->at == '-'))
-			s->at++;
-		if (!scan_digits(s))
-			return false;
-	}
-	return true;
-}
-
-static bool scan_word(struct scan *s, const char *word)
-{
-	size_t n = strlen(word);
-
-	if ((size_t)(s->end - s->at) < n || memcmp(s->at, word, n) != 0)
-		return false;
-	s->at += n;
-	return true;
-}
-
-/* What the value of @key at @place means to us. Return: the place inside of it. */
-static enum place key_meaning(struct scan *s, enum place place, const char *key, struct text *want)
-{
-	static const char *const top[] = {
+	static const char *const kinds[] = {
 		[QMP_GREETING] = "QMP",
 		[QMP_RETURN] = "return",
 		[QMP_ERROR] = "error",
 		[QMP_EVENT] = "event",
 	};
-
-	if (place == PLACE_DATA && streq(key, "reason"))
-		*want = (struct text){s->msg->reason, sizeof(s->msg->reason), 0};
-	if (place == PLACE_ERROR && streq(key, "desc"))
-		*want = (struct text){s->msg->desc, sizeof(s->msg->desc), 0};
-	if (place != PLACE_TOP)
-		return PLACE_OTHER;
-	for (unsigned int i = 0; i < ARRAY_SIZE(top); i++) {
-		if (streq(key, top[i]))
-			s->seen |= 1u << i;
-	}
-	if (streq(key, "event"))
-		*want = (struct text){s->msg->event, sizeof(s->msg->event), 0};
-	if (streq(key, "data"))
-		return PLACE_DATA;
-	return streq(key, "error") ? PLACE_ERROR : PLACE_OTHER;
-}
-
-static bool scan_object(struct scan *s, enum place place)
-{
-	if (take(s, '}'))
-		return true;
-	do {
-		char key[16];
-		struct text key_text = {key, sizeof(key), 0};
-		struct text want = {NULL, 0, 0};
-		enum place inside;
-
-		if (!scan_string(s, &key_text) || !take(s, ':'))
-			return false;
-		inside = key_meaning(s, place, key, &want);
-		if (!scan_value(s, inside, &want))
-			return false;
-	} while (take(s, ','));
-	return take(s, '}');
-}
-
-static bool scan_array(struct scan *s)
-{
-	struct text nobody = {NULL, 0, 0};
-
-	if (take(s, ']'))
-		return true;
-	do {
-		if (!scan_value(s, PLACE_OTHER, &nobody))
-			return false;
-	} while (take(s, ','));
-	return take(s, ']');
-}
-
-static bool scan_value(struct scan *s, enum place place, struct text *want)
-{
-	bool ok;
-
-	skip_space(s);
-	if (s->at == s->end)
-		return false;
-	switch (*s->at) {
-	case '"':
-		return scan_string(s, want);
-	case '{':
-	case '[':
-		if (s->depth == QMP_DEPTH_MAX)
-			return false;
-		s->depth++;
-		ok = *s->at++ == '{' ? scan_object(s, place) : scan_array(s);
-		s->depth--;
-		return ok;
-	case 't':
-		return scan_word(s, "true");
-	case 'f':
-		return scan_word(s, "false");
-	case 'n':
-		return scan_word(s, "null");
-	default:
-		return scan_number(s);
-	}
-}
-
-int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
-{
-	struct text nobody = {NULL, 0, 0};
+	cleanup_json struct json *root = NULL;
 	struct qmp_msg msg = {};
-	struct scan s = {.at = line, .end = line + len, .msg = &msg};
+	unsigned int found = 0;
+	int r;
 
-	skip_space(&s);
-	if (s.at == s.end || *s.at != '{' || !scan_value(&s, PLACE_TOP, &nobody))
-		return -EBADMSG;
-	skip_space(&s);
+	r = json_parse(line, len, &root, NULL);
+	if (r < 0)
+		return r == -ENOMEM ? r : -EBADMSG;
 	/* Each message is of exactly one kind. */
-	if (s.at != s.end || __builtin_popcount(s.seen) != 1)
+	for (unsigned int i = 0; i < ARRAY_SIZE(kinds); i++) {
+		if (json_find(root, kinds[i])) {
+			msg.type = (enum qmp_type)i;
+			found++;
+		}
+	}
+	if (found != 1)
 		return -EBADMSG;
-	msg.type = (enum qmp_type)__builtin_ctz(s.seen);
-	if (msg.type == QMP_EVENT && msg.event[0] == '\0')
-		return -EBADMSG;
+	if (msg.type == QMP_EVENT) {
+		take_text(root, "event", msg.event, sizeof(msg.event));
+		take_text(json_find(root, "data"), "reason", msg.reason, sizeof(msg.reason));
+		if (msg.event[0] == '\0')
+			return -EBADMSG;
+	}
+	if (msg.type == QMP_ERROR)
+		take_text(json_find(root, "error"), "desc", msg.desc, sizeof(msg.desc));
 	*ret = msg;
 	return 0;
 }

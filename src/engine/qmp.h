@@ -2,16 +2,16 @@
 /*
  * QMP, as much of it as an engine needs: which messages QEMU sends and why the machine ended.
  *
- * QMP is one JSON object per line. qmp_parse() checks the whole line strictly (syntax, depth,
- * length) and keeps the few fields that matter; struct qmp puts lines together from a stream. QEMU
- * may have been taken over by its guest, so a line that is not what QMP says ends the engine.
+ * QMP is one JSON object per line. qmp_parse() keeps the few fields that matter; struct qmp puts
+ * lines together from a stream. QEMU may have been taken over by its guest, so a line that is not
+ * what QMP says ends the engine.
  */
 #pragma once
 
 #include "base/base.h"
 #include "base/buf.h"
 
-enum { QMP_LINE_MAX = 16 * 1024, QMP_DEPTH_MAX = 16 };
+enum { QMP_LINE_MAX = 16 * 1024 };
 
 enum qmp_type { QMP_GREETING, QMP_RETURN, QMP_ERROR, QMP_EVENT };
 
@@ -22,7 +22,7 @@ struct qmp_msg {
 	char desc[160]; /* QMP_ERROR: error.desc */
 };
 
-/** qmp_parse - one line without its line end; 0 or -EBADMSG */
+/** qmp_parse - one line without its line end; 0, -EBADMSG or -ENOMEM */
 int qmp_parse(const char *line, size_t len, struct qmp_msg *ret) MSB_MUST_CHECK;
 
 struct qmp {
@@ -36,5 +36,6 @@ void qmp_deinit(struct qmp *q);
  * negative errno */
 int qmp_fill(struct qmp *q, int fd) MSB_MUST_CHECK;
 
-/** qmp_next - next message of what was read; 0, -EAGAIN when no whole line is there, -EBADMSG */
+/** qmp_next - next message of what was read; 0, -EAGAIN when no whole line is there, or as
+ * qmp_parse() */
 int qmp_next(struct qmp *q, struct qmp_msg *ret) MSB_MUST_CHECK;

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The KVM engine: msb-vmm, our own VMM.
+ *
+ * The process gets descriptors and one message that names them (vmm/config.h); it opens nothing by
+ * itself. It tells on its control socket when the machine is built, when the guest first runs, and
+ * why it ended. What it says is taken as a report, not as truth to rely on: behind msb-vmm is the
+ * guest.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/spawn.h"
+#include "base/str.h"
+
+#include "engine/arch.h"
+#include "engine/engine-internal.h"
+#include "vmm/config.h"
+
+/* Descriptors of the VMM process behind VMM_FD_CONTROL. */
+enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
+_Static_assert(KFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+
+enum { CONSOLE_PIPE_BYTES = LIMIT_CONSOLE };
+
+struct kvm_state {
+	bool killed; /* by us */
+	bool ended; /* the VMM said why, below */
+	uint32_t reason;
+	char text[sizeof(((struct vmm_event *)0)->text)];
+};
+
+/* Ends of sockets and pipes that belong to the child. */
+struct kvm_fds {
+	int kvm;
+	int control;
+	int channel;
+	int log;
+	int err;
+};
+
+static void kvm_fds_deinit(struct kvm_fds *f)
+{
+	fd_close(f->kvm);
+	fd_close(f->control);
+	fd_close(f->channel);
+	fd_close(f->log);
+	fd_close(f->err);
+}
+
+static int make_pair(int type, int *ret_ours, int *ret_theirs)
+{
+	int fds[2];
+	int r = io_socketpair(type, fds);
+
+	if (r < 0)
+		return r;
+	*ret_ours = fds[0];
+	*ret_theirs = fds[1];
+	return 0;
+}
+
+static int make_pipe(int *ret_ours, int *ret_theirs)
+{
+	int fds[2];
+	int r = io_pipe(O_NONBLOCK, fds);
+
+	if (r < 0)
+		return r;
+	*ret_ours = fds[0];
+	*ret_theirs = fds[1];
+	return 0;
+}
+
+static int make_streams(struct engine_vm *vm, struct kvm_fds *f)
+{
+	int r = make_pair(SOCK_SEQPACKET | SOCK_NONBLOCK, &vm->control_fd, &f->control);
+
+	if (r == 0)
+		r = make_pair(SOCK_STREAM | SOCK_NONBLOCK, &vm->channel_fd, &f->channel);
+	if (r == 0)
+		r = make_pipe(&vm->console_fd, &f->log);
+	if (r == 0)
+		r = make_pipe(&vm->stderr_fd, &f->err);
+	return r;
+}
+
+static int open_kvm(struct kvm_fds *f, struct msb_err *err)
+{
+	struct probe_result probe;
+
+	f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (f->kvm >= 0)
+		return 0;
+	/* The probe knows why, and what to do about it. */
+	engine_probe_kvm(NULL, &probe);
+	msb_err_set(err, -EACCES, probe.verdict == PROBE_DENIED ? MSB_PERMISSION : MSB_UNSUPPORTED,
+		"engine kvm: %s", probe.detail);
+	return msb_err_hint(err, -EACCES, "%s", probe.hint);
+}
+
+static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
+{
+	int n;
+
+	*c = (struct vmm_config){
+		.magic = VMM_CONFIG_MAGIC,
+		.size = sizeof(*c),
+		.vcpus = spec->vcpus,
+		.mem_mib = spec->mem_mib,
+		.kvm_fd = KFD_KVM,
+		.kernel_fd = KFD_KERNEL,
+		.initramfs_fd = spec->initramfs_fd >= 0 ? KFD_INITRAMFS : -1,
+		.channel_fd = KFD_CHANNEL,
+		.log_fd = KFD_LOG,
+		.cgroup_fd = -1,
+		.n_disks = spec->n_disks,
+	};
+	for (uint32_t i = 0; i < spec->n_disks; i++)
+		c->disks[i] = (struct vmm_disk){
+			.fd = KFD_DISK + (int)i, .read_only = spec->disks[i].read_only};
+	n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s", arch_cmdline_kvm(spec->vcpus),
+		spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
+	if (n < 0 || (size_t)n >= sizeof(c->cmdline))
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "kernel command line too long");
+	return 0;
+}
+
+static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct engine_vm *vm)
+{
+	char name[] = "msb-vmm";
+	char *argv[] = {name, NULL};
+	char *envp[] = {NULL};
+	struct spawn s = {
+		.path = spec->vmm_path,
+		.argv = argv,
+		.envp = envp,
+		.new_session = true,
+		.no_new_privs = true,
+		.cgroup_fd = -EBADF,
+	};
+
+	spawn_add_fd(&s, f->err, STDERR_FILENO);
+	spawn_add_fd(&s, f->control, VMM_FD_CONTROL);
+	spawn_add_fd(&s, f->kvm, KFD_KVM);
+	spawn_add_fd(&s, spec->kernel_fd, KFD_KERNEL);
+	if (spec->initramfs_fd >= 0)
+		spawn_add_fd(&s, spec->initramfs_fd, KFD_INITRAMFS);
+	spawn_add_fd(&s, f->channel, KFD_CHANNEL);
+	spawn_add_fd(&s, f->log, KFD_LOG);
+	for (uint32_t i = 0; i < spec->n_disks; i++)
+		spawn_add_fd(&s, spec->disks[i].fd, KFD_DISK + (int)i);
+	vm->spawned_ns = clock_mono_ns();
+	return spawn_run(&s, &vm->pid, &vm->pidfd);
+}
+
+static int prepare(const struct engine_spec *spec, struct kvm_fds *f, struct engine_vm *vm,
+	struct msb_err *err)
+{
+	struct vmm_config config;
+	int r;
+
+	vm->priv = calloc(1, sizeof(struct kvm_state));
+	if (!vm->priv)
+		return msb_err_errno(err, -ENOMEM, "cannot start msb-vmm");
+	r = fill_config(spec, &config, err);
+	if (r == 0)
+		r = open_kvm(f, err);
+	if (r < 0)
+		return r;
+	r = make_streams(vm, f);
+	/* The message waits in the socket for the process to start. */
+	if (r == 0 && send(vm->control_fd, &config, sizeof(config), MSG_NOSIGNAL) < 0)
+		r = -errno;
+	return r < 0 ? msb_err_errno(err, r, "cannot make the sockets of msb-vmm") : 0;
+}
+
+static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
+{
+	cleanup_with(kvm_fds_deinit) struct kvm_fds fds = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
+	struct engine_vm vm;
+	int r;
+
+	engine_vm_reset(&vm, &engine_kvm);
+	r = engine_check_spec(spec, err);
+	if (r == 0 && !spec->vmm_path)
+		r = msb_err_set(err, -EINVAL, MSB_FAIL, "engine kvm: no path of msb-vmm");
+	if (r == 0)
+		r = prepare(spec, &fds, &vm, err);
+	if (r == 0) {
+		r = run(spec, &fds, &vm);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "cannot start %s", spec->vmm_path);
+	}
+	if (r < 0) {
+		engine_vm_deinit(&vm);
+		return r;
+	}
+	*ret = vm;
+	return 0;
+}
+
+static void on_event(struct engine_vm *vm, const struct vmm_event *ev)
+{
+	struct kvm_state *st = vm->priv;
+
+	switch (ev->type) {
+	case VMM_EV_CREATED:
+		vm->created_ns = ev->mono_ns;
+		break;
+	case VMM_EV_RUNNING:
+		vm->first_run_ns = ev->mono_ns;
+		vm->jail_level = ev->jail_level;
+		break;
+	case VMM_EV_FAILED:
+	case VMM_EV_EXIT:
+		st->ended = true;
+		st->reason = ev->type == VMM_EV_FAILED ? VMM_EXIT_HOST_FAULT : ev->reason;
+		memcpy(st->text, ev->text, sizeof(st->text));
+		st->text[sizeof(st->text) - 1] = '\0';
+		break;
+	default:
+		break;
+	}
+}
+
+/* One message. Return: 0 when one was taken in; -EAGAIN, -ENODATA at the end, -EBADMSG. */
+static int take_in(struct engine_vm *vm)
+{
+	struct vmm_event ev;
+	ssize_t n;
+
+	do {
+		n = recv(vm->control_fd, &ev, sizeof(ev), MSG_TRUNC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? -ENODATA : -errno;
+	if (n == 0)
+		return -ENODATA;
+	if ((size_t)n != sizeof(ev))
+		return -EBADMSG;
+	on_event(vm, &ev);
+	return 0;
+}
+
+static int kvm_control(struct engine_vm *vm)
+{
+	int r = take_in(vm);
+
+	if (r == -EBADMSG) {
+		(void)msb_err_set(
+			&vm->exit_err, r, MSB_PROTOCOL, "msb-vmm sent a malformed message");
+		(void)io_pidfd_kill(vm->pidfd, SIGKILL);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+static void kvm_kill(struct engine_vm *vm)
+{
+	struct kvm_state *st = vm->priv;
+
+	st->killed = true;
+	(void)io_pidfd_kill(vm->pidfd, SIGKILL);
+}
+
+/* The process ended without a word of its own. */
+static void silent_end(struct engine_vm *vm, int status)
+{
+	char words[200];
+
+	vm->exit = ENGINE_EXIT_FAILED;
+	if (vm->exit_err.msg[0])
+		return;
+	engine_last_words(vm->stderr_fd, words, sizeof(words));
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		(void)msb_err_set(&vm->exit_err, -EPERM, MSB_GUEST,
+			"msb-vmm was killed by its jail: it made a system call it never makes");
+	else if (WIFSIGNALED(status))
+		(void)msb_err_set(&vm->exit_err, -EIO, MSB_FAIL,
+			"msb-vmm was killed by signal %d (%s)%s%s", WTERMSIG(status),
+			strsignal(WTERMSIG(status)), words[0] ? ": " : "", words);
+	else
+		(void)msb_err_set(&vm->exit_err, -EIO, MSB_FAIL, "msb-vmm ended with status %d%s%s",
+			WEXITSTATUS(status), words[0] ? ": " : "", words);
+}
+
+static void kvm_reaped(struct engine_vm *vm, int status)
+{
+	struct kvm_state *st = vm->priv;
+
+	/* The last events may still wait in the socket. */
+	while (take_in(vm) == 0)
+		;
+	if (st->killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		vm->exit = ENGINE_EXIT_STOPPED;
+		return;
+	}
+	if (!st->ended) {
+		silent_end(vm, status);
+		return;
+	}
+	switch (st->reason) {
+	case VMM_EXIT_POWEROFF:
+	case VMM_EXIT_SHUTDOWN:
+		vm->exit = ENGINE_EXIT_POWEROFF;
+		break;
+	case VMM_EXIT_STOPPED:
+		vm->exit = ENGINE_EXIT_STOPPED;
+		break;
+	case VMM_EXIT_GUEST_FAULT:
+		vm->exit = ENGINE_EXIT_FAILED;
+		(void)msb_err_set(&vm->exit_err, -EIO, MSB_GUEST, "%s", st->text);
+		break;
+	default:
+		vm->exit = ENGINE_EXIT_FAILED;
+		(void)msb_err_set(&vm->exit_err, -EIO, MSB_FAIL, "msb-vmm: %s", st->text);
+		break;
+	}
+}
+
+const struct engine_ops engine_kvm = {
+	.name = "kvm",
+	.start = kvm_start,
+	.control = kvm_control,
+	.kill = kvm_kill,
+	.reaped = kvm_reaped,
+};
