@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-enum { SPAWN_FDS_MAX = 24, SPAWN_FD_FIRST = 3 };
+enum { SPAWN_FDS_MAX = 520, SPAWN_FD_FIRST = 3 };
 
 struct spawn_fd {
 	int from; /* descriptor of the parent, borrowed */
