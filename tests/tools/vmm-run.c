@@ -131,6 +131,15 @@ static void give(struct spawn *s, int from, int to)
 	spawn_add_fd(s, from, to);
 }
 
+/* Nothing but what a VMM built with sanitizers is told. */
+static void make_env(char *envp[2])
+{
+	for (char **e = environ; *e; e++) {
+		if (str_starts(*e, "ASAN_OPTIONS="))
+			envp[0] = *e;
+	}
+}
+
 static void start(const struct options *o, struct session *ss)
 {
 	struct vmm_config config = {.magic = VMM_CONFIG_MAGIC,
@@ -145,7 +154,7 @@ static void start(const struct options *o, struct session *ss)
 		.cgroup_fd = -1,
 		.n_disks = o->n_disks};
 	char *const argv[] = {(char *)(uintptr_t) "msb-vmm", NULL};
-	char *const envp[] = {NULL};
+	char *envp[] = {NULL, NULL};
 	struct spawn s = {.path = o->vmm, .argv = argv, .envp = envp, .cgroup_fd = -1};
 	int control[2];
 	int channel[2];
@@ -157,6 +166,7 @@ static void start(const struct options *o, struct session *ss)
 		die("sockets");
 	if (str_copy(config.cmdline, sizeof(config.cmdline), o->cmdline) < 0)
 		usage();
+	make_env(envp);
 	give(&s, 2, 2);
 	give(&s, control[1], VMM_FD_CONTROL);
 	give(&s, must_open("/dev/kvm", O_RDWR), FD_KVM);
