@@ -3,7 +3,7 @@
  * Boots a kernel under msb-vmm without a supervisor: a tool for development and tests.
  *
  * Console output goes to stdout, events of the VMM and the channel's byte count to stderr, each
- * with the milliseconds since the VMM was spawned.
+ * with the milliseconds since the VMM was spawned. What comes on the channel is sent back.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -246,12 +246,12 @@ static void copy_log(struct session *ss)
 		die("stdout");
 }
 
-static void count_channel(struct session *ss)
+static void echo_channel(struct session *ss)
 {
 	char bytes[4096];
 	ssize_t n = read(ss->channel, bytes, sizeof(bytes));
 
-	if (n <= 0) {
+	if (n <= 0 || io_write_full(ss->channel, bytes, (size_t)n) < 0) {
 		close(ss->channel);
 		ss->channel = -1;
 		return;
@@ -284,7 +284,7 @@ static void serve(struct session *ss, uint64_t deadline_ns)
 		if (p[1].revents)
 			copy_log(ss);
 		if (p[2].revents)
-			count_channel(ss);
+			echo_channel(ss);
 		if (p[0].revents)
 			on_event(ss);
 	}
