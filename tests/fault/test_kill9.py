@@ -13,7 +13,10 @@ MSB = os.environ.get("MSB", "msb")
 KILLS = int(os.environ.get("MSB_FAULT_KILLS", "200"))
 
 
-@pytest.mark.parametrize("engine", ["qemu", "kvm"])
+ENGINES = os.environ.get("MSB_E2E_ENGINES", "qemu,kvm").split(",")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_left(engine, tmp_path, capfd):
     if not shutil.which(MSB):
         pytest.skip(f"{MSB} is not installed")
