@@ -289,14 +289,10 @@ static int make_exec_env(
 	return 0;
 }
 
-static void fill_spec(struct sandbox_spec *spec, const struct run_args *a, const struct image *im)
+static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 {
 	spec->ephemeral = true;
 	spec->engine = (enum engine_kind)a->engine;
-	spec->image_kind = im->kind;
-	spec->image_path = im->path;
-	spec->root_kind = im->root_kind;
-	spec->root_fstype = im->fstype;
 	spec->vcpus = a->cpus;
 	spec->mem_mib = a->mem_mib;
 	spec->hostname = a->hostname;
@@ -323,10 +319,10 @@ struct run {
 	char kernel[PATH_MAX];
 };
 
-static int prepare(struct run *run, const struct opt_words *words, struct msb_err *err)
+/* All that needs no look at the image: mistakes in options come first. */
+static int describe(struct run *run, const struct opt_words *words, struct msb_err *err)
 {
 	const struct run_args *a = run->args;
-	const char *image = words->operands.n ? words->operands.items[0] : "base";
 	int r = check_words(a, err);
 
 	if (r == 0)
@@ -337,8 +333,6 @@ static int prepare(struct run *run, const struct opt_words *words, struct msb_er
 		r = sandbox_home_default(run->home, sizeof(run->home), err);
 	if (r == 0)
 		r = find_kernel(a->kernel, run->kernel, sizeof(run->kernel), err);
-	if (r == 0)
-		r = image_resolve(image, run->lib_dir, &run->image, err);
 	if (r < 0)
 		return r;
 	r = make_argv(a, words, &run->argv);
@@ -351,15 +345,31 @@ static int prepare(struct run *run, const struct opt_words *words, struct msb_er
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make a name for the sandbox");
 
-	fill_spec(&run->spec, a, &run->image);
-	run->spec.image = image;
+	fill_spec(&run->spec, a);
 	run->spec.name = run->name;
 	run->spec.home = run->home;
 	run->spec.lib_dir = run->lib_dir;
 	run->spec.kernel_path = run->kernel;
 	run->spec.env = run->env.n ? run->env.items : NULL;
-	r = sandbox_spec_check(&run->spec, err);
-	return r < 0 ? r : image_pack(&run->image, run->home, err);
+	return sandbox_spec_check(&run->spec, err);
+}
+
+static int find_image(struct run *run, const struct opt_words *words, struct msb_err *err)
+{
+	const char *word = words->operands.n ? words->operands.items[0] : "base";
+	struct image *im = &run->image;
+	int r = image_resolve(word, run->lib_dir, im, err);
+
+	if (r == 0)
+		r = image_pack(im, run->home, err);
+	if (r < 0)
+		return r;
+	run->spec.image = word;
+	run->spec.image_kind = im->kind;
+	run->spec.image_path = im->path;
+	run->spec.root_kind = im->root_kind;
+	run->spec.root_fstype = im->fstype;
+	return 0;
 }
 
 static int attach(const struct run *run)
@@ -394,9 +404,13 @@ static int run_run(void *args, const struct opt_words *words)
 	struct run run = {.args = a, .image.fd = -EBADF};
 	struct msb_err err = {0};
 	int status;
+	int r;
 
 	sandbox_spec_init(&run.spec);
-	status = prepare(&run, words, &err) < 0 ? cli_fail(&err) : attach(&run);
+	r = describe(&run, words, &err);
+	if (r == 0)
+		r = find_image(&run, words, &err);
+	status = r < 0 ? cli_fail(&err) : attach(&run);
 	image_deinit(&run.image);
 	run_env_deinit(&run.env);
 	free(run.argv.items);

@@ -45,6 +45,7 @@ struct session {
 	bool sandbox_over;
 	enum phase phase;
 	int status;
+	bool command_status; /* @status is what the command ended with */
 	unsigned int signals; /* forwarded so far */
 
 	struct outlet out;
@@ -264,6 +265,7 @@ static void exec_done(struct sandbox_stream *stream, const struct sandbox_result
 	inlet_deinit(&s->in);
 	switch (r->type) {
 	case FRAME_EXITED:
+		s->command_status = s->status == STATUS_UNKNOWN;
 		end(s, r->exited.signal ? 128 + (int)(r->exited.signal & 0x7f)
 					: (int)(r->exited.code & 0xff));
 		break;
@@ -350,14 +352,16 @@ static void sandbox_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, 
 	struct session *s = arg;
 	char quoted[200];
 
-	if (s->status == STATUS_UNKNOWN) {
+	/* The stop reaches the command first, as a signal that it may die of. */
+	if (m->reason == STOP_MAX_DURATION && (s->status == STATUS_UNKNOWN || s->command_status)) {
+		clear_line(s);
+		s->status = CLI_EXIT_TIMEOUT;
+		cli_note("the sandbox was stopped: it ran for %.3g s (--max-duration)",
+			(double)s->opts->spec->max_duration_ns / 1e9);
+	} else if (s->status == STATUS_UNKNOWN) {
 		clear_line(s);
 		s->status = CLI_EXIT_FAILED;
-		if (m->reason == STOP_MAX_DURATION) {
-			s->status = CLI_EXIT_TIMEOUT;
-			cli_note("the sandbox was stopped: it ran for %.3g s (--max-duration)",
-				(double)s->opts->spec->max_duration_ns / 1e9);
-		} else if (m->reason == STOP_GUEST) {
+		if (m->reason == STOP_GUEST) {
 			cli_note("the guest switched itself off before the command had ended");
 		} else {
 			cli_note("the sandbox stopped before the command had ended: %s",

@@ -98,6 +98,7 @@ def test_directory_becomes_an_image(run, tmp_path):
     (["killed", "9"], 137), (["killed", "15"], 143),
     (["refuse", "12", "2", "nope"], 127), (["refuse", "12", "13", "nope"], 126), (["refuse", "9", "2", "/nope"], 126),
     (["failed"], 125), (["panic"], 125), (["vanish"], 125), (["stopped", "1"], 125), (["stopped", "2"], 124),
+    (["overdue"], 124),
 ])
 def test_exit_status(run, argv, status):
     r = run("base", *argv)
