@@ -92,6 +92,20 @@ static int boot_failed(struct agent *a, const struct msg_failure *why)
 	return 0;
 }
 
+int agent_boot(struct agent *a)
+{
+	struct msg_failure why;
+	char what[256];
+	int r = agent_hello(a);
+
+	if (r < 0)
+		return r;
+	channel_flush(&a->ch);
+	if (boot_common(&why, what, sizeof(what)) < 0)
+		return boot_failed(a, &why);
+	return 0;
+}
+
 static int handle_config(struct agent *a, const struct frame *f)
 {
 	struct msg_failure why = {};

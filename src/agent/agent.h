@@ -61,6 +61,9 @@ void agent_deinit(struct agent *a);
 /** agent_hello - queue HELLO */
 int agent_hello(struct agent *a) MSB_MUST_CHECK;
 
+/** agent_boot - HELLO, then all of the boot that does not need CONFIG */
+int agent_boot(struct agent *a) MSB_MUST_CHECK;
+
 /** agent_refuse - FAILED on @stream, which is not open (any more) */
 void agent_refuse(
 	struct agent *a, uint32_t stream, enum msg_stage stage, int error, const char *what);

@@ -64,7 +64,7 @@ static int serve(struct agent *a)
 		return r;
 	a->pid1_ns = pid1_ns;
 	a->pid1_cycles = pid1_cycles;
-	r = agent_hello(a);
+	r = agent_boot(a);
 	return r < 0 ? r : loop_run(&a->loop);
 }
 

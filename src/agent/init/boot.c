@@ -13,7 +13,7 @@
 
 enum { API_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
-/* Kernel file systems of the new root, in the order they are mounted. */
+/* Kernel file systems, in the order they are mounted. They move to the root with their parents. */
 static const struct {
 	const char *fstype;
 	const char *target;
@@ -21,11 +21,19 @@ static const struct {
 	const char *data;
 	bool optional; /* a kernel of the user may lack it */
 } api_mounts[] = {
-	{"proc", BOOT_ROOT "/proc", API_FLAGS, NULL, false},
-	{"devpts", BOOT_ROOT "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666",
-		false},
-	{"tmpfs", BOOT_ROOT "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false},
-	{"cgroup2", BOOT_ROOT "/sys/fs/cgroup", API_FLAGS, NULL, true},
+	{"proc", BOOT_PROC, API_FLAGS, NULL, false},
+	{"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666", false},
+	{"tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false},
+	{"cgroup2", BOOT_SYSFS "/fs/cgroup", API_FLAGS, NULL, true},
+};
+
+static const struct {
+	const char *from;
+	const char *to;
+} api_moves[] = {
+	{"/dev", BOOT_ROOT "/dev"},
+	{BOOT_SYSFS, BOOT_ROOT "/sys"},
+	{BOOT_PROC, BOOT_ROOT "/proc"},
 };
 
 static const struct {
@@ -59,22 +67,14 @@ int boot_early(void)
 		return -errno;
 	if (mount("sysfs", BOOT_SYSFS, "sysfs", API_FLAGS, NULL) < 0)
 		return -errno;
-	/* Here while nothing else uses it: every guest's /dev is this one instance. */
-	if (mkdir("/dev/pts", 0755) < 0 || mkdir("/dev/shm", 0755) < 0)
-		return -errno;
-	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
-		if (symlink(dev_links[i].target, dev_links[i].path) < 0)
-			return -errno;
-	}
 	return 0;
 }
 
 static int mount_api(struct boot_error *err)
 {
-	if (mount("/dev", BOOT_ROOT "/dev", NULL, MS_MOVE, NULL) < 0)
-		return boot_fail(err, STAGE_MOUNT, "move /dev");
-	if (mount(BOOT_SYSFS, BOOT_ROOT "/sys", NULL, MS_MOVE, NULL) < 0)
-		return boot_fail(err, STAGE_MOUNT, "move /sys");
+	if (mkdir(BOOT_PROC, 0755) < 0 || mkdir("/dev/pts", 0755) < 0 ||
+		mkdir("/dev/shm", 0755) < 0)
+		return boot_fail(err, STAGE_MOUNT, "mkdir in the initramfs");
 	for (size_t i = 0; i < ARRAY_SIZE(api_mounts); i++) {
 		const char *fstype = api_mounts[i].fstype;
 
@@ -82,9 +82,23 @@ static int mount_api(struct boot_error *err)
 			    api_mounts[i].data) == 0)
 			continue;
 		if (!api_mounts[i].optional)
-			return boot_fail(err, STAGE_MOUNT, "mount %s at %s", fstype,
-				api_mounts[i].target + strlen(BOOT_ROOT));
+			return boot_fail(
+				err, STAGE_MOUNT, "mount %s at %s", fstype, api_mounts[i].target);
 		log_warn("cannot mount %s: %s", fstype, strerror(errno));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(dev_links); i++) {
+		if (symlink(dev_links[i].target, dev_links[i].path) < 0)
+			return boot_fail(err, STAGE_MOUNT, "symlink %s", dev_links[i].path);
+	}
+	return 0;
+}
+
+static int move_api(struct boot_error *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(api_moves); i++) {
+		if (mount(api_moves[i].from, api_moves[i].to, NULL, MS_MOVE, NULL) < 0)
+			return boot_fail(err, STAGE_MOUNT, "move %s to %s", api_moves[i].from,
+				api_moves[i].to);
 	}
 	return 0;
 }
@@ -113,7 +127,7 @@ static int boot_steps(const struct msg_config *cfg, struct boot_error *err)
 	int r = root_assemble(cfg, err);
 
 	if (r == 0)
-		r = mount_api(err);
+		r = move_api(err);
 	if (r == 0)
 		r = switch_root(err);
 	if (r == 0)
@@ -122,8 +136,19 @@ static int boot_steps(const struct msg_config *cfg, struct boot_error *err)
 		return r;
 	if (cfg->hostname[0] && sethostname(cfg->hostname, strlen(cfg->hostname)) < 0)
 		return boot_fail(err, STAGE_HOSTNAME, "%s", cfg->hostname);
-	loopback_up();
 	return 0;
+}
+
+int boot_common(struct msg_failure *why, char *what, size_t what_size)
+{
+	struct boot_error err = {.what = what, .what_size = what_size};
+	int r = mount_api(&err);
+
+	if (r < 0)
+		*why = (struct msg_failure){err.stage, (uint32_t)-r, what};
+	else
+		loopback_up();
+	return r;
 }
 
 int boot_root(const struct msg_config *cfg, struct msg_failure *why, char *what, size_t what_size)

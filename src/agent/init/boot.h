@@ -2,9 +2,10 @@
 /*
  * From the initramfs to the guest's root file system. Only PID 1 calls this.
  *
- * boot_early() mounts what is needed to reach the host; boot_root() does the rest when CONFIG is
- * here. The steps before READY are what every start of a sandbox pays for: nothing here forks,
- * waits for a timer or mounts what nobody could see.
+ * boot_early() mounts what is needed to reach the host. boot_common() does what is the same for
+ * every guest; it runs while CONFIG is on its way. boot_root() does the rest. The steps before
+ * READY are what every start of a sandbox pays for: nothing here forks, waits for a timer or mounts
+ * what nobody could see.
  */
 #pragma once
 
@@ -12,10 +13,15 @@
 
 #include "proto/msg.h"
 
-#define BOOT_SYSFS "/s" /* where sysfs is until the root is in place */
+/* Where they are until the root is in place. */
+#define BOOT_SYSFS "/s"
+#define BOOT_PROC  "/p"
 
 /** boot_early - devtmpfs and sysfs; -errno */
 int boot_early(void) MSB_MUST_CHECK;
+
+/** boot_common - kernel file systems, device links, loopback; failures as boot_root() */
+int boot_common(struct msg_failure *why, char *what, size_t what_size) MSB_MUST_CHECK;
 
 /**
  * boot_root - assemble the root file system and make it ours
