@@ -86,6 +86,7 @@ static void clock_step(uint64_t real_ns, uint64_t least)
 static int boot_failed(struct agent *a, const struct msg_failure *why)
 {
 	log_err("%s: %s: %s", msg_stage_name(why->stage), why->what, strerror((int)why->errno_));
+	a->state = AGENT_STOPPING;
 	if (msg_put_boot_failed(&a->ch.out, why) < 0)
 		return -EPROTO;
 	power_off(a);

@@ -56,5 +56,30 @@ def main():
     write('frame', 'bad-length', b'\xff' + b'\x01\x00\x01\x00' + stream[4:40])
     write('frame', 'bad-type', b'\xff' + p.frame('PING', 1) + stream[:8] + b'\x7f' + stream[9:12])
 
+    agent_seeds()
+
+
+def agent_seeds():
+    """Requests as src/agent/fuzz-agent-channel.c takes them: a byte of options, then frames."""
+    def fs(op, **values):
+        return p.message('FS', 1, op=op, length=p.UNLIMITED, mode=0o755, **values)
+
+    data = p.frame('DATA', 1, b'some text', p.EOF_FLAG)
+    seeds = {
+        'boot': b'\xfc' + p.message('CONFIG', version=1) + p.frame('PING', 1, b'x') + p.frame('METRICS', 2),
+        'files': b'\xfe' + fs(5, path='/d', flags=2) + fs(3, path='/d/f') + data + fs(2, path='/d/f') +
+        fs(4, path='/d') + fs(1, path='/d/f') + fs(7, path='/d/f', path2='/d/g') + fs(6, path='/d', flags=4),
+        'streams': b'\x02' + fs(3, path='/f') + p.message('CREDIT', 1, bytes=0) + p.frame('CANCEL', 1) +
+        p.message('SIGNAL', 1, signal=9) + p.message('RESIZE', 1, rows=1, cols=2),
+        'exec': b'\xfe' + p.message('EXEC', 1, flags=3, argv=['x'], env=['A=1']) + data,
+        'end': b'\xfe' + p.message('CLOCK', real_ns=1) + p.message('SHUTDOWN', grace_ms=1) + p.frame('PING', 3),
+        'raw': b'\xff' + p.frame('PING', 1) + b'\xff' * 12,
+    }
+    for name, seed in seeds.items():
+        write('agent-channel', name, seed)
+    write('user', 'name', b'app\0root:x:0:0::/root:/bin/sh\napp:x:1:1:A:/home/app:/bin/sh\n\0app:x:1:\nw:x:10:b,app\n')
+    write('user', 'numbers', b'1000:10\0u:x:1000:5::/h:s\n\0g:x:10:')
+    write('user', 'broken', b'a:b\0a:x:4294967295:0::/:\na:::::::\na\n\0b:x:z:a,,a\nb:x:7:a')
+
 
 main()
