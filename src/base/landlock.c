@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Landlock with an empty rule set: see landlock.h.
+ * Landlock: see landlock.h.
  *
  * The interface grows by bits that older kernels refuse, so the set is chosen by the version that
  * the kernel reports. The numbers are defined here because headers in use end at version 2.
@@ -11,6 +11,7 @@
 
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
+#define SYS_landlock_add_rule	    445
 #define SYS_landlock_restrict_self  446
 #endif
 
@@ -20,7 +21,7 @@ struct ruleset {
 	uint64_t scoped; /* since version 6 */
 };
 
-enum { CREATE_RULESET_VERSION = 1 };
+enum { CREATE_RULESET_VERSION = 1, RULE_PATH_BENEATH = 1 };
 enum { FS_V1 = 0x1fff, FS_REFER = 1 << 13, FS_TRUNCATE = 1 << 14, FS_IOCTL_DEV = 1 << 15 };
 enum { NET_BIND_TCP = 1, NET_CONNECT_TCP = 2 };
 enum { SCOPE_ABSTRACT_UNIX = 1, SCOPE_SIGNAL = 2 };
@@ -43,7 +44,13 @@ static size_t fill_ruleset(struct ruleset *r, long version)
 	return version < 6 ? offsetof(struct ruleset, scoped) : sizeof(*r);
 }
 
-int landlock_deny_all(void)
+/* As the kernel wants it: without padding. */
+struct __attribute__((packed)) path_rule {
+	uint64_t rights;
+	int32_t dir_fd;
+};
+
+int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals)
 {
 	cleanup_fd int fd = -EBADF;
 	struct ruleset ruleset;
@@ -54,8 +61,21 @@ int landlock_deny_all(void)
 	if (version < 0)
 		return -errno;
 	size = fill_ruleset(&ruleset, version);
+	if (signals)
+		ruleset.scoped &= ~(uint64_t)SCOPE_SIGNAL;
 	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
 	if (fd < 0)
 		return -errno;
+	for (size_t i = 0; i < n; i++) {
+		struct path_rule rule = {allow[i].rights, allow[i].dir_fd};
+
+		if (syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
+			return -errno;
+	}
 	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
+}
+
+int landlock_deny_all(void)
+{
+	return landlock_deny_but(NULL, 0, false);
 }

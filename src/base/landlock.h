@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Landlock with an empty rule set: no path, no TCP port, no foreign process. */
+/* Landlock: no path but the listed ones, no TCP port, no foreign process. */
 #pragma once
 
 #include "base/base.h"
@@ -12,3 +12,21 @@
  * Return: 0, -ENOSYS or -EOPNOTSUPP on a kernel without Landlock, or another negative errno.
  */
 int landlock_deny_all(void) MSB_MUST_CHECK;
+
+/* Bits of Landlock's interface. */
+enum landlock_rights {
+	LANDLOCK_READ_DIR = 1u << 3,
+	LANDLOCK_REMOVE_DIR = 1u << 4,
+	LANDLOCK_REMOVE_FILE = 1u << 5,
+};
+
+struct landlock_allow {
+	int dir_fd; /* a directory; counts for everything below it */
+	uint64_t rights; /* enum landlock_rights */
+};
+
+/**
+ * landlock_deny_but - like landlock_deny_all, with exceptions
+ * @signals: processes started before may be sent signals
+ */
+int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals) MSB_MUST_CHECK;

@@ -5,13 +5,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/jail.h"
+#include "base/landlock.h"
 
 #include "test.h"
 
-enum { OK = 0, ENTER_FAILED = 10, NOT_CONFINED = 11 };
+enum { OK = 0, ENTER_FAILED = 10, NOT_CONFINED = 11, NO_LANDLOCK = 12 };
 
 /* Exit status of @fn in a process of its own, or minus the signal that ended it. */
 static int in_child(int (*fn)(int fd), int fd)
@@ -154,4 +156,48 @@ TEST(limits)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	ASSERT_OK(fd);
 	ASSERT_EQ(in_child(grow_file, fd), OK);
+}
+
+/* @fd is a directory in which files may be removed, and nothing else. */
+static int landlock_exception(int fd)
+{
+	const struct landlock_allow allow = {fd, LANDLOCK_REMOVE_FILE};
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return ENTER_FAILED;
+	r = landlock_deny_but(&allow, 1, true);
+	if (r == -ENOSYS || r == -EOPNOTSUPP)
+		return NO_LANDLOCK;
+	if (r < 0)
+		return ENTER_FAILED;
+	if (openat(fd, "inside", O_RDONLY | O_CLOEXEC) >= 0 || errno != EACCES)
+		return NOT_CONFINED;
+	if (unlinkat(fd, "../outside", 0) == 0 || errno != EACCES)
+		return NOT_CONFINED;
+	if (unlinkat(fd, "dir", AT_REMOVEDIR) == 0 || errno != EACCES)
+		return NOT_CONFINED;
+	if (kill(getppid(), 0) < 0)
+		return NOT_CONFINED;
+	return unlinkat(fd, "inside", 0) == 0 ? OK : NOT_CONFINED;
+}
+
+TEST(landlock_allows_the_exception_only)
+{
+	cleanup_fd int top = open(test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int in = -EBADF;
+	int r;
+
+	ASSERT_OK(top);
+	ASSERT_EQ(mkdirat(top, "in", 0700), 0);
+	in = openat(top, "in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_OK(in);
+	ASSERT_EQ(mkdirat(in, "dir", 0700), 0);
+	fd_close(openat(in, "inside", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fd_close(openat(top, "outside", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	r = in_child(landlock_exception, in);
+	if (r == NO_LANDLOCK)
+		SKIP("no Landlock in this kernel");
+	ASSERT_EQ(r, OK);
+	ASSERT_EQ(faccessat(in, "inside", F_OK, 0), -1);
 }
