@@ -8,7 +8,6 @@
 #include "sandbox/client.h"
 
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "base/io.h"
 
@@ -27,9 +26,6 @@ static void client_destroy(struct sandbox *sb)
 	disconnect(sb);
 	while (sb->streams)
 		stream_forget(sb->streams);
-	/* It has said goodbye or will find its owner gone; either way it ends by itself. */
-	if (sb->pid > 0)
-		(void)waitpid(sb->pid, NULL, WNOHANG);
 	buf_deinit(&sb->in);
 	free(sb);
 }

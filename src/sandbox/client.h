@@ -71,7 +71,8 @@ int sandbox_stop(struct sandbox *sb, uint32_t grace_ms);
  * them is cancelled. NULL is fine. Return: NULL */
 struct sandbox *sandbox_close(struct sandbox *sb);
 
-/** sandbox_pid - process of the supervisor, 0 if this handle did not spawn it */
+/** sandbox_pid - process of the supervisor, 0 if this handle did not spawn it; it ends by itself, a
+ * caller that lives on reaps it */
 pid_t sandbox_pid(const struct sandbox *sb);
 
 /* How a stream ended. */

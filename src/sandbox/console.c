@@ -13,14 +13,12 @@ enum { CONSOLE_READ = 4096 };
 
 void console_init(struct console *c)
 {
-	c->dir_fd = -EBADF;
 	c->log_fd = -EBADF;
 }
 
 void console_deinit(struct console *c)
 {
 	c->log_fd = fd_close(c->log_fd);
-	c->dir_fd = -EBADF;
 }
 
 static void log_bytes(struct console *c, const char *p, size_t n)
@@ -29,17 +27,8 @@ static void log_bytes(struct console *c, const char *p, size_t n)
 	size_t room = (size_t)(LIMIT_CONSOLE_LOG - MIN(c->logged, (uint64_t)LIMIT_CONSOLE_LOG));
 	int r;
 
-	if (c->log_off || c->dir_fd < 0)
+	if (c->log_off || c->log_fd < 0)
 		return;
-	if (c->log_fd < 0) {
-		c->log_fd = openat(c->dir_fd, SANDBOX_LOG,
-			O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (c->log_fd < 0) {
-			log_warn("%s: %s, the console is not logged", SANDBOX_LOG, strerror(errno));
-			c->log_off = true;
-			return;
-		}
-	}
 	r = io_write_full(c->log_fd, p, MIN(n, room));
 	c->logged += n;
 	if (r == 0 && n > room)
@@ -55,7 +44,12 @@ void console_log_to(struct console *c, int dir_fd)
 	size_t at = (size_t)((c->total - have) % LIMIT_CONSOLE);
 	size_t first = MIN(have, LIMIT_CONSOLE - at);
 
-	c->dir_fd = dir_fd;
+	c->log_fd = openat(
+		dir_fd, SANDBOX_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (c->log_fd < 0) {
+		log_warn("%s: %s, the console is not logged", SANDBOX_LOG, strerror(errno));
+		return;
+	}
 	if (first)
 		log_bytes(c, c->tail + at, first);
 	if (have > first)

@@ -10,8 +10,7 @@
 #include "base/caps.h"
 
 struct console {
-	int dir_fd; /* borrowed; -1: no log yet */
-	int log_fd; /* owned; opened with the first byte */
+	int log_fd; /* owned; -1: no log */
 	bool log_off;
 	uint64_t total; /* bytes seen; tail[] is a ring, byte i stands at i % LIMIT_CONSOLE */
 	uint64_t logged; /* bytes of `total` that are in the log */

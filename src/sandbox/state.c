@@ -20,6 +20,10 @@
  * one is never empty. Persistent sandboxes are never locked by a reaper, so it cannot make
  * another command believe they are running.
  *
+ * A supervisor in its jail still removes its own directory:
+ * #syscalls(sandbox:loop): unlinkat openat(2&O_ACCMODE=O_RDONLY) getdents64 lseek
+ *	fcntl(1=F_SETFD) fcntl(1=F_GETFL) fstat newfstatat
+ *
  * Nothing is opened through a symbolic link below $MSB_HOME/sandboxes. Subdirectories are not ours
  * and are not entered.
  */

@@ -12,6 +12,9 @@ extern const struct relay_events sup_relay_events;
 /** sup_start - everything up to the running machine; -ECONNABORTED: there is nobody to tell */
 int sup_start(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 
+/** sup_jail - give up every right that is not needed any more; once everything is open */
+int sup_jail(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
+
 void sup_fail(struct supervisor *sup, const struct msb_err *err);
 uint64_t sup_boot_timeout_ns(const struct supervisor *sup);
 

@@ -5,7 +5,10 @@
  * This is the critical path of `msb run`: the directory is locked, the machine started, and only
  * then, while the guest boots, come the things that nobody needs yet: spec.json and the socket for
  * other clients. If this process is killed in between, the directory has no spec.json and the next
- * command removes it.
+ * command removes it. At last the process gives up its rights; the guest has not spoken yet.
+ *
+ * Other clients:
+ * #syscalls(sandbox:loop): accept4 getsockopt geteuid
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -378,6 +381,8 @@ static int start_steps(struct supervisor *sup, struct msb_err *err)
 	r = watch_machine(sup, err);
 	if (r == 0)
 		r = publish(sup, err);
+	if (r == 0)
+		r = sup_jail(sup, err);
 	if (r < 0) {
 		abort_machine(sup);
 		return r;

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a sandbox: see supervisor.h. Starting it is in sup-start.c. */
+/*
+ * The life of a sandbox: see supervisor.h. Starting it is in sup-start.c.
+ *
+ * #syscalls(sandbox:loop): wait4 pidfd_send_signal
+ */
 #include "sandbox/supervisor.h"
 
 #include <signal.h>

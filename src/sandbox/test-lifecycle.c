@@ -262,6 +262,29 @@ TEST(runs_a_command_and_leaves_nothing)
 	tear_down();
 }
 
+/* The supervisor gave up its rights before the guest spoke, and can still clean up. */
+TEST(it_is_jailed)
+{
+	char path[PATH_MAX + 64];
+	char *status = NULL;
+
+	set_up();
+	spawn_sandbox();
+	run_until(&fx.ready);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)fx.pid);
+	ASSERT_OK(io_read_file(AT_FDCWD, path, 10000, &status, NULL));
+	ASSERT_TRUE(strstr(status, "NoNewPrivs:\t1"));
+	if (streq(need_env("MSB_TEST_STATIC"), "yes"))
+		ASSERT_TRUE(strstr(status, "Seccomp:\t2"));
+	free(status);
+	(void)snprintf(path, sizeof(path), "%s/sandboxes/box", fx.home);
+	put(path, "surprise", "x");
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
 TEST(a_second_client_connects_and_is_told_of_the_end)
 {
 	struct sandbox *owner;
