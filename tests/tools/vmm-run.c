@@ -3,7 +3,8 @@
  * Boots a kernel under msb-vmm without a supervisor: a tool for development and tests.
  *
  * Console output goes to stdout, events of the VMM and the channel's byte count to stderr, each
- * with the milliseconds since the VMM was spawned. What comes on the channel is sent back.
+ * with the milliseconds since the VMM was spawned. With --echo, what comes on the
+ * channel is sent back.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -31,6 +32,7 @@ struct options {
 	uint32_t vcpus;
 	uint32_t timeout_s;
 	const char *cmdline;
+	bool echo;
 };
 
 struct session {
@@ -40,6 +42,7 @@ struct session {
 	pid_t pid;
 	uint64_t start_ns;
 	uint64_t channel_bytes;
+	bool echo;
 	bool ended;
 	int status;
 };
@@ -55,7 +58,7 @@ static _Noreturn void usage(void)
 	fprintf(stderr, "usage: vmm-run --vmm MSB-VMM --kernel VMLINUX [--initramfs FILE] [--disk "
 			"FILE]...\n"
 			"               [--disk-ro FILE]... [--mem MIB] [--cpus N] [--timeout S]\n"
-			"               [--cmdline WORDS]\n");
+			"               [--cmdline WORDS] [--echo]\n");
 	_exit(2);
 }
 
@@ -72,7 +75,7 @@ static void parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {{"vmm", 1, NULL, 'v'}, {"kernel", 1, NULL, 'k'},
 		{"initramfs", 1, NULL, 'i'}, {"disk", 1, NULL, 'd'}, {"disk-ro", 1, NULL, 'r'},
 		{"mem", 1, NULL, 'm'}, {"cpus", 1, NULL, 'c'}, {"cmdline", 1, NULL, 'a'},
-		{"timeout", 1, NULL, 't'}, {0}};
+		{"timeout", 1, NULL, 't'}, {"echo", 0, NULL, 'e'}, {0}};
 	int r = 0;
 	int c;
 
@@ -106,6 +109,9 @@ static void parse(int argc, char **argv, struct options *o)
 			break;
 		case 'a':
 			o->cmdline = optarg;
+			break;
+		case 'e':
+			o->echo = true;
 			break;
 		default:
 			usage();
@@ -246,12 +252,12 @@ static void copy_log(struct session *ss)
 		die("stdout");
 }
 
-static void echo_channel(struct session *ss)
+static void read_channel(struct session *ss)
 {
 	char bytes[4096];
 	ssize_t n = read(ss->channel, bytes, sizeof(bytes));
 
-	if (n <= 0 || io_write_full(ss->channel, bytes, (size_t)n) < 0) {
+	if (n <= 0 || (ss->echo && io_write_full(ss->channel, bytes, (size_t)n) < 0)) {
 		close(ss->channel);
 		ss->channel = -1;
 		return;
@@ -284,7 +290,7 @@ static void serve(struct session *ss, uint64_t deadline_ns)
 		if (p[1].revents)
 			copy_log(ss);
 		if (p[2].revents)
-			echo_channel(ss);
+			read_channel(ss);
 		if (p[0].revents)
 			on_event(ss);
 	}
@@ -298,6 +304,7 @@ int main(int argc, char **argv)
 	int status;
 
 	parse(argc, argv, &o);
+	ss.echo = o.echo;
 	start(&o, &ss);
 	serve(&ss, ss.start_ns + o.timeout_s * NSEC_PER_SEC);
 	if (wait4(ss.pid, &status, 0, &ru) != ss.pid)
