@@ -102,7 +102,7 @@ int agent_boot(struct agent *a)
 	if (r < 0)
 		return r;
 	channel_flush(&a->ch);
-	if (boot_common(&why, what, sizeof(what)) < 0)
+	if (boot_common(&a->have_lower, &why, what, sizeof(what)) < 0)
 		return boot_failed(a, &why);
 	return 0;
 }
@@ -133,7 +133,7 @@ static int handle_config(struct agent *a, const struct frame *f)
 		return boot_failed(a, &why);
 	}
 	if (a->machine) {
-		if (boot_root(&a->config, &why, what, sizeof(what)) < 0)
+		if (boot_root(&a->config, a->have_lower, &why, what, sizeof(what)) < 0)
 			return boot_failed(a, &why);
 		if (a->config.real_ns)
 			clock_step(a->config.real_ns, CLOCK_STEP_BOOT);

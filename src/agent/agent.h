@@ -28,6 +28,7 @@ struct agent {
 	enum agent_state state;
 	bool machine; /* PID 1 of a guest that we set up ourselves */
 	bool no_exec; /* for the fuzz target: every EXEC fails */
+	bool have_lower; /* between boot_common() and boot_root() */
 	uint64_t pid1_ns;
 	uint64_t pid1_cycles;
 

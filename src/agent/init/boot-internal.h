@@ -18,8 +18,15 @@ struct boot_error {
 /** boot_fail - -errno of the system call that just failed, with what was tried */
 int boot_fail(struct boot_error *err, enum msg_stage stage, const char *fmt, ...) MSB_PRINTF(3, 4);
 
-/** root_assemble - the configured root at BOOT_ROOT, with the mount points that boot.c needs */
-int root_assemble(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
+/** root_lower_early - mount vda at BOOT_LOWER if it is an EROFS image; did it? */
+bool root_lower_early(void);
+
+/**
+ * root_assemble - the configured root at BOOT_ROOT, with the mount points that boot.c needs
+ * @have_lower: what root_lower_early() said
+ */
+int root_assemble(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
+	MSB_MUST_CHECK;
 
 /** tmpfs_mount_all - the configured tmpfs, parents before children; after the switch */
 int tmpfs_mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;

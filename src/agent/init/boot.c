@@ -122,9 +122,9 @@ static void loopback_up(void)
 		log_warn("cannot bring up the loopback interface: %s", strerror(errno));
 }
 
-static int boot_steps(const struct msg_config *cfg, struct boot_error *err)
+static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
-	int r = root_assemble(cfg, err);
+	int r = root_assemble(cfg, have_lower, err);
 
 	if (r == 0)
 		r = move_api(err);
@@ -139,22 +139,25 @@ static int boot_steps(const struct msg_config *cfg, struct boot_error *err)
 	return 0;
 }
 
-int boot_common(struct msg_failure *why, char *what, size_t what_size)
+int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_t what_size)
 {
 	struct boot_error err = {.what = what, .what_size = what_size};
 	int r = mount_api(&err);
 
-	if (r < 0)
+	if (r < 0) {
 		*why = (struct msg_failure){err.stage, (uint32_t)-r, what};
-	else
-		loopback_up();
-	return r;
+		return r;
+	}
+	loopback_up();
+	*ret_have_lower = root_lower_early();
+	return 0;
 }
 
-int boot_root(const struct msg_config *cfg, struct msg_failure *why, char *what, size_t what_size)
+int boot_root(const struct msg_config *cfg, bool have_lower, struct msg_failure *why, char *what,
+	size_t what_size)
 {
 	struct boot_error err = {.what = what, .what_size = what_size};
-	int r = boot_steps(cfg, &err);
+	int r = boot_steps(cfg, have_lower, &err);
 
 	if (r < 0)
 		*why = (struct msg_failure){err.stage, (uint32_t)-r, what};

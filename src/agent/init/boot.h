@@ -20,8 +20,12 @@
 /** boot_early - devtmpfs and sysfs; -errno */
 int boot_early(void) MSB_MUST_CHECK;
 
-/** boot_common - kernel file systems, device links, loopback; failures as boot_root() */
-int boot_common(struct msg_failure *why, char *what, size_t what_size) MSB_MUST_CHECK;
+/**
+ * boot_common - kernel file systems, device links, loopback, the image; failures as boot_root()
+ * @ret_have_lower: for boot_root()
+ */
+int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_t what_size)
+	MSB_MUST_CHECK;
 
 /**
  * boot_root - assemble the root file system and make it ours
@@ -29,5 +33,5 @@ int boot_common(struct msg_failure *why, char *what, size_t what_size) MSB_MUST_
  *
  * Return: 0 or a negative errno.
  */
-int boot_root(const struct msg_config *cfg, struct msg_failure *why, char *what, size_t what_size)
-	MSB_MUST_CHECK;
+int boot_root(const struct msg_config *cfg, bool have_lower, struct msg_failure *why, char *what,
+	size_t what_size) MSB_MUST_CHECK;

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "base/str.h"
 
 #include "boot-internal.h"
 
@@ -50,6 +51,29 @@ static const char *probe_fstype(const char *device)
 			return magics[i].fstype;
 	}
 	return NULL;
+}
+
+/*
+ * The image of an ordinary sandbox, mounted before CONFIG says so: reading the disk takes time that
+ * would otherwise follow the wait for CONFIG, and QEMU looks for input of the port only when its
+ * main loop has something to do, as a disk request.
+ */
+bool root_lower_early(void)
+{
+	const char *fstype = probe_fstype(ROOT_DEVICE);
+
+	return fstype && streq(fstype, "erofs") && mkdir(BOOT_LOWER, 0755) == 0 &&
+	       mount(ROOT_DEVICE, BOOT_LOWER, fstype, MS_RDONLY, NULL) == 0;
+}
+
+/* Is what root_lower_early() did what CONFIG wants? It is undone if not. */
+static bool lower_is_right(const struct msg_config *cfg)
+{
+	if (cfg->root_kind == ROOT_OVERLAY &&
+		(!*cfg->root_fstype || streq(cfg->root_fstype, "erofs")))
+		return true;
+	(void)umount2(BOOT_LOWER, 0);
+	return false;
 }
 
 static int mount_device(const struct msg_config *cfg, const char *target, unsigned long flags,
@@ -169,13 +193,13 @@ static int upper_fill(const struct msg_config *cfg)
 	return r;
 }
 
-static int root_overlay(const struct msg_config *cfg, struct boot_error *err)
+static int root_overlay(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
 	int r;
 
-	if (mkdir(BOOT_LOWER, 0755) < 0 || mkdir(BOOT_UPPER, 0755) < 0)
+	if ((mkdir(BOOT_LOWER, 0755) < 0 && errno != EEXIST) || mkdir(BOOT_UPPER, 0755) < 0)
 		return boot_fail(err, STAGE_ROOT, "mkdir in the initramfs");
-	r = mount_device(cfg, BOOT_LOWER, MS_RDONLY, err);
+	r = have_lower ? 0 : mount_device(cfg, BOOT_LOWER, MS_RDONLY, err);
 	if (r < 0)
 		return r;
 	/* Half of the memory may hold files, as any number of them as fit. */
@@ -208,9 +232,11 @@ static int root_disk(const struct msg_config *cfg, struct boot_error *err)
 	return r;
 }
 
-int root_assemble(const struct msg_config *cfg, struct boot_error *err)
+int root_assemble(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
+	have_lower = have_lower && lower_is_right(cfg);
 	if (mkdir(BOOT_ROOT, 0755) < 0)
 		return boot_fail(err, STAGE_ROOT, "mkdir in the initramfs");
-	return cfg->root_kind == ROOT_DISK ? root_disk(cfg, err) : root_overlay(cfg, err);
+	return cfg->root_kind == ROOT_DISK ? root_disk(cfg, err)
+					   : root_overlay(cfg, have_lower, err);
 }
