@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "base/spawn.h"
+
 /* The headers of the oldest supported distribution lack these; same numbers everywhere. */
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
@@ -49,7 +51,7 @@ static const struct {
 };
 
 /* The child finds the ruleset above every number that its descriptors are moved to. */
-enum { RULESET_FD_MIN = 100 };
+enum { RULESET_FD_MIN = SPAWN_FD_FIRST + SPAWN_FDS_MAX };
 
 int confine_init(struct confine *c, struct msb_err *err)
 {

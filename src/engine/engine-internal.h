@@ -4,6 +4,9 @@
 
 #include "engine/engine.h"
 
+/* Where KVM is; tests put another path here. */
+extern const char *engine_kvm_device;
+
 /** engine_check_spec - are the numbers of @spec within the caps? */
 int engine_check_spec(const struct engine_spec *spec, struct msb_err *err) MSB_MUST_CHECK;
 

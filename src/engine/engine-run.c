@@ -137,42 +137,41 @@ static int run_loop(struct run *run, uint32_t timeout_s)
 	return r < 0 || run->vm.exit == ENGINE_EXIT_FAILED || run->vm.exit == ENGINE_EXIT_PANIC;
 }
 
-static int open_or_die(const char *path, int flags)
+static int open_file(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC);
 
-	if (fd < 0) {
+	if (fd < 0)
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		exit(1);
-	}
 	return fd;
 }
 
-static void usage(void)
+static bool add_disk(struct engine_spec *spec, const char *path, bool read_only)
 {
-	fprintf(stderr,
-		"usage: engine-run [-e kvm|qemu] -k KERNEL [-i INITRAMFS] [-d DISK]... "
-		"[-D WRITABLE]... [-c CPUS] [-m MIB] [-a CMDLINE] [-p VMM] [-t SECONDS] [-x]\n");
-	exit(2);
+	int fd;
+
+	if (spec->n_disks == LIMIT_DISKS)
+		return false;
+	fd = open_file(path, read_only ? O_RDONLY : O_RDWR);
+	spec->disks[spec->n_disks++] = (struct engine_disk){fd, read_only};
+	return fd >= 0;
 }
 
-static void parse(int argc, char **argv, struct engine_spec *spec, struct run *run,
-	const struct engine_ops **ops, uint32_t *timeout_s)
+static bool parse(int argc, char **argv, struct engine_spec *spec, struct run *run,
+	enum engine_kind *kind, uint32_t *timeout_s)
 {
+	bool ok = true;
 	int c;
 
-	while ((c = getopt(argc, argv, "e:k:i:d:D:c:m:a:p:t:x")) != -1) {
-		bool ok = true;
-
+	while (ok && (c = getopt(argc, argv, "e:k:i:d:D:c:m:a:p:t:x")) != -1) {
 		if (c == 'e')
-			ok = streq(optarg, "qemu");
+			ok = engine_kind_parse(optarg, kind) == 0;
 		else if (c == 'k')
-			spec->kernel_fd = open_or_die(optarg, O_RDONLY);
+			ok = (spec->kernel_fd = open_file(optarg, O_RDONLY)) >= 0;
 		else if (c == 'i')
-			spec->initramfs_fd = open_or_die(optarg, O_RDONLY);
-		else if ((c == 'd' || c == 'D') && spec->n_disks < LIMIT_DISKS)
-			spec->disks[spec->n_disks++] = (struct engine_disk){
-				open_or_die(optarg, c == 'd' ? O_RDONLY : O_RDWR), c == 'd'};
+			ok = (spec->initramfs_fd = open_file(optarg, O_RDONLY)) >= 0;
+		else if (c == 'd' || c == 'D')
+			ok = add_disk(spec, optarg, c == 'd');
 		else if (c == 'c')
 			ok = str_to_u32(optarg, 1, LIMIT_VCPUS, &spec->vcpus) == 0;
 		else if (c == 'm')
@@ -187,29 +186,36 @@ static void parse(int argc, char **argv, struct engine_spec *spec, struct run *r
 			run->kill_on_channel = true;
 		else
 			ok = false;
-		if (!ok)
-			usage();
 	}
-	(void)ops;
-	if (spec->kernel_fd < 0 || optind != argc)
-		usage();
+	return ok && spec->kernel_fd >= 0 && optind == argc;
 }
 
 int main(int argc, char **argv)
 {
-	const struct engine_ops *ops = &engine_qemu;
 	struct engine_spec spec = {.vcpus = 1,
 		.mem_mib = 256,
 		.kernel_fd = -1,
 		.initramfs_fd = -1,
 		.cmdline_extra = ""};
+	enum engine_kind kind = ENGINE_AUTO;
+	const struct engine_ops *ops;
 	uint32_t timeout_s = 60;
 	struct run run = {};
 	struct msb_err err;
 	int r;
 
-	parse(argc, argv, &spec, &run, &ops, &timeout_s);
-	if (loop_init(&run.loop) < 0 || ops->start(&spec, &run.vm, &err) < 0) {
+	if (!parse(argc, argv, &spec, &run, &kind, &timeout_s)) {
+		fprintf(stderr, "usage: engine-run [-e auto|kvm|qemu] -k KERNEL [-i INITRAMFS] "
+				"[-d DISK]... [-D WRITABLE]... [-c CPUS] [-m MIB] [-a CMDLINE] "
+				"[-p VMM] [-t SECONDS] [-x]\n");
+		return 2;
+	}
+	if (loop_init(&run.loop) < 0)
+		return 1;
+	r = engine_choose(kind, NULL, &ops, NULL, &err);
+	if (r == 0)
+		r = ops->start(&spec, &run.vm, &err);
+	if (r < 0) {
 		fprintf(stderr, "engine-run: %s%s%s\n", err.msg, err.hint[0] ? "; " : "", err.hint);
 		return 1;
 	}

@@ -9,6 +9,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -17,13 +18,12 @@
 
 #include "engine/arch.h"
 #include "engine/engine-internal.h"
+#include "engine/probe.h"
 #include "vmm/config.h"
 
 /* Descriptors of the VMM process behind VMM_FD_CONTROL. */
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
 _Static_assert(KFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
-
-enum { CONSOLE_PIPE_BYTES = LIMIT_CONSOLE };
 
 struct kvm_state {
 	bool killed; /* by us */
@@ -89,16 +89,18 @@ static int make_streams(struct engine_vm *vm, struct kvm_fds *f)
 
 static int open_kvm(struct kvm_fds *f, struct msb_err *err)
 {
-	struct probe_result probe;
+	struct probe_result why;
+	struct stat st;
+	int r;
 
-	f->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	f->kvm = open(engine_kvm_device, O_RDWR | O_CLOEXEC);
 	if (f->kvm >= 0)
 		return 0;
-	/* The probe knows why, and what to do about it. */
-	engine_probe_kvm(NULL, &probe);
-	msb_err_set(err, -EACCES, probe.verdict == PROBE_DENIED ? MSB_PERMISSION : MSB_UNSUPPORTED,
-		"engine kvm: %s", probe.detail);
-	return msb_err_hint(err, -EACCES, "%s", probe.hint);
+	r = -errno;
+	probe_explain_open(r, stat(engine_kvm_device, &st) < 0 ? NULL : &st, &why);
+	(void)msb_err_set(err, r, why.verdict == PROBE_DENIED ? MSB_PERMISSION : MSB_UNSUPPORTED,
+		"engine kvm: %s", why.detail);
+	return msb_err_hint(err, r, "%s", why.hint);
 }
 
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)

@@ -35,7 +35,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-static const char device[] = "/dev/kvm";
+const char *engine_kvm_device = "/dev/kvm";
 
 enum {
 	PROBE_REVISION = 1, /* of the checks below; part of the cache key */
@@ -79,7 +79,7 @@ static void MSB_PRINTF(2, 3) hint(struct probe_result *ret, const char *fmt, ...
 
 static int real_open(const struct probe_kvm *kvm)
 {
-	int fd = open(device, O_RDWR | O_CLOEXEC);
+	int fd = open(engine_kvm_device, O_RDWR | O_CLOEXEC);
 
 	(void)kvm;
 	return fd < 0 ? -errno : fd;
@@ -292,8 +292,8 @@ static int measure(struct probe *p, uint64_t *ret_ps)
 static void guest_failed(const struct probe *p, int r, const char *what, struct probe_result *ret)
 {
 	if (r == -ETIMEDOUT)
-		verdict(ret, PROBE_EMULATED, "%s opens, but %s did not end within %d ms", device,
-			what, BUDGET_MS);
+		verdict(ret, PROBE_EMULATED, "%s opens, but %s did not end within %d ms",
+			engine_kvm_device, what, BUDGET_MS);
 	else if (r == -EIO && p->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 		verdict(ret, PROBE_BROKEN, "KVM could not execute %s: internal error %u", what,
 			p->run->internal.suberror);
@@ -317,7 +317,7 @@ static void run_checks(struct probe *p, struct probe_result *ret)
 		verdict(ret, PROBE_EMULATED,
 			"%s opens, but guest kernel code takes %" PRIu64 " ns per instruction "
 			"(usable: below %d)",
-			device, ret->insn_ps / 1000, INSN_PS_MAX / 1000);
+			engine_kvm_device, ret->insn_ps / 1000, INSN_PS_MAX / 1000);
 		return;
 	}
 	r = arch_probe_set_check(p->kvm, p->vcpu_fd);
@@ -386,12 +386,12 @@ static void explain_denied(int r, const struct stat *st, struct probe_result *re
 {
 	const struct group *g = st ? getgrgid(st->st_gid) : NULL;
 
-	verdict(ret, PROBE_DENIED, "no permission to open %s: %s", device, strerror(-r));
+	verdict(ret, PROBE_DENIED, "no permission to open %s: %s", engine_kvm_device, strerror(-r));
 	if (!st || r == -EPERM) {
 		hint(ret,
 			"the container or sandbox around forbids the device: start it with "
 			"--device %s",
-			device);
+			engine_kvm_device);
 		return;
 	}
 	if (g && st->st_gid != 0 && (st->st_mode & 0060) == 0060)
@@ -401,14 +401,14 @@ static void explain_denied(int r, const struct stat *st, struct probe_result *re
 		hint(ret,
 			"give it to a group: sudo chgrp kvm %s && sudo chmod 660 %s && "
 			"sudo usermod -aG kvm $USER, then log in again",
-			device, device);
+			engine_kvm_device, engine_kvm_device);
 }
 
 static void explain_absent(int r, struct probe_result *ret)
 {
 	cleanup_free char *cpuinfo = NULL;
 
-	verdict(ret, PROBE_ABSENT, "cannot open %s: %s", device, strerror(-r));
+	verdict(ret, PROBE_ABSENT, "cannot open %s: %s", engine_kvm_device, strerror(-r));
 	if (io_read_file(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &cpuinfo, NULL) == 0)
 		hint(ret, "%s", arch_probe_absent_hint(cpuinfo));
 }
@@ -540,7 +540,7 @@ void engine_probe_kvm(const char *cache_path, struct probe_result *ret)
 		struct stat st;
 		int r = fd;
 
-		probe_explain_open(r, stat(device, &st) < 0 ? NULL : &st, ret);
+		probe_explain_open(r, stat(engine_kvm_device, &st) < 0 ? NULL : &st, ret);
 		return;
 	}
 	have_key = cache_path && probe_key(fd, key, sizeof(key)) == 0;

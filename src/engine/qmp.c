@@ -7,8 +7,9 @@
 /* Names and reasons are ASCII; whatever else a text holds is shown as a question mark. */
 static void take_text(const struct json *obj, const char *key, char *to, size_t size)
 {
-	size_t len;
-	const char *s = json_bytes(json_find(obj, key), &len);
+	const struct json *v = obj ? json_find(obj, key) : NULL;
+	size_t len = 0;
+	const char *s = v ? json_bytes(v, &len) : NULL;
 
 	to[0] = '\0';
 	if (!s)

@@ -102,19 +102,20 @@ static int set_msrs(const struct probe_kvm *kvm, int vcpu_fd)
 	static const uint32_t indices[] = {MSR_STAR, MSR_LSTAR, MSR_SFMASK, MSR_FS_BASE,
 		0xc0000101 /* GS_BASE */, 0xc0000102 /* KERNEL_GS_BASE */, 0x174, 0x175,
 		0x176 /* SYSENTER */, 0x277 /* PAT */};
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entries[ARRAY_SIZE(indices)];
-	} msrs = {.head.nmsrs = ARRAY_SIZE(indices)};
+	cleanup_free struct kvm_msrs *msrs =
+		calloc(1, sizeof(*msrs) + ARRAY_SIZE(indices) * sizeof(msrs->entries[0]));
 	int r;
 
+	if (!msrs)
+		return -ENOMEM;
+	msrs->nmsrs = ARRAY_SIZE(indices);
 	for (unsigned int i = 0; i < ARRAY_SIZE(indices); i++)
-		msrs.entries[i].index = indices[i];
-	msrs.entries[ARRAY_SIZE(indices) - 1].data = 0x0007040600070406; /* PAT after reset */
-	r = kvm->call(kvm, vcpu_fd, KVM_SET_MSRS, (uintptr_t)&msrs);
+		msrs->entries[i].index = indices[i];
+	msrs->entries[ARRAY_SIZE(indices) - 1].data = 0x0007040600070406; /* PAT after reset */
+	r = kvm->call(kvm, vcpu_fd, KVM_SET_MSRS, (uintptr_t)msrs);
 	if (r < 0)
 		return r;
-	return r == ARRAY_SIZE(indices) ? 0 : -EOPNOTSUPP;
+	return r == (int)ARRAY_SIZE(indices) ? 0 : -EOPNOTSUPP;
 }
 
 static int set_sregs(const struct probe_kvm *kvm, int vcpu_fd)

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A QEMU and a msb-vmm for tests, in one program: as which it was started it sees by its name. The
+ * kernel command line ends with "fake=MODE", which says what it does.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+
+#include "vmm/config.h"
+
+/* Descriptor numbers of qemu.c. */
+enum { QFD_QMP = 5, QFD_CHANNEL = 6, QFD_CONSOLE = 7, QFD_DISK = 8 };
+
+static const char greeting[] = "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, "
+			       "\"major\": 7}, \"package\": "
+			       "\"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n{\"return\": {}}\r\n";
+
+static const char reset[] = "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": "
+			    "\"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": "
+			    "\"guest-reset\"}}\r\n";
+
+static void send_all(int fd, const char *text, size_t n)
+{
+	while (n) {
+		ssize_t put = write(fd, text, n);
+
+		if (put < 0)
+			_exit(99);
+		text += put;
+		n -= (size_t)put;
+	}
+}
+
+static void say(int fd, const char *text)
+{
+	send_all(fd, text, strlen(text));
+}
+
+static MSB_NORETURN void hang(void)
+{
+	for (;;)
+		pause();
+}
+
+/* Sends back what comes on the channel until the other side closes it. */
+static void echo(int channel)
+{
+	struct pollfd p = {.fd = channel, .events = POLLIN};
+	char text[4096];
+	ssize_t n;
+
+	for (;;) {
+		if (poll(&p, 1, -1) < 0)
+			_exit(99);
+		n = read(channel, text, sizeof(text));
+		if (n <= 0)
+			return;
+		send_all(channel, text, (size_t)n);
+	}
+}
+
+static void flood_stderr(void)
+{
+	char line[101];
+
+	memset(line, 'x', 99);
+	line[99] = '\n';
+	line[100] = '\0';
+	for (int i = 0; i < 10000; i++) {
+		/* The reader may be slow or absent: that is its choice, not ours to wait for. */
+		if (write(STDERR_FILENO, line, 100) < 0 && errno != EAGAIN)
+			_exit(98);
+	}
+}
+
+static void complain(bool bad, const char *what)
+{
+	if (!bad)
+		return;
+	say(STDERR_FILENO, what);
+	say(STDERR_FILENO, "\n");
+	_exit(97);
+}
+
+/* What both engines promise about the process they start. */
+static void check_process(int last_fd)
+{
+	complain(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1, "no_new_privs is off");
+	complain(getsid(0) != getpid(), "not in a session of its own");
+	for (int fd = 3; fd < 64; fd++)
+		complain((fcntl(fd, F_GETFD) >= 0) != (fd <= last_fd), "unexpected descriptors");
+	complain(environ && environ[0], "an environment");
+}
+
+static void check_files(void)
+{
+	cleanup_fd int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	cleanup_fd int dir = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	complain(fd >= 0 || dir >= 0, "files can be opened");
+	fd = open("/proc/self/fd/3", O_RDONLY | O_CLOEXEC);
+	complain(fd < 0, "the kernel cannot be opened again");
+}
+
+/* Modes that need nothing of the engine's protocol. */
+static void common(const char *mode)
+{
+	if (streq(mode, "dies")) {
+		say(STDERR_FILENO, "a warning\nout of \033[31mluck\n");
+		_exit(1);
+	}
+	if (streq(mode, "dies-silently"))
+		_exit(3);
+	if (streq(mode, "crashes")) {
+		(void)raise(SIGSEGV);
+		hang();
+	}
+	if (streq(mode, "floods")) {
+		flood_stderr();
+		_exit(1);
+	}
+	if (streq(mode, "hangs"))
+		hang();
+}
+
+static void qemu(const char *mode)
+{
+	char long_line[20000];
+
+	if (streq(mode, "checks")) {
+		check_process(QFD_DISK + 1);
+		check_files();
+		complain((fcntl(QFD_DISK, F_GETFL) & O_ACCMODE) != O_RDONLY, "disk 0 is writable");
+		complain((fcntl(QFD_DISK + 1, F_GETFL) & O_ACCMODE) != O_RDWR, "disk 1 is not");
+	}
+	if (streq(mode, "garbage")) {
+		say(QFD_QMP, greeting);
+		say(QFD_QMP, "hello\n");
+		hang();
+	}
+	if (streq(mode, "long-line")) {
+		memset(long_line, ' ', sizeof(long_line));
+		long_line[sizeof(long_line) - 1] = '\0';
+		say(QFD_QMP, long_line);
+		hang();
+	}
+	say(QFD_QMP, greeting);
+	if (streq(mode, "panics"))
+		say(QFD_QMP,
+			"{\"event\": \"GUEST_PANICKED\", \"data\": {\"action\": \"pause\"}}\r\n");
+	if (streq(mode, "refuses")) {
+		say(QFD_QMP,
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"not today\"}}\r\n");
+		_exit(1);
+	}
+	if (streq(mode, "host-ends")) {
+		say(QFD_QMP, "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\": "
+			     "\"host-signal\"}}\r\n");
+		_exit(0);
+	}
+	if (streq(mode, "echoes")) {
+		say(QFD_CONSOLE, "[    0.000000] Linux version\r\n");
+		echo(QFD_CHANNEL);
+	}
+	say(QFD_QMP, reset);
+	_exit(0);
+}
+
+static void tell(uint32_t type, uint32_t reason, const char *text)
+{
+	struct vmm_event ev = {.type = type,
+		.reason = reason,
+		.jail_level = VMM_JAIL_SECCOMP,
+		.mono_ns = 1000 + type};
+
+	(void)snprintf(ev.text, sizeof(ev.text), "%s", text);
+	if (send(VMM_FD_CONTROL, &ev, sizeof(ev), MSG_NOSIGNAL) != (ssize_t)sizeof(ev))
+		_exit(99);
+}
+
+static void vmm(const char *mode, const struct vmm_config *c)
+{
+	if (streq(mode, "checks"))
+		check_process(c->disks[1].fd);
+	if (streq(mode, "garbage")) {
+		if (send(VMM_FD_CONTROL, "hello", 5, MSG_NOSIGNAL) != 5)
+			_exit(99);
+		hang();
+	}
+	if (streq(mode, "fails")) {
+		tell(VMM_EV_FAILED, 0, "no more luck");
+		_exit(1);
+	}
+	tell(VMM_EV_CREATED, 0, "");
+	if (streq(mode, "bad-call")) {
+		(void)raise(SIGSYS);
+		hang();
+	}
+	tell(VMM_EV_RUNNING, 0, "");
+	if (streq(mode, "unknown-event"))
+		tell(77, 77, "");
+	if (streq(mode, "echoes")) {
+		say(c->log_fd, "[    0.000000] Linux version\r\n");
+		echo(c->channel_fd);
+	}
+	if (streq(mode, "guest-fault"))
+		tell(VMM_EV_EXIT, VMM_EXIT_GUEST_FAULT, "read of nothing at 0xdead");
+	else if (streq(mode, "host-fault"))
+		tell(VMM_EV_EXIT, VMM_EXIT_HOST_FAULT, "KVM_RUN: Bad address");
+	else if (streq(mode, "resets"))
+		tell(VMM_EV_EXIT, VMM_EXIT_SHUTDOWN, "");
+	else if (streq(mode, "stops"))
+		tell(VMM_EV_EXIT, VMM_EXIT_STOPPED, "");
+	else
+		tell(VMM_EV_EXIT, VMM_EXIT_POWEROFF, "");
+	_exit(0);
+}
+
+static const char *mode_of(const char *cmdline)
+{
+	const char *at = strstr(cmdline, "fake=");
+
+	return at ? at + strlen("fake=") : "";
+}
+
+int main(int argc, char **argv)
+{
+	struct vmm_config c;
+
+	if (argc < 1)
+		return 99;
+	if (streq(argv[0], "msb-vmm")) {
+		if (recv(VMM_FD_CONTROL, &c, sizeof(c), 0) != (ssize_t)sizeof(c) ||
+			c.magic != VMM_CONFIG_MAGIC || c.size != sizeof(c))
+			return 99;
+		c.cmdline[sizeof(c.cmdline) - 1] = '\0';
+		common(mode_of(c.cmdline));
+		vmm(mode_of(c.cmdline), &c);
+	}
+	for (int i = 1; i + 1 < argc; i++) {
+		if (!streq(argv[i], "-append"))
+			continue;
+		common(mode_of(argv[i + 1]));
+		qemu(mode_of(argv[i + 1]));
+	}
+	return 99;
+}

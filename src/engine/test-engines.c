@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Both engines against a process that behaves in every way that QEMU and msb-vmm may: what is
+ * reported, and what is left.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+
+#include "engine/engine-internal.h"
+#include "engine/engine.h"
+
+#include "test.h"
+
+enum { PATIENCE_MS = 20000 };
+
+struct machine {
+	struct engine_spec spec;
+	struct engine_vm vm;
+	struct msb_err err;
+	char cmdline[64];
+	char console[256]; /* beginning of what came */
+	size_t console_len;
+	char channel[256];
+	size_t channel_len;
+};
+
+static const struct engine_ops *const engines[] = {&engine_qemu, &engine_kvm};
+
+static int memfd(const char *content)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	ASSERT_OK(fd);
+	ASSERT_OK(io_write_full(fd, content, strlen(content)));
+	return fd;
+}
+
+static void machine_init(struct machine *m, const char *mode)
+{
+	const char *path = getenv("MSB_TEST_ENGINE");
+
+	/* Any device will do for a fake VMM. */
+	engine_kvm_device = "/dev/zero";
+	if (!path)
+		SKIP("MSB_TEST_ENGINE names no fake-engine: run by meson test");
+	*m = (struct machine){};
+	(void)snprintf(m->cmdline, sizeof(m->cmdline), "fake=%s", mode);
+	m->spec = (struct engine_spec){
+		.vcpus = 1,
+		.mem_mib = 128,
+		.kernel_fd = memfd("kernel"),
+		.initramfs_fd = memfd("initramfs"),
+		.n_disks = 2,
+		.cmdline_extra = m->cmdline,
+		.vmm_path = path,
+	};
+	/* Read-only by wish, not by descriptor. */
+	m->spec.disks[0] = (struct engine_disk){.fd = memfd("disk 0"), .read_only = true};
+	m->spec.disks[1] = (struct engine_disk){.fd = memfd("disk 1")};
+}
+
+static void machine_deinit(struct machine *m)
+{
+	fd_close(m->spec.kernel_fd);
+	fd_close(m->spec.initramfs_fd);
+	for (unsigned int i = 0; i < m->spec.n_disks; i++)
+		fd_close(m->spec.disks[i].fd);
+}
+
+static void start(struct machine *m, const struct engine_ops *ops)
+{
+	int r = ops->start(&m->spec, &m->vm, &m->err);
+
+	if (r < 0)
+		test_fail(__FILE__, __LINE__, "%s: %s", ops->name, m->err.msg);
+}
+
+/* Takes in what there is to read. Return: false at the end of the stream. */
+static bool drain(int fd, char *to, size_t size, size_t *len)
+{
+	char text[256];
+	ssize_t n = read(fd, text, sizeof(text));
+
+	if (n <= 0)
+		return n < 0 && errno == EAGAIN;
+	for (ssize_t i = 0; i < n && *len + 1 < size; i++)
+		to[(*len)++] = text[i];
+	return true;
+}
+
+/* The supervisor's loop in small, up to the end of the process. */
+static void live(struct machine *m)
+{
+	struct pollfd p[] = {
+		{.fd = m->vm.control_fd, .events = POLLIN},
+		{.fd = m->vm.channel_fd, .events = POLLIN},
+		{.fd = m->vm.console_fd, .events = POLLIN},
+		{.fd = m->vm.pidfd, .events = POLLIN},
+	};
+	int status;
+
+	while (!p[3].revents) {
+		ASSERT_TRUE(poll(p, ARRAY_SIZE(p), PATIENCE_MS) > 0);
+		if (p[0].revents && m->vm.ops->control(&m->vm) < 0)
+			p[0].fd = -1;
+		if (p[1].revents &&
+			!drain(p[1].fd, m->channel, sizeof(m->channel), &m->channel_len))
+			p[1].fd = -1;
+		if (p[2].revents &&
+			!drain(p[2].fd, m->console, sizeof(m->console), &m->console_len))
+			p[2].fd = -1;
+	}
+	ASSERT_EQ(waitpid(m->vm.pid, &status, 0), m->vm.pid);
+	m->vm.ops->reaped(&m->vm, status);
+}
+
+static void assert_no_children(void)
+{
+	ASSERT_EQ(waitpid(-1, NULL, WNOHANG), -1);
+	ASSERT_EQ(errno, ECHILD);
+}
+
+static void check(
+	const struct engine_ops *ops, const char *mode, enum engine_exit exit, const char *message)
+{
+	struct machine m;
+
+	machine_init(&m, mode);
+	start(&m, ops);
+	live(&m);
+	if (m.vm.exit != exit || !strstr(m.vm.exit_err.msg, message))
+		test_fail(__FILE__, __LINE__, "%s, %s: exit %u, message '%s'", ops->name, mode,
+			m.vm.exit, m.vm.exit_err.msg);
+	/* A message belongs to a failure, and to nothing else. */
+	ASSERT_EQ(m.vm.exit_err.msg[0] != '\0', exit == ENGINE_EXIT_FAILED);
+	engine_vm_deinit(&m.vm);
+	machine_deinit(&m);
+	assert_no_children();
+}
+
+static void check_both(const char *mode, enum engine_exit exit, const char *message)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++)
+		check(engines[i], mode, exit, message);
+}
+
+TEST(guest_ends_the_machine)
+{
+	check_both("powers-off", ENGINE_EXIT_POWEROFF, "");
+	check(&engine_kvm, "resets", ENGINE_EXIT_POWEROFF, "");
+	check(&engine_kvm, "stops", ENGINE_EXIT_STOPPED, "");
+	check(&engine_qemu, "panics", ENGINE_EXIT_PANIC, "");
+	check(&engine_kvm, "unknown-event", ENGINE_EXIT_POWEROFF, "");
+}
+
+TEST(process_is_confined_and_has_only_its_descriptors)
+{
+	check_both("checks", ENGINE_EXIT_POWEROFF, "");
+}
+
+TEST(early_death_is_reported_with_the_last_words)
+{
+	check_both("dies", ENGINE_EXIT_FAILED, "ended with status 1: out of ?[31mluck");
+	check_both("dies-silently", ENGINE_EXIT_FAILED, "ended with status 3");
+	check_both("crashes", ENGINE_EXIT_FAILED, "killed by signal 11 (Segmentation fault)");
+	check(&engine_kvm, "fails", ENGINE_EXIT_FAILED, "no more luck");
+	check(&engine_kvm, "bad-call", ENGINE_EXIT_FAILED, "killed by its jail");
+	check(&engine_kvm, "guest-fault", ENGINE_EXIT_FAILED, "read of nothing at 0xdead");
+	check(&engine_kvm, "host-fault", ENGINE_EXIT_FAILED, "KVM_RUN: Bad address");
+	check(&engine_qemu, "refuses", ENGINE_EXIT_FAILED, "not today");
+	check(&engine_qemu, "host-ends", ENGINE_EXIT_FAILED, "ended with status 0");
+}
+
+TEST(endless_stderr_does_not_block_the_process)
+{
+	check_both("floods", ENGINE_EXIT_FAILED, "xxxx");
+}
+
+TEST(broken_control_protocol_ends_the_machine)
+{
+	check(&engine_qemu, "garbage", ENGINE_EXIT_FAILED, "not QMP");
+	check(&engine_qemu, "long-line", ENGINE_EXIT_FAILED, "not QMP");
+	check(&engine_kvm, "garbage", ENGINE_EXIT_FAILED, "malformed");
+}
+
+TEST(hanging_machine_can_be_killed)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		machine_init(&m, "hangs");
+		start(&m, engines[i]);
+		engines[i]->kill(&m.vm);
+		live(&m);
+		ASSERT_EQ(m.vm.exit, ENGINE_EXIT_STOPPED);
+		engine_vm_deinit(&m.vm);
+		machine_deinit(&m);
+	}
+}
+
+/* Killed by somebody else is no orderly end. */
+TEST(foreign_kill_is_a_failure)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		machine_init(&m, "hangs");
+		start(&m, engines[i]);
+		ASSERT_OK(io_pidfd_kill(m.vm.pidfd, SIGKILL));
+		live(&m);
+		ASSERT_EQ(m.vm.exit, ENGINE_EXIT_FAILED);
+		ASSERT_TRUE(strstr(m.vm.exit_err.msg, "killed by signal 9 (Killed)"));
+		engine_vm_deinit(&m.vm);
+		machine_deinit(&m);
+	}
+}
+
+TEST(channel_and_console_carry_bytes)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		machine_init(&m, "echoes");
+		start(&m, engines[i]);
+		/* Queued before the process is up. */
+		ASSERT_EQ(write(m.vm.channel_fd, "ping", 4), 4);
+		while (m.channel_len < 4) {
+			struct pollfd p = {.fd = m.vm.channel_fd, .events = POLLIN};
+
+			ASSERT_EQ(poll(&p, 1, PATIENCE_MS), 1);
+			ASSERT_TRUE(drain(p.fd, m.channel, sizeof(m.channel), &m.channel_len));
+		}
+		ASSERT_STREQ(m.channel, "ping");
+		ASSERT_OK(shutdown(m.vm.channel_fd, SHUT_WR));
+		live(&m);
+		ASSERT_STREQ(m.console, "[    0.000000] Linux version\r\n");
+		ASSERT_EQ(m.vm.exit, ENGINE_EXIT_POWEROFF);
+		if (engines[i] == &engine_kvm) {
+			ASSERT_EQ(m.vm.created_ns, 1000 + 1);
+			ASSERT_EQ(m.vm.first_run_ns, 1000 + 2);
+		}
+		engine_vm_deinit(&m.vm);
+		machine_deinit(&m);
+	}
+}
+
+static void check_refused(const struct engine_ops *ops, struct machine *m, int error,
+	enum msb_kind kind, const char *message)
+{
+	int r = ops->start(&m->spec, &m->vm, &m->err);
+
+	if (r != -error || m->err.kind != kind || !strstr(m->err.msg, message))
+		test_fail(__FILE__, __LINE__, "%s: %d, %s: %s", ops->name, r,
+			msb_kind_name(m->err.kind), m->err.msg);
+	assert_no_children();
+}
+
+TEST(impossible_requests_are_refused)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		static char long_text[LIMIT_CMDLINE * 5];
+		struct machine m;
+
+		machine_init(&m, "powers-off");
+		m.spec.vcpus = 0;
+		check_refused(engines[i], &m, EINVAL, MSB_USAGE, "0 CPUs");
+		m.spec.vcpus = LIMIT_VCPUS + 1;
+		check_refused(engines[i], &m, EINVAL, MSB_USAGE, "65 CPUs");
+		m.spec.vcpus = 1;
+		m.spec.mem_mib = LIMIT_MEM_MIN_MIB - 1;
+		check_refused(engines[i], &m, EINVAL, MSB_USAGE, "63 MiB");
+		m.spec.mem_mib = 128;
+		memset(long_text, 'x', sizeof(long_text) - 1);
+		m.spec.cmdline_extra = long_text;
+		check_refused(engines[i], &m, E2BIG, MSB_LIMIT, "command line too long");
+		m.spec.cmdline_extra = m.cmdline;
+		m.spec.vmm_path = "/nonexistent/vmm";
+		check_refused(engines[i], &m, ENOENT, MSB_NOT_FOUND, "/nonexistent/vmm");
+		m.spec.vmm_path = "/etc/passwd";
+		check_refused(engines[i], &m, EACCES, MSB_PERMISSION, "/etc/passwd");
+		machine_deinit(&m);
+	}
+}
+
+TEST(missing_programs_and_devices_name_the_remedy)
+{
+	struct machine m;
+
+	machine_init(&m, "powers-off");
+	m.spec.vmm_path = NULL;
+	ASSERT_OK(setenv("PATH", "relative::/nonexistent", 1));
+	check_refused(&engine_qemu, &m, ENOENT, MSB_NOT_FOUND, "QEMU is not installed");
+	ASSERT_TRUE(strstr(m.err.hint, "apt install"));
+	check_refused(&engine_kvm, &m, EINVAL, MSB_FAIL, "no path of msb-vmm");
+	m.spec.vmm_path = getenv("MSB_TEST_ENGINE");
+	engine_kvm_device = "/nonexistent/kvm";
+	check_refused(&engine_kvm, &m, ENOENT, MSB_UNSUPPORTED, "cannot open /nonexistent/kvm");
+	ASSERT_TRUE(m.err.hint[0]);
+	machine_deinit(&m);
+}
+
+static void start_and_kill(struct machine *m, const struct engine_ops *ops)
+{
+	int status;
+	int r = ops->start(&m->spec, &m->vm, &m->err);
+
+	if (r < 0) {
+		ASSERT_TRUE(m->err.msg[0]);
+		return;
+	}
+	ops->kill(&m->vm);
+	while (waitpid(m->vm.pid, &status, 0) < 0 && errno == EINTR)
+		;
+	ops->reaped(&m->vm, status);
+	engine_vm_deinit(&m->vm);
+}
+
+/* Whatever step of a start fails, nothing is left behind (the harness counts descriptors). */
+TEST(failed_start_leaves_nothing)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		machine_init(&m, "hangs");
+		FAULT_LOOP(start_and_kill(&m, engines[i]));
+		machine_deinit(&m);
+		assert_no_children();
+	}
+}
+
+TEST(start_survives_a_full_descriptor_table)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		int fill[256];
+		struct machine m;
+
+		machine_init(&m, "hangs");
+		/* From no free descriptor to enough of them. */
+		for (int free_fds = 0; free_fds < 16; free_fds++) {
+			struct rlimit old;
+			struct rlimit few;
+			int n = 0;
+
+			ASSERT_OK(getrlimit(RLIMIT_NOFILE, &old));
+			few = (struct rlimit){.rlim_cur = 200, .rlim_max = old.rlim_max};
+			ASSERT_OK(setrlimit(RLIMIT_NOFILE, &few));
+			while (n < (int)ARRAY_SIZE(fill) && (fill[n] = dup(STDERR_FILENO)) >= 0)
+				n++;
+			for (int k = 0; k < free_fds; k++)
+				fd_close(fill[--n]);
+			start_and_kill(&m, engines[i]);
+			while (n > 0)
+				fd_close(fill[--n]);
+			ASSERT_OK(setrlimit(RLIMIT_NOFILE, &old));
+		}
+		machine_deinit(&m);
+		assert_no_children();
+	}
+}
+
+TEST(engine_names)
+{
+	enum engine_kind kind;
+
+	ASSERT_OK(engine_kind_parse("auto", &kind));
+	ASSERT_EQ(kind, ENGINE_AUTO);
+	ASSERT_OK(engine_kind_parse("kvm", &kind));
+	ASSERT_EQ(kind, ENGINE_KVM);
+	ASSERT_OK(engine_kind_parse("qemu", &kind));
+	ASSERT_EQ(kind, ENGINE_QEMU);
+	ASSERT_ERR(engine_kind_parse("", &kind), EINVAL);
+	ASSERT_ERR(engine_kind_parse("KVM", &kind), EINVAL);
+	ASSERT_ERR(engine_kind_parse("qemu ", &kind), EINVAL);
+}
