@@ -420,7 +420,9 @@ static void console_watch(struct virtio_dev *dev)
 	/* Bytes are only of interest with buffers for them; without, the driver's next kick is. */
 	if (c->guest_open && (virtq_has_work(rx) || virtq_notify_on(rx)))
 		events |= EPOLLIN;
-	if (c->tx_blocked && dev->queues[Q_CHANNEL_TX].live)
+	/* After a reset there is nothing left to send. */
+	c->tx_blocked &= dev->queues[Q_CHANNEL_TX].live;
+	if (c->tx_blocked)
 		events |= EPOLLOUT;
 	/* Only memory can be short, and then the machine is beyond help: give the channel up. */
 	if (loop_fd_set(&c->channel_src, events) < 0)

@@ -391,6 +391,37 @@ TEST(channel_stalled_is_quiet)
 	rig_deinit(&r);
 }
 
+TEST(channel_reset_while_stalled)
+{
+	struct rig r;
+	static uint8_t big[400000];
+	static uint8_t b[65536];
+	ssize_t n = 0;
+
+	ready(&r);
+	guest_write(&r, CHAN_TX, big, sizeof(big));
+	drv_kick(&r.d, CHAN_TX);
+	ASSERT_TRUE(r.c.tx_blocked);
+	drv_write(&r.d, VIRTIO_MMIO_STATUS, 0);
+	drv_pump(&r.d);
+	ASSERT_TRUE(!r.c.tx_blocked && r.c.tx_done == 0);
+	/* The next driver meets a socket that is still full, and gets through later. */
+	handshake(&r);
+	guest_write(&r, CHAN_TX, "again", 5);
+	drv_kick(&r.d, CHAN_TX);
+	for (;;) {
+		ssize_t got = read(r.chan_fd, b, sizeof(b));
+
+		if (got <= 0)
+			break;
+		n = got;
+		drv_pump(&r.d);
+	}
+	ASSERT_TRUE(n >= 5);
+	ASSERT_MEMEQ(b + n - 5, "again", 5);
+	rig_deinit(&r);
+}
+
 /* The driver changes a buffer of which a part has been sent. */
 TEST(channel_buffer_shrinks)
 {

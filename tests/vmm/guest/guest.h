@@ -130,4 +130,5 @@ void report_send(void);
 
 /* good.c, hostile.c */
 void good_tests(void);
+void good_farewell(void);
 void hostile_tests(uint64_t seed, uint32_t rounds, bool everywhere);

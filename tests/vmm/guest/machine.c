@@ -156,5 +156,7 @@ void guest_main(const uint8_t *info)
 	else
 		good_tests();
 	report_send();
+	if (!rounds)
+		good_farewell();
 	power_off();
 }
