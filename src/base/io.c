@@ -164,6 +164,7 @@ void io_close_range_from(int first)
 int io_mkdir_p(const char *path, unsigned int mode)
 {
 	char part[PATH_MAX];
+	struct stat st;
 	size_t len = strlen(path);
 
 	if (len == 0 || len >= sizeof(part))
@@ -178,7 +179,11 @@ int io_mkdir_p(const char *path, unsigned int mode)
 		if (mkdir(part, mode) < 0 && errno != EEXIST)
 			return -errno;
 		if (c == '\0')
-			return 0;
+			break;
 		*at = c;
 	}
+	/* What was there already may be something else. */
+	if (stat(path, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }

@@ -28,6 +28,7 @@ static int child_fds(const struct spawn *s)
 	int high[SPAWN_FDS_MAX];
 	bool std[3] = {false, false, false};
 	int above = SPAWN_FD_FIRST;
+	int null_low;
 	int null_fd;
 
 	for (unsigned int i = 0; i < s->n_fds; i++)
@@ -37,7 +38,11 @@ static int child_fds(const struct spawn *s)
 		if (high[i] < 0)
 			return -errno;
 	}
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* Up with it too: the number open() chose may be a target. */
+	null_low = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_low < 0)
+		return -errno;
+	null_fd = fcntl(null_low, F_DUPFD_CLOEXEC, above);
 	if (null_fd < 0)
 		return -errno;
 	for (unsigned int i = 0; i < s->n_fds; i++) {
@@ -51,6 +56,25 @@ static int child_fds(const struct spawn *s)
 			return -errno;
 	}
 	return 0;
+}
+
+/* One by one, for kernels before 5.11 (EINVAL) and before 5.9 (ENOSYS). */
+static int cloexec_each(unsigned int first, unsigned int last)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return -errno;
+	for (unsigned int fd = first; fd <= last && fd < limit.rlim_cur; fd++)
+		(void)fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+static int cloexec_range(unsigned int first, unsigned int last)
+{
+	if (syscall(SYS_close_range, first, last, 4 /* CLOSE_RANGE_CLOEXEC */) == 0)
+		return 0;
+	return errno == ENOSYS || errno == EINVAL ? cloexec_each(first, last) : -errno;
 }
 
 /* Everything without a place in the list, and not already close-on-exec, is closed by the exec. */
@@ -68,15 +92,15 @@ static int child_close_rest(const struct spawn *s)
 		}
 		if (kept == INT_MAX)
 			break;
-		if (kept > next && syscall(SYS_close_range, next, kept - 1, 4 /* CLOEXEC */) < 0 &&
-			errno != ENOSYS && errno != EINVAL)
-			return -errno;
+		if (kept > next) {
+			int r = cloexec_range((unsigned int)next, (unsigned int)kept - 1);
+
+			if (r < 0)
+				return r;
+		}
 		next = kept + 1;
 	}
-	if (syscall(SYS_close_range, next, ~0u, 4 /* CLOEXEC */) < 0 && errno != ENOSYS &&
-		errno != EINVAL)
-		return -errno;
-	return 0;
+	return cloexec_range((unsigned int)next, ~0u);
 }
 
 static int child_signals(void)
