@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "base/spawn.h"
-
 /* The headers of the oldest supported distribution lack these; same numbers everywhere. */
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
@@ -50,9 +48,6 @@ static const struct {
 	{(1u << 16) - 1, 3, 3, 24}, /* 6: abstract unix sockets and signals outside */
 };
 
-/* The child finds the ruleset above every number that its descriptors are moved to. */
-enum { RULESET_FD_MIN = SPAWN_FD_FIRST + SPAWN_FDS_MAX };
-
 int confine_init(struct confine *c, struct msb_err *err)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LL_QUERY_VERSION);
@@ -72,7 +67,7 @@ int confine_init(struct confine *c, struct msb_err *err)
 	fd = syscall(SYS_landlock_create_ruleset, &attr, versions[abi - 1].size, 0);
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "cannot make a Landlock ruleset");
-	high = fcntl((int)fd, F_DUPFD_CLOEXEC, RULESET_FD_MIN);
+	high = fcntl((int)fd, F_DUPFD_CLOEXEC, CONFINE_FD_MIN);
 	fd_close((int)fd);
 	if (high < 0)
 		return msb_err_errno(err, -errno, "cannot keep a Landlock ruleset");

@@ -11,6 +11,9 @@
 #include "base/base.h"
 #include "base/err.h"
 
+/* The ruleset stays clear of the numbers below, which the child's own descriptors are moved to. */
+enum { CONFINE_FD_MIN = 24 };
+
 struct confine {
 	int ruleset_fd; /* -EBADF: no Landlock here */
 	uint64_t read; /* rights given by confine_allow(), as far as the kernel knows them */

@@ -39,7 +39,7 @@ enum {
 	QFD_CONSOLE,
 	QFD_DISK, /* and following */
 };
-_Static_assert(QFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+_Static_assert(QFD_DISK + LIMIT_DISKS <= CONFINE_FD_MIN, "the ruleset must not be overwritten");
 
 enum { QEMU_ARGS_MAX = 96, QEMU_TEXT_MAX = 8192 };
 
