@@ -253,6 +253,7 @@ static void agent_channel_state(struct channel *ch, bool up)
 	int r;
 
 	if (!up) {
+		log_warn("the host closed the channel");
 		if (!a->machine)
 			loop_stop(&a->loop, 0);
 		return;

@@ -13,7 +13,8 @@
  * memory, all of it reserved at the start.
  *
  * The host may close its end and open it again (a supervisor that restarts): every stream ends, the
- * owner is told, and the channel waits for the next opening without polling. A host that breaks the
+ * owner is told, and the channel waits for the next opening without polling; the new host gets
+ * HELLO first, after the remains of what was under way to the old one. A host that breaks the
  * protocol is a bug of ours that cannot be repaired from here; the owner is told and decides.
  */
 #pragma once
