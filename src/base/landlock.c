@@ -50,12 +50,12 @@ struct __attribute__((packed)) path_rule {
 	int32_t dir_fd;
 };
 
-int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals)
+int landlock_ruleset(bool signals)
 {
-	cleanup_fd int fd = -EBADF;
 	struct ruleset ruleset;
 	size_t size;
 	long version;
+	long fd;
 
 	version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 	if (version < 0)
@@ -63,16 +63,33 @@ int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals
 	size = fill_ruleset(&ruleset, version);
 	if (signals)
 		ruleset.scoped &= ~(uint64_t)SCOPE_SIGNAL;
-	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
-	if (fd < 0)
-		return -errno;
-	for (size_t i = 0; i < n; i++) {
-		struct path_rule rule = {allow[i].rights, allow[i].dir_fd};
+	fd = syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
+	return fd < 0 ? -errno : (int)fd;
+}
 
-		if (syscall(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, &rule, 0) < 0)
-			return -errno;
-	}
-	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
+int landlock_rule(int ruleset_fd, const struct landlock_allow *allow)
+{
+	struct path_rule rule = {allow->rights, allow->dir_fd};
+	long r = syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0);
+
+	return r < 0 ? -errno : 0;
+}
+
+int landlock_enter(int ruleset_fd)
+{
+	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -errno : 0;
+}
+
+int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals)
+{
+	cleanup_fd int fd = landlock_ruleset(signals);
+	int r = 0;
+
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = landlock_rule(fd, &allow[i]);
+	return r < 0 ? r : landlock_enter(fd);
 }
 
 int landlock_deny_all(void)

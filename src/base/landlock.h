@@ -15,13 +15,15 @@ int landlock_deny_all(void) MSB_MUST_CHECK;
 
 /* Bits of Landlock's interface. */
 enum landlock_rights {
+	LANDLOCK_EXECUTE = 1u << 0,
+	LANDLOCK_READ_FILE = 1u << 2,
 	LANDLOCK_READ_DIR = 1u << 3,
 	LANDLOCK_REMOVE_DIR = 1u << 4,
 	LANDLOCK_REMOVE_FILE = 1u << 5,
 };
 
 struct landlock_allow {
-	int dir_fd; /* a directory; counts for everything below it */
+	int dir_fd; /* a directory; counts for everything below it; O_PATH will do */
 	uint64_t rights; /* enum landlock_rights */
 };
 
@@ -30,3 +32,19 @@ struct landlock_allow {
  * @signals: processes started before may be sent signals
  */
 int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals) MSB_MUST_CHECK;
+
+/*
+ * The same in steps, for a parent that prepares the rules and a child that enters them between
+ * vfork and exec.
+ */
+
+/** landlock_ruleset - descriptor of a rule set that forbids everything; -ENOSYS or -EOPNOTSUPP on a
+ * kernel without Landlock */
+int landlock_ruleset(bool signals) MSB_MUST_CHECK;
+
+/** landlock_rule - allow @rights on what @allow->dir_fd is: also a file, with rights of files only
+ */
+int landlock_rule(int ruleset_fd, const struct landlock_allow *allow) MSB_MUST_CHECK;
+
+/** landlock_enter - async-signal-safe */
+int landlock_enter(int ruleset_fd) MSB_MUST_CHECK;

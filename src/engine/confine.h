@@ -16,8 +16,6 @@ enum { CONFINE_FD_MIN = 24 };
 
 struct confine {
 	int ruleset_fd; /* -EBADF: no Landlock here */
-	uint64_t read; /* rights given by confine_allow(), as far as the kernel knows them */
-	uint64_t exec;
 };
 
 /** confine_init - start with nothing allowed; 0 also without Landlock */
