@@ -7,12 +7,13 @@
  * let the guest run. The main thread then runs the devices until the guest ends or the supervisor
  * closes the control socket. Nothing is opened by path at any time.
  *
- * Everything that happens is told on the control socket. The exit status is 0 when an event said
- * why the process ended, 1 when there was nobody to tell.
+ * Everything that happens is told on the control socket. The exit status is 0 when the guest ran
+ * and 1 when it never did.
  *
  * System calls of the main thread once the guest may run, besides those of the devices
  * (clock_gettime only where the vDSO cannot answer):
- * #syscalls(vmm:loop): epoll_pwait epoll_ctl sendto clock_gettime futex tgkill(0=@pid) exit_group
+ * #syscalls(vmm:loop): epoll_ctl sendto clock_gettime futex tgkill(0=@pid) exit_group
+ * #syscalls(vmm:loop:musl): epoll_pwait
  * #syscalls(vmm:loop:glibc): epoll_wait
  */
 #include <signal.h>
@@ -50,8 +51,11 @@ static int fail(const struct msb_err *err)
 {
 	struct vmm_event ev = {
 		.type = VMM_EV_FAILED, .reason = VMM_EXIT_HOST_FAULT, .errno_ = err->errno_};
+	char text[sizeof(ev.text)];
 
-	send_event(&ev, err->msg);
+	(void)snprintf(text, sizeof(text), "%.150s%s%.100s", err->msg, err->hint[0] ? "; " : "",
+		err->hint);
+	send_event(&ev, text);
 	return 1;
 }
 

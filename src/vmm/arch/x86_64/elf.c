@@ -85,8 +85,7 @@ static int check_format(const struct head *head, Elf64_Ehdr *eh, struct msb_err 
 		(void)msb_err_set(err, -ENOEXEC, MSB_USAGE,
 			"the kernel image is a compressed bzImage, an ELF vmlinux is needed");
 		return msb_err_hint(err, -ENOEXEC,
-			"use the vmlinux of the build directory, or unpack the bzImage with "
-			"scripts/extract-vmlinux of the Linux source");
+			"unpack it with scripts/extract-vmlinux of the Linux source");
 	}
 	memcpy(eh, head->bytes, sizeof(*eh));
 	if (memcmp(eh->e_ident, ident, 4) != 0)
