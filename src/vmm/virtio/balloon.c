@@ -16,7 +16,7 @@ enum {
 	Q_DEFLATE,
 	Q_REPORT, /* drivers number only the queues of negotiated features */
 	N_QUEUES,
-	QUEUE_SIZE = 128,
+	QUEUE_SIZE = 32, /* what a report needs */
 	CHAIN_BUDGET = 16, /* per queue and run */
 	PFN_BATCH = 256,
 	PFNS_MAX = 4096, /* of one chain */
@@ -171,7 +171,7 @@ static const struct virtio_ops balloon_ops = {
 	.features = UINT64_C(1) << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
 		    UINT64_C(1) << VIRTIO_BALLOON_F_REPORTING,
 	.n_queues = N_QUEUES,
-	.queue_size = QUEUE_SIZE,
+	.queue_sizes = {QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE},
 	.run = balloon_run,
 	.reset = balloon_reset,
 	.config_write = balloon_config_write,

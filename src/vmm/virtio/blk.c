@@ -281,7 +281,7 @@ static const struct virtio_ops blk_ops = {
 	.features = UINT64_C(1) << VIRTIO_BLK_F_SEG_MAX | UINT64_C(1) << VIRTIO_BLK_F_BLK_SIZE |
 		    UINT64_C(1) << VIRTIO_BLK_F_TOPOLOGY | UINT64_C(1) << VIRTIO_BLK_F_FLUSH,
 	.n_queues = 1,
-	.queue_size = QUEUE_SIZE,
+	.queue_sizes = {QUEUE_SIZE},
 	.run = blk_run,
 };
 

@@ -41,7 +41,7 @@ enum {
 enum {
 	PORT_LOG,
 	PORT_CHANNEL,
-	QUEUE_SIZE = 128,
+	QUEUE_SIZE = 64, /* of the largest */
 	CHAIN_BUDGET = 64, /* control and log chains per run */
 	ROUNDS = 4, /* channel system calls per direction and run */
 	BATCH_MAX = 32, /* chains per system call */
@@ -462,7 +462,16 @@ static const struct virtio_ops console_ops = {
 	.name = "virtio-console",
 	.features = UINT64_C(1) << VIRTIO_CONSOLE_F_MULTIPORT,
 	.n_queues = N_QUEUES,
-	.queue_size = QUEUE_SIZE,
+	/* Of pages and writes of up to 32 KiB; what the log receives is never used. */
+	.queue_sizes =
+		{
+			[Q_LOG_RX] = 2,
+			[Q_LOG_TX] = 8,
+			[Q_CTRL_RX] = 8,
+			[Q_CTRL_TX] = 8,
+			[Q_CHANNEL_RX] = 32,
+			[Q_CHANNEL_TX] = QUEUE_SIZE,
+		},
 	.run = console_run,
 	.watch = console_watch,
 	.reset = console_reset,

@@ -319,7 +319,7 @@ int virtio_dev_init(struct virtio_dev *dev, const struct virtio_ops *ops,
 	};
 	vmm_lock_init(&dev->lock);
 	for (unsigned int i = 0; i < ops->n_queues; i++)
-		virtq_init(&dev->queues[i], env->mem, ops->queue_size);
+		virtq_init(&dev->queues[i], env->mem, ops->queue_sizes[i]);
 	/* Edge-triggered: every write wakes the loop once, and the counter need never be read. */
 	r = loop_fd_add(env->loop, &dev->kick_src, kick, EPOLLIN | (uint32_t)EPOLLET, on_kick);
 	if (r < 0) {

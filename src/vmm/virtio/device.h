@@ -59,7 +59,9 @@ struct virtio_ops {
 	const char *name;
 	uint64_t features; /* beyond the common ones */
 	uint16_t n_queues;
-	uint16_t queue_size;
+	/* Powers of two. Drivers may fill a receive queue with pages at once: no larger than of
+	 * use. */
+	uint16_t queue_sizes[VIRTIO_QUEUES_MAX];
 
 	/*
 	 * Process the queues: loop thread, lock held, status DRIVER_OK. Does a bounded amount of

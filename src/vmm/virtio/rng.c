@@ -85,7 +85,7 @@ static const struct virtio_ops rng_ops = {
 	.device_id = VIRTIO_ID_RNG,
 	.name = "virtio-rng",
 	.n_queues = 1,
-	.queue_size = QUEUE_SIZE,
+	.queue_sizes = {QUEUE_SIZE},
 	.run = rng_run,
 };
 

@@ -141,7 +141,7 @@ static void add_bufs(struct rig *r, uint32_t q, unsigned int n, uint32_t size)
 static void handshake(struct rig *r)
 {
 	drv_start(&r->d, ALL_FEATURES, 16);
-	add_bufs(r, CTRL_RX, 16, 64);
+	add_bufs(r, CTRL_RX, 8, 64);
 	expect_no_ctrl(r);
 	send_ctrl(r, 0, VIRTIO_CONSOLE_DEVICE_READY, 1);
 	expect_ctrl(r, 0, VIRTIO_CONSOLE_PORT_ADD, 1, "");
@@ -580,7 +580,7 @@ TEST(hangup_before_the_guest_is_up)
 	ASSERT_OK(loop_once(&r.d.loop, 0));
 	ASSERT_EQ(r.hangups, 1);
 	drv_start(&r.d, ALL_FEATURES, 16);
-	add_bufs(&r, CTRL_RX, 16, 64);
+	add_bufs(&r, CTRL_RX, 8, 64);
 	expect_no_ctrl(&r);
 	send_ctrl(&r, 1, VIRTIO_CONSOLE_PORT_READY, 1);
 	expect_ctrl(&r, 1, VIRTIO_CONSOLE_PORT_NAME, 1, "msb.channel");

@@ -65,6 +65,7 @@ struct queue {
 	volatile struct desc *desc;
 	volatile uint16_t *avail; /* flags, idx, ring */
 	volatile uint16_t *used;
+	uint16_t size;
 	uint16_t next_desc;
 	uint16_t seen;
 };

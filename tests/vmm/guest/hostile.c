@@ -156,18 +156,17 @@ static void scribble(struct device *d)
 	switch (below(5)) {
 	case 0:
 		for (unsigned int i = below(8) + 1; i > 0; i--)
-			write_desc(&q->desc[below(QUEUE_SIZE)], QUEUE_SIZE);
+			write_desc(&q->desc[below(q->size)], q->size);
 		break;
 	case 1:
-		q->avail[2 + below(QUEUE_SIZE)] =
-			(uint16_t)(below(4) ? below(QUEUE_SIZE) : random64());
+		q->avail[2 + below(q->size)] = (uint16_t)(below(4) ? below(q->size) : random64());
 		break;
 	case 2:
 		q->avail[1] = (uint16_t)(below(4) ? q->avail[1] + below(4) : random64());
 		break;
 	case 3:
 		q->avail[0] = (uint16_t)random64();
-		q->avail[2 + QUEUE_SIZE] = (uint16_t)random64();
+		q->avail[2 + q->size] = (uint16_t)random64();
 		break;
 	default:
 		at = SCRATCH + below(SCRATCH_END - SCRATCH - 8);
@@ -206,9 +205,9 @@ static void submit(struct device *d)
 
 	if (!q)
 		return;
-	head = (uint16_t)(q->next_desc % QUEUE_SIZE);
+	head = (uint16_t)(q->next_desc % q->size);
 	for (unsigned int i = 0; i < n; i++) {
-		volatile struct desc *e = &q->desc[q->next_desc++ % QUEUE_SIZE];
+		volatile struct desc *e = &q->desc[q->next_desc++ % q->size];
 		uint64_t *p = scratch_alloc(64);
 
 		for (unsigned int k = 0; k < 8; k++)
@@ -216,9 +215,9 @@ static void submit(struct device *d)
 		e->addr = (uint64_t)p;
 		e->len = i == 0 && below(2) ? 16 : 1 + below(64);
 		e->flags = (uint16_t)((i >= out ? DESC_WRITE : 0) | (i + 1 < n ? DESC_NEXT : 0));
-		e->next = (uint16_t)(q->next_desc % QUEUE_SIZE);
+		e->next = (uint16_t)(q->next_desc % q->size);
 		if (below(gentle ? 256 : 24) == 0)
-			write_desc(e, QUEUE_SIZE);
+			write_desc(e, q->size);
 		if (i + 1 == n && table) {
 			unsigned int entries = 1 + below(6);
 
@@ -227,7 +226,7 @@ static void submit(struct device *d)
 			e->flags = DESC_INDIRECT;
 		}
 	}
-	q->avail[2 + q->avail[1] % QUEUE_SIZE] = head;
+	q->avail[2 + q->avail[1] % q->size] = head;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	q->avail[1]++;
 	dev_write(d, REG_NOTIFY, (uint32_t)(q - d->q));

@@ -96,17 +96,19 @@ static void set_address(const struct device *d, uint32_t reg, const volatile voi
 static bool add_queue(struct device *d, unsigned int i)
 {
 	struct queue *q = &d->q[i];
+	uint32_t max;
 
 	dev_write(d, REG_QUEUE_SEL, i);
-	if (dev_read(d, REG_QUEUE_MAX) == 0)
+	max = dev_read(d, REG_QUEUE_MAX);
+	if (max == 0)
 		return false;
 	*q = (struct queue){
 		.desc = scratch_alloc(QUEUE_SIZE * 16),
 		.avail = scratch_alloc(6 + QUEUE_SIZE * 2),
 		.used = scratch_alloc(6 + QUEUE_SIZE * 8),
 	};
-	dev_write(d, REG_QUEUE_NUM,
-		dev_read(d, REG_QUEUE_MAX) < QUEUE_SIZE ? dev_read(d, REG_QUEUE_MAX) : QUEUE_SIZE);
+	q->size = (uint16_t)(max < QUEUE_SIZE ? max : QUEUE_SIZE);
+	dev_write(d, REG_QUEUE_NUM, q->size);
 	set_address(d, REG_DESC, q->desc);
 	set_address(d, REG_AVAIL, q->avail);
 	set_address(d, REG_USED, q->used);
@@ -127,18 +129,11 @@ bool dev_start(struct device *d)
 	return dev_read(d, REG_STATUS) == (ST_ACK | ST_DRIVER | ST_FEATURES_OK | ST_DRIVER_OK);
 }
 
-/* The ring sizes are those of add_queue(); the entropy queue is shorter, so its index wraps early.
- */
-static unsigned int queue_size(const struct device *d)
-{
-	return d->id == ID_ENTROPY ? 8 : QUEUE_SIZE;
-}
-
 void dev_submit(
 	struct device *d, unsigned int i, const struct buf *bufs, unsigned int n, bool quiet)
 {
 	struct queue *q = &d->q[i];
-	unsigned int size = queue_size(d);
+	unsigned int size = q->size;
 	uint16_t head = (uint16_t)(q->next_desc % size);
 	uint16_t idx = q->avail[1];
 
@@ -161,7 +156,7 @@ void dev_submit(
 int64_t dev_wait(struct device *d, unsigned int i)
 {
 	struct queue *q = &d->q[i];
-	unsigned int size = queue_size(d);
+	unsigned int size = q->size;
 
 	/* Each look at the status is an exit: the host gets to run its side in between. */
 	for (unsigned int spins = 0; spins < 200000; spins++) {
