@@ -70,8 +70,9 @@ const char *json_bytes(const struct json *v, size_t *ret_len)
 
 static int wrong_type(const struct json *v, const char *what, const char *want, struct msb_err *err)
 {
-	return msb_err_set(err, -EINVAL, MSB_PROTOCOL, "'%s' must be %s, not %s", what, want,
+	(void)msb_err_set(err, -EINVAL, MSB_PROTOCOL, "'%s' must be %s, not %s", what, want,
 		json_type_name(json_type(v)));
+	return -EINVAL;
 }
 
 int json_to_str(const struct json *v, const char *what, const char **ret, struct msb_err *err)
@@ -90,10 +91,12 @@ int json_to_int(const struct json *v, const char *what, int64_t min, int64_t max
 {
 	if (v->type != JSON_INT)
 		return wrong_type(v, what, "an integer", err);
-	if (v->integer < min || v->integer > max)
-		return msb_err_set(err, -ERANGE, MSB_PROTOCOL,
+	if (v->integer < min || v->integer > max) {
+		(void)msb_err_set(err, -ERANGE, MSB_PROTOCOL,
 			"'%s' is %" PRId64 ", it must be within %" PRId64 " and %" PRId64, what,
 			v->integer, min, max);
+		return -ERANGE;
+	}
 	*ret = v->integer;
 	return 0;
 }
@@ -151,13 +154,17 @@ static int member(const struct json *obj, const char *key, bool required, const 
 {
 	const struct json *v;
 
-	if (obj->type != JSON_OBJECT)
-		return msb_err_set(err, -EINVAL, MSB_PROTOCOL,
+	if (obj->type != JSON_OBJECT) {
+		(void)msb_err_set(err, -EINVAL, MSB_PROTOCOL,
 			"must be an object with a member '%s', not %s", key,
 			json_type_name(json_type(obj)));
+		return -EINVAL;
+	}
 	v = json_find(obj, key);
-	if (!v && required)
-		return msb_err_set(err, -ENOENT, MSB_PROTOCOL, "'%s' is missing", key);
+	if (!v && required) {
+		(void)msb_err_set(err, -ENOENT, MSB_PROTOCOL, "'%s' is missing", key);
+		return -ENOENT;
+	}
 	if (!v || (v->type == JSON_NULL && !required))
 		return 0;
 	*ret = v;
@@ -169,7 +176,7 @@ int json_get_str(const struct json *obj, const char *key, const char **ret, stru
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : json_to_str(v, key, ret, err);
+	return r <= 0 ? r : json_to_str(v, key, ret, err);
 }
 
 int json_get_int(const struct json *obj, const char *key, int64_t min, int64_t max, int64_t *ret,
@@ -178,7 +185,7 @@ int json_get_int(const struct json *obj, const char *key, int64_t min, int64_t m
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : json_to_int(v, key, min, max, ret, err);
+	return r <= 0 ? r : json_to_int(v, key, min, max, ret, err);
 }
 
 int json_get_u32(const struct json *obj, const char *key, uint32_t min, uint32_t max, uint32_t *ret,
@@ -187,7 +194,7 @@ int json_get_u32(const struct json *obj, const char *key, uint32_t min, uint32_t
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : to_u32(v, key, min, max, ret, err);
+	return r <= 0 ? r : to_u32(v, key, min, max, ret, err);
 }
 
 int json_get_u64(const struct json *obj, const char *key, uint64_t *ret, struct msb_err *err)
@@ -195,7 +202,7 @@ int json_get_u64(const struct json *obj, const char *key, uint64_t *ret, struct 
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : to_u64(v, key, 0, INT64_MAX, ret, err);
+	return r <= 0 ? r : to_u64(v, key, 0, INT64_MAX, ret, err);
 }
 
 int json_get_bool(const struct json *obj, const char *key, bool *ret, struct msb_err *err)
@@ -203,7 +210,7 @@ int json_get_bool(const struct json *obj, const char *key, bool *ret, struct msb
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : json_to_bool(v, key, ret, err);
+	return r <= 0 ? r : json_to_bool(v, key, ret, err);
 }
 
 int json_get_double(const struct json *obj, const char *key, double *ret, struct msb_err *err)
@@ -211,7 +218,7 @@ int json_get_double(const struct json *obj, const char *key, double *ret, struct
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : json_to_double(v, key, ret, err);
+	return r <= 0 ? r : json_to_double(v, key, ret, err);
 }
 
 int json_get_array(
@@ -220,7 +227,7 @@ int json_get_array(
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : to_container(v, key, JSON_ARRAY, ret, err);
+	return r <= 0 ? r : to_container(v, key, JSON_ARRAY, ret, err);
 }
 
 int json_get_object(
@@ -229,7 +236,7 @@ int json_get_object(
 	const struct json *v = NULL;
 	int r = member(obj, key, true, &v, err);
 
-	return r < 0 ? r : to_container(v, key, JSON_OBJECT, ret, err);
+	return r <= 0 ? r : to_container(v, key, JSON_OBJECT, ret, err);
 }
 
 int json_opt_str(const struct json *obj, const char *key, const char **ret, struct msb_err *err)

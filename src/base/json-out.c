@@ -213,9 +213,7 @@ void json_put_double(struct json_out *o, const char *key, double v)
 	out_prefix(o, key);
 	for (int digits = 15; digits <= 17; digits++) {
 		(void)snprintf(text, sizeof(text), "%.*g", digits, v);
-		/* Bit for bit, so that -0.0 stays what it is. */
-		double back = strtod(text, NULL);
-		if (memcmp(&back, &v, sizeof(v)) == 0)
+		if (strtod(text, NULL) == v)
 			break;
 	}
 	out_text(o, text);

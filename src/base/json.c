@@ -25,8 +25,8 @@ struct reader {
 	struct msb_err *err;
 };
 
-static int MSB_PRINTF(4, 5)
-	fail_at(struct reader *r, const char *where, int code, const char *fmt, ...)
+static void MSB_PRINTF(4, 5)
+	record(struct reader *r, const char *where, int code, const char *fmt, ...)
 {
 	char what[160];
 	unsigned int line = 1;
@@ -43,24 +43,35 @@ static int MSB_PRINTF(4, 5)
 	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
 		what[0] = '\0';
 	va_end(ap);
-	return msb_err_set(r->err, code, code == -E2BIG ? MSB_LIMIT : MSB_PROTOCOL,
+	(void)msb_err_set(r->err, code, code == -E2BIG ? MSB_LIMIT : MSB_PROTOCOL,
 		"line %u, column %zu: %s", line, (size_t)(where - start) + 1, what);
 }
 
-static int fail(struct reader *r, const char *what)
-{
-	return fail_at(r, r->at, -EBADMSG, "%s", what);
-}
+/* A value, so that callers return it and readers (and analyzers) see that it is negative. */
+#define fail_at(r, where, code, ...)                       \
+	({                                                 \
+		record((r), (where), (code), __VA_ARGS__); \
+		(code);                                    \
+	})
 
-static int fail_unexpected(struct reader *r, const char *wanted)
+#define fail(r, what) fail_at((r), (r)->at, -EBADMSG, "%s", (what))
+
+static void record_unexpected(struct reader *r, const char *wanted)
 {
 	char quoted[16];
 
 	if (r->at == r->end)
-		return fail_at(r, r->at, -EBADMSG, "the text ends where %s should be", wanted);
-	return fail_at(r, r->at, -EBADMSG, "found %s where %s should be",
-		str_quote(quoted, sizeof(quoted), r->at, 1), wanted);
+		record(r, r->at, -EBADMSG, "the text ends where %s should be", wanted);
+	else
+		record(r, r->at, -EBADMSG, "found %s where %s should be",
+			str_quote(quoted, sizeof(quoted), r->at, 1), wanted);
 }
+
+#define fail_unexpected(r, wanted)                \
+	({                                        \
+		record_unexpected((r), (wanted)); \
+		-EBADMSG;                         \
+	})
 
 static void skip_space(struct reader *r)
 {

@@ -104,8 +104,8 @@ static void expect_fds(struct spawn *s, const char *want)
 TEST(only_the_listed_descriptors)
 {
 	struct spawn s = {.n_fds = 0};
-	int a = memfd_create("a", 0);
-	int b = memfd_create("b", 0);
+	int a = memfd_create("a", MFD_CLOEXEC);
+	int b = memfd_create("b", MFD_CLOEXEC);
 	/* Not close-on-exec, as a careless caller of ours may have left it. */
 	int stray = dup2(a, 77);
 
@@ -137,8 +137,8 @@ TEST(null_is_null_for_every_target)
 TEST(descriptors_may_change_places)
 {
 	struct spawn s = {.n_fds = 0};
-	int a = memfd_create("a", 0);
-	int b = memfd_create("b", 0);
+	int a = memfd_create("a", MFD_CLOEXEC);
+	int b = memfd_create("b", MFD_CLOEXEC);
 	char script[] = "cat <&\"$A\"; cat <&\"$B\"";
 	char var_a[32];
 	char var_b[32];

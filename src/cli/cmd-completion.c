@@ -13,7 +13,8 @@ static int run_completion(void *args, const struct opt_words *words)
 	int status;
 	int r;
 
-	while (!streq(shells[shell], words->operands.items[0]))
+	/* opt_check_operands() has seen that it is one of them. */
+	while (shells[shell + 1] && !streq(shells[shell], words->operands.items[0]))
 		shell++;
 	buf_init(&text, CLI_TEXT_MAX);
 	r = opt_completion(&cli_program, (enum opt_shell)shell, &text);

@@ -195,7 +195,10 @@ static int split_top(int argc, char **argv)
 static void fill_std_fds(void)
 {
 	for (int fd = 0; fd < 3; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_NOCTTY) < 0)
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* NOLINTNEXTLINE(android-cloexec-open): standard descriptors are inherited */
+		if (open("/dev/null", O_RDWR | O_NOCTTY) < 0)
 			return;
 	}
 }

@@ -126,7 +126,7 @@ TEST(outlet_without_a_description_of_its_own)
 TEST(outlet_to_files_and_devices)
 {
 	cleanup_fd int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	cleanup_fd int file = memfd_create("out", 0);
+	cleanup_fd int file = memfd_create("out", MFD_CLOEXEC);
 	struct out_test t;
 	char got[8];
 
@@ -264,7 +264,7 @@ static void reads_to_the_end(int fd, const char *want)
 
 TEST(inlet_from_files_devices_and_sockets)
 {
-	cleanup_fd int file = memfd_create("in", 0);
+	cleanup_fd int file = memfd_create("in", MFD_CLOEXEC);
 	cleanup_fd int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int fds[2];
 
