@@ -35,10 +35,10 @@ static bool is_guest_init(void)
 static void ensure_stdio(void)
 {
 	while (fcntl(2, F_GETFD) < 0) {
-		int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+		int fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
 
 		if (fd < 0)
-			fd = open("/dev/null", O_RDWR);
+			fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		if (fd < 0 || fd > 2)
 			break;
 	}

@@ -162,21 +162,19 @@ static bool pump_step(struct pump *p)
 		pump_end(p);
 		return false;
 	}
-	if (n > 0) {
-		/* Level-triggered: the rest comes with the next turn. */
-		if (pump_watch(p) == 0)
-			return true;
-	} else if (n == -ENOBUFS) {
+	if (n == -ENOBUFS) {
 		loop_fd_del(&p->src);
 		return true;
-	} else if (n == -EAGAIN && !p->exec->reaped) {
+	}
+	/* Level-triggered: what is left or still to be written comes with a later turn. */
+	if (n > 0 || (n == -EAGAIN && !p->exec->reaped)) {
 		if (pump_watch(p) == 0)
 			return true;
+		n = -ENOMEM;
 	}
-	if (n == -ENOMEM || n > 0)
+	if (n == -ENOMEM)
 		log_err("out of memory: output of process %d is cut", (int)p->exec->pid);
-	/* End of file, the EIO of a terminal that nobody has open any more, or all that was left.
-	 */
+	/* End of file, the EIO of a terminal that nobody has open any more, or nothing was left. */
 	pump_end(p);
 	return false;
 }

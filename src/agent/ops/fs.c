@@ -314,7 +314,7 @@ static int fs_open_list(struct fs_op *o, const struct msg_fs *m)
 	o->dir = fdopendir(fd);
 	if (!o->dir)
 		return -errno;
-	fd = -EBADF;
+	(void)TAKE_FD(fd);
 	return 0;
 }
 

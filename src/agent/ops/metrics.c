@@ -104,7 +104,7 @@ void metrics_parse_diskstats(const char *text, struct msg_metrics *m)
 
 				/* Whole disks only: "vda", "vdab", not partitions. */
 				is_virtio = len >= 3 && str_starts(at, "vd") &&
-					    !memchr("0123456789", at[len - 1], 10);
+					    (at[len - 1] < '0' || at[len - 1] > '9');
 				at += len;
 				continue;
 			}

@@ -22,7 +22,7 @@ static int tree_push(struct tree *t, int dirfd, const char *name, bool top)
 	l->dir = fdopendir(fd);
 	if (!l->dir)
 		return -errno;
-	fd = -EBADF;
+	(void)TAKE_FD(fd);
 	t->depth++;
 	return 0;
 }

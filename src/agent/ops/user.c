@@ -231,7 +231,8 @@ int user_lookup(const char *spec, struct user *ret)
 
 	if (r == 0)
 		r = read_text("/etc/group", &group);
-	if (r == 0)
-		r = user_parse(spec, passwd, group, ret);
-	return r;
+	if (r < 0)
+		return r;
+	assert(passwd && group);
+	return user_parse(spec, passwd, group, ret);
 }
