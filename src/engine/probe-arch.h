@@ -9,7 +9,6 @@
 
 /* How the probe talks to KVM; tests put a model of a host here. */
 struct probe_kvm {
-	int (*open)(const struct probe_kvm *kvm); /* descriptor or negative errno */
 	/* Return of the request, or negative errno. */
 	int (*call)(const struct probe_kvm *kvm, int fd, unsigned long request, uintptr_t arg);
 	uint64_t (*now_ns)(const struct probe_kvm *kvm);

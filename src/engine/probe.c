@@ -77,14 +77,6 @@ static void MSB_PRINTF(2, 3) hint(struct probe_result *ret, const char *fmt, ...
 	va_end(ap);
 }
 
-static int real_open(const struct probe_kvm *kvm)
-{
-	int fd = open(engine_kvm_device, O_RDWR | O_CLOEXEC);
-
-	(void)kvm;
-	return fd < 0 ? -errno : fd;
-}
-
 static int real_call(const struct probe_kvm *kvm, int fd, unsigned long request, uintptr_t value)
 {
 	int r = ioctl(fd, request, value);
@@ -98,8 +90,6 @@ static uint64_t real_now_ns(const struct probe_kvm *kvm)
 	(void)kvm;
 	return clock_mono_ns();
 }
-
-static const struct probe_kvm real_kvm = {real_open, real_call, real_now_ns};
 
 /* A blocked signal that fires once when the budget is spent. */
 struct probe_timer {
@@ -327,6 +317,8 @@ static void run_checks(struct probe *p, struct probe_result *ret)
 		guest_failed(p, r, "what a booting kernel does", ret);
 	else if (!arch_probe_passed(p->mem))
 		verdict(ret, PROBE_BROKEN, "guest code computes wrong results");
+	else if (ret->insn_ps < 10)
+		verdict(ret, PROBE_OK, "guest code runs at full speed");
 	else
 		verdict(ret, PROBE_OK,
 			"guest code runs at %" PRIu64 ".%02" PRIu64 " ns per instruction",
@@ -337,6 +329,7 @@ static bool check_interface(const struct probe_kvm *kvm, int kvm_fd, struct prob
 {
 	int r = kvm->call(kvm, kvm_fd, KVM_GET_API_VERSION, 0);
 
+	hint(ret, "use a newer host kernel");
 	if (r != KVM_API_VERSION) {
 		verdict(ret, PROBE_TOO_OLD, "KVM speaks API version %d instead of %d", r,
 			KVM_API_VERSION);
@@ -346,9 +339,9 @@ static bool check_interface(const struct probe_kvm *kvm, int kvm_fd, struct prob
 		if (kvm->call(kvm, kvm_fd, KVM_CHECK_EXTENSION, (uintptr_t)cap->cap) > 0)
 			continue;
 		verdict(ret, PROBE_TOO_OLD, "KVM of this kernel lacks %s", cap->name);
-		hint(ret, "use a newer host kernel");
 		return false;
 	}
+	ret->hint[0] = '\0';
 	return true;
 }
 
@@ -411,12 +404,6 @@ static void explain_absent(int r, struct probe_result *ret)
 	verdict(ret, PROBE_ABSENT, "cannot open %s: %s", engine_kvm_device, strerror(-r));
 	if (io_read_file(AT_FDCWD, "/proc/cpuinfo", CPUINFO_MAX, &cpuinfo, NULL) == 0)
 		hint(ret, "%s", arch_probe_absent_hint(cpuinfo));
-}
-
-void probe_run(const struct probe_kvm *kvm, int kvm_fd, struct probe_result *ret)
-{
-	*ret = (struct probe_result){.verdict = PROBE_BROKEN};
-	probe_guest_code(kvm, kvm_fd, ret);
 }
 
 void probe_explain_open(int r, const struct stat *st, struct probe_result *ret)
@@ -530,15 +517,15 @@ int probe_cache_write(const char *path, const char *key, const struct probe_resu
 	return r;
 }
 
-void engine_probe_kvm(const char *cache_path, struct probe_result *ret)
+void probe_with(const struct probe_kvm *kvm, const char *cache_path, struct probe_result *ret)
 {
-	cleanup_fd int fd = real_kvm.open(&real_kvm);
+	cleanup_fd int fd = open(engine_kvm_device, O_RDWR | O_CLOEXEC);
 	bool have_key;
 	char key[512];
 
 	if (fd < 0) {
+		int r = -errno;
 		struct stat st;
-		int r = fd;
 
 		probe_explain_open(r, stat(engine_kvm_device, &st) < 0 ? NULL : &st, ret);
 		return;
@@ -546,8 +533,16 @@ void engine_probe_kvm(const char *cache_path, struct probe_result *ret)
 	have_key = cache_path && probe_key(fd, key, sizeof(key)) == 0;
 	if (have_key && probe_cache_read(cache_path, key, ret) == 0)
 		return;
-	probe_run(&real_kvm, fd, ret);
+	*ret = (struct probe_result){.verdict = PROBE_BROKEN};
+	probe_guest_code(kvm, fd, ret);
 	/* The cache saves time; without it the next start probes again. */
 	if (have_key && probe_cache_write(cache_path, key, ret) < 0)
 		return;
+}
+
+void engine_probe_kvm(const char *cache_path, struct probe_result *ret)
+{
+	static const struct probe_kvm real_kvm = {real_call, real_now_ns};
+
+	probe_with(&real_kvm, cache_path, ret);
 }

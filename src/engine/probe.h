@@ -7,8 +7,8 @@
 #include "engine/engine.h"
 #include "engine/probe-arch.h"
 
-/** probe_run - verdict on the guest code of the KVM behind @kvm_fd; never fails */
-void probe_run(const struct probe_kvm *kvm, int kvm_fd, struct probe_result *ret);
+/** probe_with - engine_probe_kvm() that asks @kvm instead of the real one */
+void probe_with(const struct probe_kvm *kvm, const char *cache_path, struct probe_result *ret);
 
 /** probe_explain_open - verdict on a device that cannot be opened
  * @r: negative errno of the open
