@@ -366,7 +366,7 @@ TEST(mkdir_rename_remove)
 	simple(&p, FS_MKDIR, FS_PARENTS, at("a/b/c"), "", 0);
 	simple(&p, FS_MKDIR, 0, at("a"), "", EEXIST);
 	put_file("a/f", "x", 1);
-	simple(&p, FS_MKDIR, FS_PARENTS, at("a/f"), "", EEXIST);
+	simple(&p, FS_MKDIR, FS_PARENTS, at("a/f"), "", ENOTDIR);
 	simple(&p, FS_RENAME, 0, at("a/f"), at("a/b/g"), 0);
 	file_is("a/b/g", "x");
 	simple(&p, FS_RENAME, 0, at("a/f"), at("a/b/g"), ENOENT);

@@ -360,7 +360,6 @@ static int fs_start(struct agent *a, uint32_t stream, const struct msg_fs *m)
 
 static int fs_mkdir(const struct msg_fs *m)
 {
-	struct stat st;
 	int r;
 
 	if (m->flags & FS_PARENTS)
@@ -369,10 +368,6 @@ static int fs_mkdir(const struct msg_fs *m)
 		r = mkdir(m->path, m->mode) < 0 ? -errno : 0;
 	if (r < 0)
 		return r;
-	if (stat(m->path, &st) < 0)
-		return -errno;
-	if (!S_ISDIR(st.st_mode))
-		return -EEXIST;
 	if ((m->flags & FS_SET_OWNER) && lchown(m->path, m->uid, m->gid) < 0)
 		return -errno;
 	return 0;
