@@ -62,8 +62,8 @@ int sandbox_connect(struct loop *loop, const char *home, const char *name,
 /**
  * sandbox_stop - ask for the end: SIGTERM to everything, SIGKILL after @grace_ms, clean unmount
  *
- * With 0 the machine of an ephemeral sandbox is switched off at once. `stopped` follows when
- * everything is gone.
+ * With 0 the machine of an ephemeral sandbox is switched off at once. When `stopped` follows, the
+ * name and the disks are free, and what is left of the machine is dying.
  */
 int sandbox_stop(struct sandbox *sb, uint32_t grace_ms);
 

@@ -59,12 +59,40 @@ static int outcome_frame(struct supervisor *sup, struct buf *out)
 	return msg_put_sb_failed(out, &failed);
 }
 
+/* The process ends when its clients know and its machine is gone. */
+static void stop_if_done(struct supervisor *sup)
+{
+	if (sup->all_told && !sup->vm_alive)
+		loop_stop(&sup->loop, sup->failed);
+}
+
 static void linger_over(struct loop_timer *t)
 {
-	struct supervisor *sup = container_of(t, struct supervisor, end_timer);
+	struct supervisor *sup = container_of(t, struct supervisor, tell_timer);
 
 	log_debug("a client does not take its last bytes");
-	loop_stop(&sup->loop, sup->failed);
+	sup->all_told = true;
+	stop_if_done(sup);
+}
+
+static void tell_outcome(struct supervisor *sup)
+{
+	struct buf last;
+
+	if (sup->told)
+		return;
+	sup->told = true;
+	loop_timer_set(&sup->loop, &sup->tell_timer, after_ms(LINGER_MS), linger_over);
+	buf_init(&last, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
+	if (outcome_frame(sup, &last) < 0)
+		log_err("no memory to report the end");
+	relay_finish(&sup->relay, &last);
+	buf_deinit(&last);
+}
+
+static void tell_now(struct loop_timer *t)
+{
+	tell_outcome(container_of(t, struct supervisor, tell_timer));
 }
 
 static void remove_directory(struct supervisor *sup)
@@ -88,19 +116,13 @@ static void remove_directory(struct supervisor *sup)
 /* The machine is gone, or never was. */
 static void sup_ended(struct supervisor *sup)
 {
-	struct buf last;
-
 	sup->state = SUP_ENDED;
 	loop_timer_del(&sup->boot_timer);
 	loop_timer_del(&sup->duration_timer);
-	loop_timer_set(&sup->loop, &sup->end_timer, after_ms(LINGER_MS), linger_over);
+	loop_timer_del(&sup->end_timer);
 	remove_directory(sup);
-
-	buf_init(&last, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
-	if (outcome_frame(sup, &last) < 0)
-		log_err("no memory to report the end");
-	relay_finish(&sup->relay, &last);
-	buf_deinit(&last);
+	tell_outcome(sup);
+	stop_if_done(sup);
 }
 
 static void kill_impatient(struct loop_timer *t)
@@ -121,11 +143,15 @@ static void sup_kill(struct supervisor *sup)
 	loop_timer_set(&sup->loop, &sup->end_timer, after_ms(KILL_PATIENCE_MS), kill_impatient);
 	sup->vm.ops->kill(&sup->vm);
 	/*
-	 * The machine dies with this process or without it, and nobody can be waiting for its
-	 * directory: removing it now costs no time while the kernel takes the machine apart.
+	 * The kernel needs tens of milliseconds to take a machine apart. It dies with this process
+	 * or without it, so nobody has to wait for that unless there is something to be had from
+	 * it: the reason of a failure, a disk or a name that somebody may want next.
 	 */
-	if (sup->spec.ephemeral)
-		remove_directory(sup);
+	if (!sup->spec.ephemeral)
+		return;
+	remove_directory(sup);
+	if (!sup->failed && sup->spec.root_kind == ROOT_OVERLAY)
+		loop_defer(&sup->loop, &sup->tell_timer, tell_now);
 }
 
 void sup_fail(struct supervisor *sup, const struct msb_err *err)
@@ -287,7 +313,8 @@ static void on_finished(struct relay *r)
 {
 	struct supervisor *sup = of_relay(r);
 
-	loop_stop(&sup->loop, sup->failed);
+	sup->all_told = true;
+	stop_if_done(sup);
 }
 
 const struct relay_events sup_relay_events = {

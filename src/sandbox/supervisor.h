@@ -11,7 +11,8 @@
  * Every way into the end is one call: sup_stop() for an end that somebody wanted, sup_fail() for
  * the others. Both lead to KILLING, from there the death of the machine's process leads to ENDED;
  * before a machine exists they lead there directly. The outcome (SB_STOPPED or SB_FAILED) is sent
- * when the machine is reaped and the directory of an ephemeral sandbox is gone.
+ * when the directory of an ephemeral sandbox is gone and the machine is reaped; an orderly end that
+ * leaves nothing to be had from the machine is told as soon as it is switched off.
  */
 #pragma once
 
@@ -58,7 +59,11 @@ struct supervisor {
 
 	struct loop_timer boot_timer;
 	struct loop_timer duration_timer;
-	struct loop_timer end_timer; /* patience with the guest, later with the clients */
+	struct loop_timer end_timer; /* patience with the guest, later with its machine */
+	struct loop_timer tell_timer; /* patience with the clients at the end */
+
+	bool told; /* the outcome was sent */
+	bool all_told; /* and every client has it, or is gone */
 
 	bool failed; /* outcome: @failure, else @reason and @detail */
 	struct msb_err failure;
