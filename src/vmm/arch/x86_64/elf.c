@@ -212,8 +212,8 @@ int elf_read(const struct elf_source *src, uint64_t low, uint64_t high, struct e
 	struct head head = {.len = MIN(src->size, (uint64_t)HEAD_SIZE)};
 	struct elf_image img = {0};
 	uint64_t entry = UINT64_MAX;
-	Elf64_Phdr phdrs[PHDRS_MAX];
-	Elf64_Ehdr eh;
+	Elf64_Phdr phdrs[PHDRS_MAX] = {0};
+	Elf64_Ehdr eh = {0};
 	int r;
 
 	assert(high <= UINT32_MAX);

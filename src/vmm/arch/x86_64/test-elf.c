@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+
 #include "vmm/arch/x86_64/elf.h"
 #include "vmm/arch/x86_64/testelf.h"
 
@@ -143,7 +145,7 @@ TEST(takes_regular_files_only)
 	struct msb_err err;
 	int fds[2];
 
-	ASSERT_EQ(pipe(fds), 0);
+	ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
 	ASSERT_ERR(elf_source_fd(&src, fds[0], &err), EINVAL);
 	close(fds[0]);
 	close(fds[1]);
