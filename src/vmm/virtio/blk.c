@@ -190,6 +190,12 @@ static uint8_t do_flush(const struct virtio_blk *b)
 	return r == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 }
 
+/* A driver without FLUSH expects that what was answered is on the disk. */
+static bool is_write_through(const struct virtio_blk *b)
+{
+	return !(b->dev.acked & UINT64_C(1) << VIRTIO_BLK_F_FLUSH);
+}
+
 static uint8_t do_get_id(const struct virtio_blk *b, struct request *q)
 {
 	/* NUL-padded, without a terminator when all bytes are used. */
@@ -202,21 +208,28 @@ static uint8_t do_get_id(const struct virtio_blk *b, struct request *q)
 
 static uint8_t execute(const struct virtio_blk *b, struct request *q)
 {
+	uint8_t status;
+
 	switch (q->hdr.type) {
 	case VIRTIO_BLK_T_IN:
 		return do_read(b, q);
 	case VIRTIO_BLK_T_OUT:
-		return do_write(b, q);
+		status = do_write(b, q);
+		break;
 	case VIRTIO_BLK_T_FLUSH:
 		return do_flush(b);
 	case VIRTIO_BLK_T_GET_ID:
 		return do_get_id(b, q);
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
-		return do_ranges(b, q);
+		status = do_ranges(b, q);
+		break;
 	default:
 		return VIRTIO_BLK_S_UNSUPP;
 	}
+	if (status == VIRTIO_BLK_S_OK && is_write_through(b))
+		status = do_flush(b);
+	return status;
 }
 
 static void complete(struct virtio_blk *b, struct virtq *vq, struct virtq_chain *chain)

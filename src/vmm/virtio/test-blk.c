@@ -11,6 +11,12 @@
 #include "test.h"
 #include "testdrv.h"
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+
 enum { SECTORS = 1000, SECTOR = 512 };
 #define ALL_FEATURES UINT64_MAX
 
@@ -466,6 +472,95 @@ TEST(disk_fails_and_recovers)
 	ASSERT_EQ(ranges(&r, VIRTIO_BLK_T_WRITE_ZEROES, &seg, 1), VIRTIO_BLK_S_OK);
 	ASSERT_EQ(drv_status(&r.d) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 	rig_deinit(&r);
+}
+
+TEST(write_through)
+{
+	struct rig r;
+
+	rig_init(&r, false, 0);
+	ASSERT_EQ(write_sectors(&r, 0, 1), VIRTIO_BLK_S_OK);
+	ASSERT_EQ(disk.calls, 2);
+	disk.interrupts = 1;
+	ASSERT_EQ(read_sectors(&r, 0, 1), VIRTIO_BLK_S_OK);
+	ASSERT_EQ(disk.calls, 4);
+	rig_deinit(&r);
+}
+
+struct racer {
+	struct rig *r;
+	uint32_t stop;
+	uint64_t seed;
+};
+
+static uint64_t next_random(uint64_t *s)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 7;
+	*s ^= *s << 17;
+	return *s;
+}
+
+/* A second vCPU that rewrites rings and headers as fast as it can. */
+MSB_UNUSED static void *rewrite_memory(void *arg)
+{
+	struct racer *x = arg;
+	const struct drv_queue *q = &x->r->d.q[0];
+	const uint64_t good[] = {
+		x->r->hdr, x->r->data, x->r->status, DRV_RAM - 8, DRV_RAM, UINT64_MAX};
+	uint64_t *desc = drv_ptr(&x->r->d, q->desc);
+	uint64_t *hdr = drv_ptr(&x->r->d, x->r->hdr);
+
+	while (!__atomic_load_n(&x->stop, __ATOMIC_RELAXED)) {
+		uint64_t v = next_random(&x->seed);
+		size_t i = (v >> 8) % q->size * 2;
+		/* Lengths of a sector or so, any flags, any successor. */
+		uint64_t meta = (v >> 16) % 600 | (v >> 26 & 7) << 32 | (v >> 29) % q->size << 48;
+
+		__atomic_store_n(&desc[i], good[v % ARRAY_SIZE(good)], __ATOMIC_RELAXED);
+		__atomic_store_n(&desc[i + 1], meta, __ATOMIC_RELAXED);
+		__atomic_store_n(&hdr[0], v >> 40 & 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&hdr[1], v >> 41 & 1 ? v : v >> 54, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/* What was validated is what is used, whatever the memory says a moment later. */
+TEST(memory_changes_under_the_device)
+{
+#ifdef __SANITIZE_THREAD__
+	SKIP("races with the guest are meant here, the thread sanitizer cannot know");
+#else
+	struct rig r;
+	struct racer x = {.r = &r, .seed = 42};
+	uint64_t end = clock_mono_ns() + NSEC_PER_SEC / 2;
+	uint64_t broken = 0;
+	uint64_t requests;
+	pthread_t t;
+
+	rig_init(&r, false, ALL_FEATURES);
+	ASSERT_EQ(pthread_create(&t, NULL, rewrite_memory, &x), 0);
+	while (clock_mono_ns() < end) {
+		for (uint16_t i = 0; i < 8; i++)
+			drv_post(&r.d, 0, i);
+		drv_kick(&r.d, 0);
+		if (!(drv_status(&r.d) & VIRTIO_CONFIG_S_NEEDS_RESET))
+			continue;
+		/* The rings stay where the other thread writes. */
+		struct drv_queue q = r.d.q[0];
+
+		broken++;
+		r.d.heap = q.desc;
+		memset(drv_ptr(&r.d, q.avail), 0, 6 + q.size * 2u);
+		drv_start(&r.d, ALL_FEATURES, q.size);
+		ASSERT_EQ(r.d.q[0].desc, q.desc);
+	}
+	__atomic_store_n(&x.stop, 1, __ATOMIC_RELAXED);
+	ASSERT_EQ(pthread_join(t, NULL), 0);
+	requests = r.b.dev.stats.requests;
+	ASSERT_TRUE(broken > 0 && requests > 0);
+	rig_deinit(&r);
+#endif
 }
 
 TEST(many_requests_in_one_kick)
