@@ -5,8 +5,8 @@
  * msb-vmm is started with inherited descriptors only. VMM_FD_CONTROL is a SOCK_SEQPACKET socket;
  * its first message is one struct vmm_config, sent before the process is spawned. The fds named in
  * the config are open at the given numbers. After that the VMM sends struct vmm_event messages;
- * when the supervisor closes its end (or sends VMM_CMD_STOP) the VMM exits. All fields are
- * validated by vmm_config_check().
+ * when the supervisor closes its end, or sends anything, the VMM exits. All fields are validated by
+ * vmm_config_check().
  */
 #pragma once
 
@@ -56,9 +56,6 @@ enum vmm_exit_reason {
 	VMM_EXIT_GUEST_FAULT, /* the guest did something the machine does not have */
 	VMM_EXIT_HOST_FAULT, /* the host failed us (KVM error, memory) */
 };
-
-/* The only command so far: one byte VMM_CMD_STOP. */
-enum vmm_command { VMM_CMD_STOP = 1 };
 
 struct vmm_event {
 	uint32_t type;

@@ -90,7 +90,7 @@ static void close_build_fds(struct vmm_config *c)
 	c->initramfs_fd = fd_close(c->initramfs_fd);
 }
 
-/* The first word of the supervisor, whatever it is, and its silence both mean the end. */
+/* A word of the supervisor, whatever it is, and the end of its life both mean the end of ours. */
 static void on_control(struct loop_fd *src, uint32_t events)
 {
 	struct vmm *v = container_of(src, struct vmm, control);

@@ -31,7 +31,7 @@ static bool survives(
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || seccomp_install(thread) < 0)
 			_exit(99);
 		(void)syscall(nr, a, b, c, -1L, -1L, -1L);
-		_exit(0);
+		(void)syscall(thread == JAIL_VCPU ? SYS_exit : SYS_exit_group, 0);
 	}
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	ASSERT_TRUE(!WIFEXITED(status) || WEXITSTATUS(status) != 99);

@@ -6,7 +6,7 @@
  * KVM_RUN; a device register may take a contended lock or signal an eventfd; the rest is the end of
  * the thread, by request or by a guest that ended.
  *
- * #syscalls(vmm:vcpu): ioctl(1=KVM_RUN) futex write rt_sigreturn rt_sigprocmask exit exit_group
+ * #syscalls(vmm:vcpu): ioctl(1=KVM_RUN) futex write rt_sigreturn rt_sigprocmask exit
  */
 #include "vmm/kvm/vcpu.h"
 

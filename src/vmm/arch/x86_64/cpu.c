@@ -36,7 +36,7 @@ enum {
 };
 
 #define MSR_IA32_MISC_ENABLE	0x1a0u
-#define MISC_ENABLE_FAST_STRING 1u
+#define MISC_ENABLE_AS_WE_ARE	1u
 #define MSR_MTRR_DEF_TYPE	0x2ffu
 #define MTRR_ENABLED_WRITE_BACK 0x806u
 
@@ -103,7 +103,7 @@ static int set_msrs(const struct vcpu *v, bool intel)
 	} msrs = {
 		.n = intel ? 2 : 1,
 		.entries = {{.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
-			{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}},
+			{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_AS_WE_ARE}},
 	};
 	int done;
 
