@@ -17,6 +17,8 @@ import ssl
 import subprocess
 import tarfile
 import threading
+import urllib.error
+import urllib.request
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -89,10 +91,18 @@ class Registry:
                 break
         else:
             raise AssertionError("docker-registry does not start: " + (self.where / "log").read_text())
-        self.drain = threading.Thread(target=shutil.copyfileobj, args=(self.process.stdout, self.log))
+        self.lines, self.changed = [], threading.Condition()
+        self.drain = threading.Thread(target=self.collect)
         self.drain.start()
         self.host = f"localhost:{self.port}"
         return self
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.log.write(line)
+            with self.changed:
+                self.lines.append(line.decode(errors="replace"))
+                self.changed.notify_all()
 
     def __exit__(self, *exc):
         self.process.kill()
@@ -101,9 +111,18 @@ class Registry:
         self.log.close()
 
     def requests(self):
-        """Lines of its log about requests, in order."""
-        self.log.flush()
-        return [line for line in (self.where / "log").read_text(errors="replace").splitlines() if '"GET ' in line]
+        """Lines of its log about requests of msb, in order."""
+        # The log follows behind: a request of our own shows how far it is.
+        mark = f"/v2/?mark={len(self.lines)}"
+        context = ssl._create_unverified_context()
+        url = f"http{'s' if self.authority else ''}://{self.host}{mark}"
+        try:
+            urllib.request.urlopen(url, context=context).close()
+        except urllib.error.HTTPError:
+            pass  # without a password it answers, too
+        with self.changed:
+            assert self.changed.wait_for(lambda: any(mark in line for line in self.lines), timeout=20)
+            return [line for line in self.lines if line.rstrip().endswith('"msb"')]
 
     def push(self, layout, name):
         """@layout: DIR:TAG of an OCI layout."""

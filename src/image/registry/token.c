@@ -46,6 +46,9 @@ static const struct challenge *find(const struct http_response *res, enum challe
 
 static int need_login(const struct client *c, struct msb_err *err)
 {
+	if (!c->repository[0])
+		return msb_err_set(err, -EACCES, MSB_PERMISSION,
+			"%s refuses the user name or password", c->place.name);
 	if (c->creds.source == CREDS_NONE)
 		msb_err_set(err, -EACCES, MSB_PERMISSION, "%s/%s does not exist or needs a login",
 			c->place.name, c->repository);
