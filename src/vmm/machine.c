@@ -226,7 +226,7 @@ void machine_stop(struct machine *m, uint64_t deadline_ns)
 		return;
 	/* The guest's last kick may not have been seen yet. */
 	virtio_dev_run(&m->console.dev);
-	while (console_busy(m) && clock_mono_ns() < deadline_ns) {
+	while (console_busy(m) && !m->loop->stopped && clock_mono_ns() < deadline_ns) {
 		if (loop_once(m->loop, deadline_ns) < 0)
 			break;
 	}

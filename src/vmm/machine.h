@@ -71,7 +71,8 @@ void machine_go(struct machine *m);
 
 /**
  * machine_stop - stop the vCPUs, then pass on what the guest said last
- * @deadline_ns: give up on a reader that does not take the guest's last bytes
+ * @deadline_ns: give up on a reader that does not take the guest's last bytes; loop_stop() ends the
+ * wait too
  */
 void machine_stop(struct machine *m, uint64_t deadline_ns);
 

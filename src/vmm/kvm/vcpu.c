@@ -23,6 +23,8 @@ enum {
 	SIG_KICK = SIGUSR1,
 	/* Exit handling is shallow; what is not touched costs nothing. */
 	VCPU_STACK = 64 * 1024,
+	/* Far more than a processor that is being started ever sees in a row. */
+	TRIES_AGAIN_MAX = 1000,
 };
 
 /* The kvm_run that the signal handler of this thread may touch. */
@@ -120,7 +122,12 @@ static enum vcpu_verdict serve_run_error(struct vcpu *v, int error)
 		__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_RELAXED);
 		return VCPU_CONTINUE;
 	case EAGAIN:
-		return VCPU_CONTINUE;
+		/* A processor that waits to be started was woken. Or the kernel may not make the
+		 * thread that serves this machine, and says so every time. */
+		if (++v->tries_again < TRIES_AGAIN_MAX)
+			return VCPU_CONTINUE;
+		return vcpu_fail(
+			v, VCPU_HOST_FAULT, "KVM cannot run: the limit on processes is reached");
 	case EFAULT:
 		return vcpu_fail(v, VCPU_HOST_FAULT, "the host cannot provide guest memory");
 	default:
@@ -166,10 +173,12 @@ static void *vcpu_thread(void *arg)
 		futex_wait(&g->gate, 0);
 
 	while (verdict == VCPU_CONTINUE && !__atomic_load_n(&g->stop, __ATOMIC_RELAXED)) {
-		if (kvm_ioctl_n(v->fd, KVM_RUN, 0) < 0)
+		if (kvm_ioctl_n(v->fd, KVM_RUN, 0) < 0) {
 			verdict = serve_run_error(v, errno);
-		else
+		} else {
+			v->tries_again = 0;
 			verdict = serve_exit(v);
+		}
 	}
 	if (verdict != VCPU_CONTINUE)
 		publish_end(v, verdict);

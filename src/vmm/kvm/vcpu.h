@@ -49,6 +49,7 @@ struct vcpu {
 	pthread_t thread;
 	pid_t tid; /* valid once the thread is confined */
 	bool started;
+	unsigned int tries_again; /* KVM_RUN in a row that said EAGAIN (own thread) */
 	struct vcpu_stats stats;
 	/* Why it ended: written by the thread, valid when group->ended names this vCPU. */
 	enum vcpu_verdict verdict;
