@@ -5,8 +5,7 @@
  * The kernel is mapped from its file, private and copy-on-write, not copied: nothing is read that
  * the guest does not touch, and sandboxes share what they do not change. Only the ragged ends of
  * segments are copied, and the initramfs, whose pages the guest frees and uses as ordinary memory.
- * (Measured at PID 1 of our kernel with huge pages: mapped, 31 MB of guest memory are private;
- * copied, 39 MB.) The layout is in layout.h; the protocol in Xen's
+ * docs/internals/vmm.md has the measurements. The layout is in layout.h; the protocol in Xen's
  * public/arch-x86/hvm/start_info.h.
  */
 #include "base/base.h"
