@@ -302,6 +302,43 @@ TEST(cancelled_transfers_end)
 	peer_stop(&p, 0);
 }
 
+/* Files, because the speed of processes is the scheduler's business. */
+TEST(busy_streams_share_the_channel)
+{
+	enum { N = 50, TOTAL = 50 * 1024 * 1024 };
+	static struct result r[N];
+	size_t got[N] = {};
+	size_t sum = 0;
+	struct frame f;
+	struct peer p;
+
+	peer_serve(&p);
+	put_file("f", "", 0);
+	ASSERT_OK(truncate(at("f"), TOTAL));
+	for (uint32_t i = 0; i < N; i++) {
+		result_init(&r[i]);
+		ASSERT_OK(msg_put_fs(&p.out, i + 1,
+			&(struct msg_fs){.op = FS_READ, .length = UINT64_MAX, .path = at("f")}));
+	}
+	peer_flush(&p);
+	/* A client that always returns credit: only the channel itself is short. */
+	while (sum < TOTAL) {
+		struct result *to;
+
+		ASSERT_TRUE(peer_next(&p, &f));
+		to = &r[f.stream - 1];
+		result_take(to, &p, &f);
+		sum += buf_len(&to->out[0]);
+		got[f.stream - 1] += buf_len(&to->out[0]);
+		buf_consume(&to->out[0], buf_len(&to->out[0]));
+	}
+	for (uint32_t i = 0; i < N; i++) {
+		ASSERT_TRUE(got[i] > TOTAL / N / 2 && got[i] < TOTAL / N * 2);
+		result_deinit(&r[i]);
+	}
+	peer_stop(&p, 0);
+}
+
 TEST(list_streams_every_entry_once)
 {
 	enum { N = 1500 };

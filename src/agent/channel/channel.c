@@ -7,7 +7,8 @@
 
 enum {
 	IN_MAX = 2 * (FRAME_HEADER + LIMIT_FRAME_PAYLOAD),
-	IN_READS = 16, /* reads in one turn of the loop; a port gives at most a page each */
+	IN_PORT_BUFFER = 4096, /* a read of a port gives at most this much */
+	IN_READS = 16, /* reads in one turn of the loop */
 };
 
 /* What must fit into `out` beyond OUT_READ: one terminal frame for every stream, and the answers to
@@ -205,6 +206,9 @@ static void channel_read(struct channel *ch)
 			return;
 		}
 		channel_dispatch(ch);
+		/* Less than a port's buffer was probably all; if not, we are called again. */
+		if (n < IN_PORT_BUFFER)
+			return;
 		if (buf_len(&ch->out) >= OUT_READ) {
 			/* Read on when `out` has drained; until then frames stay where they are. */
 			channel_watch(ch, (ch->src.events & EPOLLOUT) != 0);
@@ -247,17 +251,44 @@ static void channel_flush_timer(struct loop_timer *t)
 	channel_flush(container_of(t, struct channel, flush));
 }
 
-/* Everybody who may have waited for room goes on; each one may end its own stream. */
+static void wait_leave(struct stream *s)
+{
+	struct channel *ch = s->ch;
+
+	if (!s->waiting)
+		return;
+	s->waiting = false;
+	*(s->wait_prev ? &s->wait_prev->wait_next : &ch->wait_head) = s->wait_next;
+	*(s->wait_next ? &s->wait_next->wait_prev : &ch->wait_tail) = s->wait_prev;
+}
+
+static void wait_enter(struct stream *s)
+{
+	struct channel *ch = s->ch;
+
+	if (s->waiting)
+		return;
+	s->waiting = true;
+	s->wait_next = NULL;
+	s->wait_prev = ch->wait_tail;
+	*(ch->wait_tail ? &ch->wait_tail->wait_next : &ch->wait_head) = s;
+	ch->wait_tail = s;
+}
+
+/* One turn for everybody who waits, as far as the room goes; each may end its own stream. */
 static void channel_resume(struct channel *ch)
 {
-	ch->was_full = false;
-	for (size_t i = 0; i < STREAM_BUCKETS; i++) {
-		struct stream *next;
+	struct stream *last = ch->wait_tail;
+	bool more = last != NULL;
 
-		for (struct stream *s = ch->streams[i]; s; s = next) {
-			next = s->next;
-			s->ops->resume(s);
-		}
+	while (more && ch->wait_head && buf_len(&ch->out) < OUT_DATA) {
+		struct stream *s = ch->wait_head;
+
+		more = s != last;
+		wait_leave(s);
+		ch->resuming = s;
+		s->ops->resume(s);
+		ch->resuming = NULL;
 	}
 }
 
@@ -282,7 +313,7 @@ void channel_flush(struct channel *ch)
 	}
 	/* Frames that waited for room in `out` come first, then the sources of DATA. */
 	channel_dispatch(ch);
-	if (ch->was_full && buf_len(&ch->out) < OUT_DATA / 2)
+	if (buf_len(&ch->out) < OUT_DATA / 2)
 		channel_resume(ch);
 	channel_watch(ch, blocked);
 	if (buf_len(&ch->out))
@@ -345,6 +376,7 @@ void stream_close(struct stream *s)
 	while (*at != s)
 		at = &(*at)->next;
 	*at = s->next;
+	wait_leave(s);
 	s->ch->n_streams--;
 	s->ch = NULL;
 }
@@ -365,8 +397,10 @@ void stream_passed(struct stream *s, size_t n)
 
 size_t stream_room(struct stream *s)
 {
-	if (buf_len(&s->ch->out) >= OUT_DATA) {
-		s->ch->was_full = true;
+	struct channel *ch = s->ch;
+
+	if (buf_len(&ch->out) >= OUT_DATA || (ch->wait_head && ch->resuming != s)) {
+		wait_enter(s);
 		return 0;
 	}
 	return MIN((size_t)s->tx.avail, (size_t)OUT_CHUNK);

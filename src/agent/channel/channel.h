@@ -7,10 +7,10 @@
  *
  * Outgoing frames are appended to `out` (msg_put_*(&ch->out, ...)) and leave with the next turn of
  * the loop. `out` has three levels. Up to OUT_DATA, sources of DATA may add to it; above, streams
- * pause and are resumed when it has drained. Up to OUT_READ, frames of the host are processed;
- * above, they wait in the port. The rest is room for the answers to what was already read, so that
- * an answer always fits: whoever does not read stops being served, and costs a bounded amount of
- * memory, all of it reserved at the start.
+ * wait in a line and are resumed in turn when it has drained. Up to OUT_READ, frames of the host
+ * are processed; above, they wait in the port. The rest is room for the answers to what was already
+ * read, so that an answer always fits: whoever does not read stops being served, and costs a
+ * bounded amount of memory, all of it reserved at the start.
  *
  * The host may close its end and open it again (a supervisor that restarts): every stream ends, the
  * owner is told, and the channel waits for the next opening without polling; the new host gets
@@ -53,6 +53,9 @@ struct stream {
 	struct credit_tx tx;
 	struct credit_rx rx;
 	struct stream *next; /* in its bucket */
+	bool waiting; /* in the line of those that wait for room */
+	struct stream *wait_next;
+	struct stream *wait_prev;
 };
 
 struct channel_owner {
@@ -76,7 +79,9 @@ struct channel {
 	bool up;
 	bool dead; /* broken: nothing is read or written any more */
 	bool dispatching; /* a frame is being handled */
-	bool was_full; /* some stream may wait for room */
+	struct stream *wait_head; /* waits longest */
+	struct stream *wait_tail;
+	struct stream *resuming; /* whose turn it is */
 	bool stopped; /* frames of the host wait until channel_run() */
 	uint32_t n_streams;
 	struct stream *streams[STREAM_BUCKETS];
@@ -122,7 +127,11 @@ void stream_close(struct stream *s);
 /** stream_passed - @n bytes of received DATA were passed on: returns the credit */
 void stream_passed(struct stream *s, size_t n);
 
-/** stream_room - bytes of DATA that may be sent now; 0: wait for ops->resume() */
+/**
+ * stream_room - bytes of DATA that may be sent now; 0: wait for ops->resume()
+ *
+ * Who finds others waiting for room stands in line, so that busy streams share it equally.
+ */
 size_t stream_room(struct stream *s);
 
 /**

@@ -88,12 +88,11 @@ static int child_rights(struct child *c)
 	return chdir(c->cwd) < 0 ? -errno : 0;
 }
 
-/* Returns only on failure. */
-static int child_exec_path(struct child *c, const char *dir, size_t dir_len, const char *file)
+/* Runs @file of @dir, or looks whether it is there. Returns from running only on failure. */
+static int child_try(struct child *c, const char *dir, size_t dir_len, const char *file, bool run)
 {
 	size_t len = strlen(file);
 	size_t at = 0;
-	int r;
 
 	if (dir_len + 1 + len + 1 > sizeof(c->what))
 		return -ENAMETOOLONG;
@@ -104,39 +103,56 @@ static int child_exec_path(struct child *c, const char *dir, size_t dir_len, con
 			c->what[at++] = '/';
 	}
 	memcpy(c->what + at, file, len + 1);
+	if (!run)
+		return faccessat(AT_FDCWD, c->what, F_OK, 0) < 0 ? -errno : 0;
 	execve(c->what, c->argv, c->envp);
-	r = -errno;
-	if (r == -ENOENT && faccessat(AT_FDCWD, c->what, F_OK, 0) == 0)
-		c->no_interpreter = true;
-	return r;
+	return -errno;
+}
+
+/*
+ * The program where PATH says, with @run; without, only a look whether it is there.
+ *
+ * Return: the error of the attempt that counts; 0: it is there, c->what says where.
+ */
+static int child_search(struct child *c, bool run)
+{
+	bool denied = false;
+
+	for (const char *dir = c->path;;) {
+		size_t len = strcspn(dir, ":");
+		int r = child_try(c, len ? dir : ".", len ? len : 1, c->argv[0], run);
+
+		if (r == -EACCES)
+			denied = true;
+		else if (r != -ENOENT && r != -ENOTDIR && r != -ENAMETOOLONG)
+			return r;
+		if (dir[len] == '\0')
+			return denied ? -EACCES : -ENOENT;
+		dir += len + 1;
+	}
 }
 
 static int child_exec(struct child *c)
 {
 	const char *file = c->argv[0];
-	bool denied = false;
-	const char *dir;
+	bool is_path = strchr(file, '/') != NULL;
+	int r = -ENOENT;
 
 	c->stage = STAGE_EXEC;
 	if (*file == '\0')
-		return -ENOENT;
-	if (strchr(file, '/'))
-		return child_exec_path(c, NULL, 0, file);
-	for (dir = c->path;;) {
-		size_t len = strcspn(dir, ":");
-		int r = child_exec_path(c, len ? dir : ".", len ? len : 1, file);
-
-		if (r == -EACCES)
-			denied = true;
-		else if (c->no_interpreter || (r != -ENOENT && r != -ENOTDIR && r != -ENAMETOOLONG))
-			return r;
-		if (dir[len] == '\0')
-			break;
-		dir += len + 1;
-	}
-	/* The name as it was given: it was found nowhere. */
-	c->what[0] = '\0';
-	return denied ? -EACCES : -ENOENT;
+		return r;
+	r = is_path ? child_try(c, NULL, 0, file, true) : child_search(c, true);
+	/* Some directory has it, but which one would be a guess. */
+	if (r == -EACCES && !is_path)
+		c->what[0] = '\0';
+	if (r != -ENOENT)
+		return r;
+	/* A program whose interpreter or loader is missing gives the same error as none. */
+	c->no_interpreter =
+		(is_path ? child_try(c, NULL, 0, file, false) : child_search(c, false)) == 0;
+	if (!c->no_interpreter)
+		c->what[0] = '\0';
+	return r;
 }
 
 static int child_run(struct child *c)

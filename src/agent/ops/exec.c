@@ -449,7 +449,7 @@ static int open_pipe(int *ret_ours, int *ret_theirs, bool write_end, uint32_t ui
 	/* As for terminals: /dev/stdout must open for the user it belongs to. */
 	if (uid != 0 && fchown(fds[0], uid, (gid_t)-1) < 0)
 		return -errno;
-	return io_nonblock(*ret_ours, true);
+	return fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
 }
 
 static int open_pipes(struct exec *e, const struct msg_exec *m, uint32_t uid, struct stdio *io)
