@@ -10,7 +10,9 @@ shown at once and again at the end, and every skip is listed with its reason.
 
 import argparse
 import concurrent.futures
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -41,8 +43,11 @@ class Results:
     def skip(self, name, reason):
         self.skipped.append((name, reason))
 
-    def add_junit(self, path, prefix):
-        """Takes over the cases of a JUnit file; False when there is none to read."""
+    def add_junit(self, path, prefix, reasons=None):
+        """Takes over the cases of a JUnit file; False when there is none to read.
+
+        @reasons: why cases were skipped, by name, where the file does not say.
+        """
         try:
             root = ET.parse(path).getroot()
         except (OSError, ET.ParseError):
@@ -54,7 +59,8 @@ class Results:
             if problem is not None:
                 self.add(name, False, (problem.get("message") or "") + (problem.text or "")[-4000:])
             elif skip is not None:
-                self.skip(name, skip.get("message") or skip.text or "no reason given")
+                known = (reasons or {}).get(case.get("name"))
+                self.skip(name, skip.get("message") or skip.text or known or "no reason given")
             else:
                 self.passed += 1
         return True
@@ -123,13 +129,25 @@ def meson_build(name, *options, cc="gcc"):
     return build if check(f"{name}/build", "ninja", "-C", build, timeout=1200) else None
 
 
+def skip_reasons(build):
+    """Reasons of skipped TAP cases: meson keeps them only in the output of the programs."""
+    reasons = {}
+    try:
+        for line in (build / "meson-logs" / "testlog.json").read_text().splitlines():
+            for m in re.finditer(r"^ok (\d+ \S+) # SKIP (.+)$", json.loads(line).get("stdout", ""), re.M):
+                reasons[m[1]] = m[2]
+    except (OSError, ValueError):
+        pass
+    return reasons
+
+
 def meson_test(build, *args):
     junit = build / "meson-logs" / "testlog.junit.xml"
     junit.unlink(missing_ok=True)
     code, out = sh("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", *args, timeout=1200,
                    env={"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"})
     before = len(R.failed)
-    if not R.add_junit(junit, build.name) or (code != 0 and len(R.failed) == before):
+    if not R.add_junit(junit, build.name, skip_reasons(build)) or (code != 0 and len(R.failed) == before):
         R.add(f"{build.name}/tests", False, out[-6000:])
 
 
