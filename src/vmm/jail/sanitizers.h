@@ -4,8 +4,9 @@
  * Only builds with sanitizers read this; nobody includes it.
  *
  * #syscalls(vmm:loop): mmap munmap mprotect madvise sigaltstack sched_yield getpid gettid openat
- * readlink close fstat newfstatat prctl clone ioctl rt_sigaction rt_sigprocmask exit wait4 clock_nanosleep
- * #syscalls(vmm:vcpu): mmap munmap mprotect madvise sigaltstack sched_yield getpid gettid openat
- * readlink close fstat newfstatat prctl clone rt_sigaction wait4 clock_nanosleep exit_group
+ * readlink close fstat newfstatat prctl clone ioctl rt_sigaction rt_sigprocmask exit wait4
+ * clock_nanosleep #syscalls(vmm:vcpu): mmap munmap mprotect madvise sigaltstack sched_yield getpid
+ * gettid openat readlink close fstat newfstatat prctl clone rt_sigaction wait4 clock_nanosleep
+ * exit_group
  */
 #pragma once
