@@ -243,8 +243,10 @@ enum http_outcome client_follow(struct client_conn *conn, struct http *first,
 static void server_words(const struct http_response *res, char *ret, size_t size)
 {
 	cleanup_json struct json *root = NULL;
+	const struct json *message;
 	const struct json *errors;
-	const char *message = NULL;
+	const char *text = NULL;
+	size_t len = 0;
 	char quoted[200];
 
 	ret[0] = '\0';
@@ -252,11 +254,12 @@ static void server_words(const struct http_response *res, char *ret, size_t size
 		    NULL) < 0)
 		return;
 	errors = json_find(root, "errors");
-	if (!errors || !json_first(errors) ||
-		json_opt_str(json_first(errors), "message", &message, NULL) < 0 || !message ||
-		!message[0])
+	errors = errors ? json_first(errors) : NULL;
+	message = errors ? json_find(errors, "message") : NULL;
+	text = message ? json_bytes(message, &len) : NULL;
+	if (!text || !len)
 		return;
-	str_quote(quoted, sizeof(quoted), message, strlen(message));
+	str_quote(quoted, sizeof(quoted), text, len);
 	(void)snprintf(ret, size, ": %.*s", (int)strlen(quoted) - 2, quoted + 1);
 }
 

@@ -25,6 +25,7 @@ struct http {
 	const struct http_request *req;
 	struct http_response res;
 	size_t header_bytes;
+	bool proxied;
 	bool begun;
 	bool sink_said_no;
 	bool forbidden; /* an address was refused */
@@ -102,12 +103,13 @@ static bool is_success(const struct http *h)
 	return h->res.status == 200 || h->res.status == 206;
 }
 
-/* Length and peer are libcurl's to know. */
+/* What is not in the head. A peer that is a proxy says nothing about the server. */
 static void complete(struct http *h)
 {
 	curl_off_t length = -1;
 	const char *ip = NULL;
 
+	h->res.proxied = h->proxied;
 	if (curl_easy_getinfo(h->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) == CURLE_OK &&
 		length >= 0) {
 		h->res.has_length = true;
@@ -267,7 +269,7 @@ static curl_socket_t on_socket(void *arg, curlsocktype purpose, struct curl_sock
 	struct http *h = arg;
 
 	(void)purpose;
-	if (!h->res.proxied && h->req->guard &&
+	if (!h->proxied && h->req->guard &&
 		!net_may_send_us(h->req->origin, net_reach_of(&address->addr))) {
 		h->forbidden = true;
 		return CURL_SOCKET_BAD;
@@ -334,7 +336,7 @@ static void set_proxy(struct http *h, const struct http_url *url)
 {
 	const char *proxy = net_proxy(url->scheme, url->host, url->port, getenv);
 
-	h->res.proxied = proxy != NULL;
+	h->proxied = proxy != NULL;
 	curl_easy_setopt(h->curl, CURLOPT_PROXY, proxy ? proxy : "");
 	curl_easy_setopt(h->curl, CURLOPT_NOPROXY, "");
 	curl_easy_setopt(h->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -393,26 +395,34 @@ static enum http_outcome outcome_of(CURLcode code)
 	}
 }
 
-static void explain(const struct http *h, CURLcode code, const char *host, struct msb_err *err)
+/* libcurl's text may quote the server. */
+static void copy_text(char *to, size_t size, const char *from)
 {
-	const char *detail = h->error[0] ? h->error : curl_easy_strerror(code);
-	enum msb_kind kind = MSB_FAIL;
-	char quoted[280];
+	size_t n = 0;
 
-	if (h->forbidden) {
+	for (; from[n] && n < size - 1; n++)
+		to[n] = (char)(from[n] < 0x20 || from[n] > 0x7e ? '?' : from[n]);
+	to[n] = '\0';
+}
+
+static void explain(
+	const struct http *h, CURLcode code, const struct http_url *url, struct msb_err *err)
+{
+	char detail[CURL_ERROR_SIZE];
+	char where[sizeof(url->host) + 8];
+
+	(void)snprintf(where, sizeof(where), "%s:%u", url->host, url->port);
+	if (url->port == (streq(url->scheme, "https") ? 443 : 80))
+		(void)snprintf(where, sizeof(where), "%s", url->host);
+	copy_text(detail, sizeof(detail), h->error[0] ? h->error : curl_easy_strerror(code));
+	if (h->forbidden)
 		msb_err_set(err, -EPERM, MSB_PROTOCOL,
-			"the registry sends us to %s, an address inside this network", host);
-		return;
-	}
-	if (h->too_much) {
-		msb_err_set(err, -E2BIG, MSB_LIMIT, "%s: too many headers", host);
-		return;
-	}
-	if (code == CURLE_OPERATION_TIMEDOUT)
-		kind = MSB_TIMEOUT;
-	/* The text may quote the server. */
-	str_quote(quoted, sizeof(quoted), detail, strlen(detail));
-	msb_err_set(err, -EIO, kind, "%s: %.*s", host, (int)strlen(quoted) - 2, quoted + 1);
+			"the registry sends us to %s, an address inside this network", where);
+	else if (h->too_much)
+		msb_err_set(err, -E2BIG, MSB_LIMIT, "%s: too many headers", where);
+	else
+		msb_err_set(err, -EIO, code == CURLE_OPERATION_TIMEDOUT ? MSB_TIMEOUT : MSB_FAIL,
+			"%s: %s", where, detail);
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
 		(void)msb_err_hint(err, -EIO,
 			"give the certificate of its authority with --ca-certs, or "
@@ -431,7 +441,7 @@ static enum http_outcome perform(struct http *h, const struct http_url *url, str
 		code = CURLE_WRITE_ERROR;
 	outcome = h->forbidden || h->too_much ? HTTP_REFUSED : outcome_of(code);
 	if (outcome != HTTP_DONE && outcome != HTTP_CANCELLED && !h->sink_said_no)
-		explain(h, code, url->host, err);
+		explain(h, code, url, err);
 	return outcome;
 }
 
@@ -457,7 +467,7 @@ enum http_outcome http_exchange(struct http *h, const struct http_request *req,
 	}
 	if (req->guard && !net_may_send_us(req->origin, net_reach_of_literal(url.host))) {
 		h->forbidden = true;
-		explain(h, CURLE_OK, url.host, err);
+		explain(h, CURLE_OK, &url, err);
 		return HTTP_REFUSED;
 	}
 	curl_easy_reset(h->curl);
