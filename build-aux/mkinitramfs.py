@@ -7,8 +7,12 @@ Written here rather than by cpio(1) so that the device node needs no root and eq
 import argparse
 import os
 import stat
+import struct
 import subprocess
+import sys
 import tempfile
+
+PT_INTERP = 3
 
 
 def entry(ino, name, mode, data=b'', rdev=(0, 0)):
@@ -27,16 +31,29 @@ def stripped(strip, program):
             return f.read()
 
 
+def is_static(program):
+    """Does an ELF64 program run without a loader?"""
+    (phoff,) = struct.unpack_from('<Q', program, 32)
+    size, count = struct.unpack_from('<HH', program, 54)
+    return all(struct.unpack_from('<I', program, phoff + i * size)[0] != PT_INTERP for i in range(count))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--strip', default='strip', help='program that strips symbols')
+    parser.add_argument('--limit', type=int, default=1 << 20, help='largest agent in bytes, stripped')
     parser.add_argument('agent')
     parser.add_argument('output')
     args = parser.parse_args()
+    agent = stripped(args.strip, args.agent)
+    if not is_static(agent):
+        sys.exit(f'{args.agent}: not a static program; nothing in the initramfs could load it')
+    if len(agent) > args.limit:
+        sys.exit(f'{args.agent}: {len(agent)} bytes stripped, the budget is {args.limit}')
     members = [
         ('dev', stat.S_IFDIR | 0o755, b'', (0, 0)),
         ('dev/console', stat.S_IFCHR | 0o600, b'', (5, 1)),
-        ('init', stat.S_IFREG | 0o755, stripped(args.strip, args.agent), (0, 0)),
+        ('init', stat.S_IFREG | 0o755, agent, (0, 0)),
     ]
     archive = b''.join(entry(i + 1, *m) for i, m in enumerate(members)) + entry(0, 'TRAILER!!!', 0)
     with open(args.output, 'wb') as f:
