@@ -270,7 +270,7 @@ static void read_channel(struct session *ss)
 
 static void serve(struct session *ss, uint64_t deadline_ns)
 {
-	while (!ss->ended || ss->log >= 0) {
+	while (!ss->ended || ss->log >= 0 || ss->channel >= 0) {
 		struct pollfd p[] = {{.fd = ss->ended ? -1 : ss->control, .events = POLLIN},
 			{.fd = ss->log, .events = POLLIN}, {.fd = ss->channel, .events = POLLIN}};
 		uint64_t now = clock_mono_ns();
