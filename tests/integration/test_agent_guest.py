@@ -227,6 +227,13 @@ def test_boot_failures_are_reported(parts, config, stage, what):
         assert re.search("msb-agent: error: .*" + re.escape(what), g.console_text())
 
 
+def test_a_missing_disk_is_reported(parts):
+    with Guest(parts["kernel"], parts["initramfs"]) as g:
+        g.send(p.message("CONFIG", version=p.VERSION))
+        g.expect("HELLO")
+        assert g.expect("BOOT_FAILED") == {"stage": 2, "errno": 2, "what": "no disk /dev/vda"}
+
+
 def test_disk_is_written_back(parts, tmp_path):
     if not shutil.which("mke2fs"):
         pytest.skip("mke2fs is missing (package e2fsprogs)")

@@ -81,6 +81,8 @@ static int mount_device(const struct msg_config *cfg, const char *target, unsign
 {
 	const char *fstype = cfg->root_fstype;
 
+	if (access(ROOT_DEVICE, F_OK) < 0)
+		return boot_fail(err, STAGE_ROOT, "no disk " ROOT_DEVICE);
 	if (!*fstype)
 		fstype = probe_fstype(ROOT_DEVICE);
 	if (!fstype) {
