@@ -183,7 +183,7 @@ def setup():
 
 
 def product_env():
-    return {"MSB": PREFIX / "bin" / "msb", "MSB_LIB": PREFIX / "lib" / "msb", "MSB_TEST_BUILD": WORK / "release",
+    return {"MSB": PREFIX / "bin" / "msb", "MSB_LIB": PREFIX / "lib" / "msb", "MSB_TEST_BUILD": WORK / "gcc",
             "MKEROFS": WORK / "gcc" / "src" / "image" / "mkerofs", "MSB_LAYER": PREFIX / "lib" / "msb" / "msb-layer"}
 
 
@@ -233,7 +233,7 @@ def fuzz():
 
 
 def lab():
-    for name, *argv in (("lab/itself", "tests/lab/test-lab.sh"), ("lab/suite", "tests/lab/suite.sh", PREFIX, WORK / "release")):
+    for name, *argv in (("lab/itself", "tests/lab/test-lab.sh"), ("lab/suite", "tests/lab/suite.sh", PREFIX, WORK / "gcc")):
         code, out = sh(*argv, timeout=2400, env=product_env())
         before = len(R.failed)
         if tap(name, out) == 0 or (code != 0 and len(R.failed) == before):
