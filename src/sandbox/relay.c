@@ -359,3 +359,16 @@ int relay_shutdown_guest(struct relay *r, uint32_t grace_ms)
 		relay_flush_guest(r);
 	return e;
 }
+
+int relay_set_clock(struct relay *r)
+{
+	struct msg_clock m = {.real_ns = clock_real_ns()};
+	int e;
+
+	if (r->channel_fd < 0)
+		return -ENOTCONN;
+	e = msg_put_clock(&r->channel_out, &m);
+	if (e == 0)
+		relay_flush_guest(r);
+	return e;
+}

@@ -127,6 +127,9 @@ int relay_announce(struct relay *r, const struct buf *greeting) MSB_MUST_CHECK;
 /** relay_shutdown_guest - ask the agent to stop everything and power off */
 int relay_shutdown_guest(struct relay *r, uint32_t grace_ms) MSB_MUST_CHECK;
 
+/** relay_set_clock - tell the guest what time it is */
+int relay_set_clock(struct relay *r) MSB_MUST_CHECK;
+
 /** relay_finish - @last goes to every client behind all that waits, then they are disconnected */
 void relay_finish(struct relay *r, const struct buf *last);
 

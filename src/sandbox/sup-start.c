@@ -215,6 +215,7 @@ static int watch_machine(struct supervisor *sup, struct msb_err *err)
 	struct buf config;
 	int r;
 
+	sup->config_ns = clock_mono_ns();
 	buf_init(&config, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
 	r = put_config(sup, &config);
 	if (r == 0)

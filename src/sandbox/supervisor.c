@@ -21,6 +21,8 @@ enum {
 	STOP_MARGIN_MS = 5000,
 	/* An orderly end that nobody waits for any more. */
 	ABANDONED_MS = 3000,
+	/* The time in CONFIG has waited for the guest to boot; longer than this shows. */
+	CLOCK_STALE_MS = 250,
 	MAX_DURATION_GRACE_MS = 2000,
 	SIGNAL_GRACE_MS = 10000,
 	/* Clients may take this long over their last bytes. */
@@ -244,6 +246,9 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	buf_deinit(&frame);
 	if (e < 0)
 		log_warn("clients are not told that the guest is ready: %s", strerror(-e));
+	if (sup->timing.ready_ns - sup->config_ns > CLOCK_STALE_MS * NSEC_PER_MSEC &&
+		relay_set_clock(r) < 0)
+		log_debug("the guest's clock is behind");
 }
 
 static void on_boot_failed(struct relay *r, const struct msg_failure *m)

@@ -70,6 +70,7 @@ struct supervisor {
 	enum msg_stop_reason reason;
 	const char *detail;
 
+	uint64_t config_ns; /* CONFIG was sent, with the time of day */
 	struct msg_timing timing;
 	char kernel_release[66];
 };
