@@ -30,15 +30,10 @@
 _Static_assert(ARRAY_SIZE(seccomp_worker) <= JAIL_FILTER_MAX, "room for the filter");
 
 /* A sanitizer's shadow memory alone would break any limit. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
+#ifdef MSB_SANITIZED
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
 #endif
 
 /*

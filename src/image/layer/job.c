@@ -3,6 +3,7 @@
 #include "image/layer/job.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,7 +14,7 @@
 #include "image/layer/merge.h"
 #include "image/layer/worker.h"
 
-enum { PIPE_BYTES = 1024 * 1024, BLOCK = 4096, ERRNO_MAX = 4095 };
+enum { PIPE_BYTES = 1024 * 1024, BLOCK = 4096, ERRNO_MAX = 4095, EXIT_MS = 2000 };
 
 _Static_assert(WORKER_FD_INDEX - WORKER_FD_RESULT + MERGE_LAYERS_MAX < SPAWN_FDS_MAX,
 	"a merge gets one descriptor for each layer");
@@ -51,7 +52,7 @@ static int start(struct spawn *s, const char *program, const char *name, struct 
 	spawn_add_fd(s, in[0], STDIN_FILENO);
 	spawn_add_fd(s, STDERR_FILENO, STDERR_FILENO);
 	spawn_add_fd(s, result[1], WORKER_FD_RESULT);
-	r = spawn_run(s, &ret->pid, NULL);
+	r = spawn_run(s, &ret->pid, &ret->pidfd);
 	fd_close(in[0]);
 	fd_close(result[1]);
 	if (r < 0) {
@@ -84,6 +85,7 @@ static int reap(struct layer_job *job)
 			return -errno;
 	}
 	job->pid = 0;
+	job->pidfd = fd_close(job->pidfd);
 	return status;
 }
 
@@ -111,6 +113,15 @@ static void make_printable(char *s)
 	}
 }
 
+/* No answer means that it ends, in a way worth telling; unless it only closed the pipe. */
+static void end_soon(struct layer_job *job)
+{
+	struct pollfd p = {.fd = job->pidfd, .events = POLLIN};
+
+	if (poll(&p, 1, EXIT_MS) <= 0)
+		(void)kill(job->pid, SIGKILL);
+}
+
 /* The answer and the exit; 0, or why the job failed. */
 static int read_result(struct layer_job *job, struct worker_result *res, struct msb_err *err)
 {
@@ -121,7 +132,7 @@ static int read_result(struct layer_job *job, struct worker_result *res, struct 
 	r = io_read_full(job->result_fd, res, sizeof(*res));
 	job->result_fd = fd_close(job->result_fd);
 	if (r < 0)
-		(void)kill(job->pid, SIGKILL); /* it may have closed the pipe and live on */
+		end_soon(job);
 	status = reap(job);
 	if (r == -ENODATA && WIFSIGNALED(status))
 		return msb_err_set(err, -EPROTO, MSB_PROTOCOL,

@@ -14,6 +14,7 @@
 
 struct layer_job {
 	pid_t pid;
+	int pidfd;
 	int in_fd; /* the compressed layer goes here */
 	int result_fd;
 	int data_fd; /* borrowed, to check the answer */
