@@ -12,6 +12,8 @@
 
 #include "base/io.h"
 
+enum { NOBODY = 65534, CHILD_STACK = 64 * 1024 };
+
 void spawn_add_fd(struct spawn *s, int from, int to)
 {
 	assert(s->n_fds < SPAWN_FDS_MAX);
@@ -116,11 +118,24 @@ static int child_signals(void)
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
 }
 
+/* By system call: the C library's functions would reach for the threads of the parent. */
+static int become_nobody(void)
+{
+	if (syscall(SYS_setgroups, 0, NULL) < 0 ||
+		syscall(SYS_setresgid, NOBODY, NOBODY, NOBODY) < 0 ||
+		syscall(SYS_setresuid, NOBODY, NOBODY, NOBODY) < 0)
+		return -errno;
+	return 0;
+}
+
 static int child_setup(const struct spawn *s, pid_t parent)
 {
 	struct rlimit core = {.rlim_cur = s->core_limit, .rlim_max = s->core_limit};
-	int r;
+	int r = s->drop_root && geteuid() == 0 ? become_nobody() : 0;
 
+	if (r < 0)
+		return r;
+	/* After the change of identity, which forgets it. */
 	if (!s->outlive_parent) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 			return -errno;
@@ -157,10 +172,41 @@ static int spawn_join_cgroup(int cgroup_fd)
 	return write(fd, "0", 1) < 0 ? -errno : 0;
 }
 
+struct child {
+	const struct spawn *spawn;
+	pid_t parent;
+	int failed; /* negative errno of the step that failed, written by the child */
+};
+
+static int child_main(void *p)
+{
+	volatile struct child *c = p;
+	const struct spawn *s = c->spawn;
+	int r = s->cgroup_fd >= 0 ? spawn_join_cgroup(s->cgroup_fd) : 0;
+
+	if (r == 0)
+		r = child_setup(s, c->parent);
+	if (r == 0) {
+		execve(s->path, s->argv, s->envp);
+		r = -errno;
+	}
+	c->failed = r;
+	_exit(127);
+}
+
+/* Like vfork(), but with namespaces; the child has a stack of its own in the parent's memory. */
+static pid_t start_child(volatile struct child *c)
+{
+	char stack[CHILD_STACK] __attribute__((aligned(16)));
+
+	return clone(child_main, stack + sizeof(stack),
+		CLONE_VM | CLONE_VFORK | SIGCHLD | c->spawn->namespaces, (void *)(uintptr_t)c);
+}
+
 int spawn_run(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 {
-	pid_t parent = getpid();
-	volatile int failed = 0;
+	volatile struct child c = {.spawn = s, .parent = getpid()};
+	int failed;
 	sigset_t all;
 	sigset_t old;
 	int pidfd;
@@ -170,21 +216,8 @@ int spawn_run(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 	sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
 		return -errno;
-	pid = vfork();
-	if (pid == 0) {
-		int r = s->cgroup_fd >= 0 ? spawn_join_cgroup(s->cgroup_fd) : 0;
-
-		if (r == 0)
-			r = child_setup(s, parent);
-		if (r == 0) {
-			execve(s->path, s->argv, s->envp);
-			r = -errno;
-		}
-		failed = r;
-		_exit(127);
-	}
-	if (pid < 0)
-		failed = -errno;
+	pid = start_child(&c);
+	failed = pid < 0 ? -errno : c.failed;
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return failed;

@@ -29,6 +29,8 @@ struct spawn {
 	bool no_new_privs;
 	uint64_t core_limit; /* RLIMIT_CORE */
 	int cgroup_fd; /* cgroup v2 directory to start in, -1: the parent's */
+	int namespaces; /* CLONE_NEW* of namespaces of its own */
+	bool drop_root; /* a child of root becomes nobody; of anybody else: no effect */
 	/* Called in the child just before exec, async-signal-safe code only; errno on failure. */
 	int (*in_child)(void *arg);
 	void *in_child_arg;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -305,4 +306,93 @@ TEST(children_die_with_their_parent_unless_told_otherwise)
 {
 	ASSERT_TRUE(survives(true));
 	ASSERT_TRUE(!survives(false));
+}
+
+/* The link of a namespace in the child; "" when the host does not permit to make it. */
+static void child_namespace(int namespaces, char *script, char *ret, size_t size)
+{
+	struct spawn s = {.namespaces = namespaces};
+	char *argv[] = {sh, dash_c, script, NULL};
+	struct buf b;
+	int fds[2];
+	pid_t pid;
+	int r;
+
+	s.path = sh;
+	s.argv = argv;
+	s.envp = no_env;
+	s.cgroup_fd = -1;
+	ret[0] = '\0';
+	ASSERT_OK(io_pipe(0, fds));
+	spawn_add_fd(&s, fds[1], 1);
+	r = spawn_run(&s, &pid, NULL);
+	close(fds[1]);
+	buf_init(&b, OUT_MAX);
+	while (r == 0 && buf_read_fd(&b, fds[0], 4096) > 0)
+		;
+	close(fds[0]);
+	if (r == 0) {
+		ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+		(void)snprintf(ret, size, "%s", buf_cstr(&b));
+	}
+	buf_deinit(&b);
+}
+
+TEST(child_in_namespaces_of_its_own)
+{
+	char user[] = "readlink /proc/self/ns/user";
+	char net[] = "readlink /proc/self/ns/net";
+	char ours[128];
+	char theirs[128];
+
+	child_namespace(CLONE_NEWUSER | CLONE_NEWNET, user, theirs, sizeof(theirs));
+	if (!theirs[0])
+		SKIP("this host permits no user namespaces");
+	child_namespace(0, user, ours, sizeof(ours));
+	ASSERT_TRUE(!streq(ours, theirs));
+	child_namespace(0, net, ours, sizeof(ours));
+	child_namespace(CLONE_NEWUSER | CLONE_NEWNET, net, theirs, sizeof(theirs));
+	ASSERT_TRUE(ours[0] && theirs[0] && !streq(ours, theirs));
+}
+
+TEST(child_of_root_becomes_nobody)
+{
+	struct spawn s = {.drop_root = true};
+	char script[] = "id -u; id -g; grep CapEff /proc/self/status";
+
+	if (geteuid() != 0)
+		SKIP("only for root");
+	expect_output(&s, script, "65534\n65534\nCapEff:\t0000000000000000\n");
+}
+
+TEST(child_dies_with_its_parent_after_the_change_of_identity)
+{
+	int fds[2];
+	pid_t parent;
+	char c;
+
+	ASSERT_OK(io_pipe(0, fds));
+	parent = fork();
+	ASSERT_OK(parent);
+	if (parent == 0) {
+		char script[] = "echo; exec sleep 1000";
+		char *argv[] = {sh, dash_c, script, NULL};
+		struct spawn s = {.path = sh,
+			.argv = argv,
+			.envp = no_env,
+			.cgroup_fd = -1,
+			.drop_root = true};
+		pid_t pid;
+
+		spawn_add_fd(&s, fds[1], 1);
+		if (spawn_run(&s, &pid, NULL) < 0)
+			_exit(1);
+		/* Until the child has spoken. */
+		_exit(read(fds[0], &c, 1) == 1 ? 0 : 1);
+	}
+	fd_close(fds[1]);
+	ASSERT_EQ(waitpid(parent, NULL, 0), parent);
+	/* The end of the last writer: the child is gone. */
+	ASSERT_EQ(read(fds[0], &c, 1), 0);
+	fd_close(fds[0]);
 }
