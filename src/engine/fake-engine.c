@@ -4,10 +4,12 @@
  * kernel command line ends with "fake=MODE", which says what it does.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/base.h"
 
@@ -97,6 +99,17 @@ static void check_process(int last_fd)
 	complain(environ && environ[0], "an environment");
 }
 
+/* Effective ones; a fake VMM has what the real one gives up by itself. */
+static uint32_t capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		_exit(99);
+	return data[0].effective | data[1].effective;
+}
+
 static void check_files(void)
 {
 	cleanup_fd int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
@@ -134,6 +147,7 @@ static void qemu(const char *mode)
 
 	if (streq(mode, "checks")) {
 		check_process(QFD_DISK + 1);
+		complain(capabilities() != 0, "capabilities");
 		check_files();
 		complain((fcntl(QFD_DISK, F_GETFL) & O_ACCMODE) != O_RDONLY, "disk 0 is writable");
 		complain((fcntl(QFD_DISK + 1, F_GETFL) & O_ACCMODE) != O_RDWR, "disk 1 is not");

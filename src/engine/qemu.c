@@ -8,8 +8,8 @@
  *
  * Confinement: QEMU's own seccomp filter, no_new_privs, a Landlock ruleset that leaves it the
  * system's libraries and firmware read-only, its own session and, where the host permits it, an
- * empty network namespace. TCG is no security boundary to QEMU's developers; whoever takes over the
- * emulator is to find nothing around it.
+ * empty network namespace and an identity without rights. TCG is no security boundary to QEMU's
+ * developers; whoever takes over the emulator is to find nothing around it.
  *
  * Single-threaded, used from the supervisor's loop. The machine ends when the guest resets
  * (-no-reboot), when it is killed, or when the supervisor dies (PR_SET_PDEATHSIG). QMP's SHUTDOWN
@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -107,8 +108,14 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 	arg(a, "virtio-mmio.force-legacy=false");
 }
 
-static void args_boot(struct qemu_args *a, const struct engine_spec *spec)
+static void args_boot(
+	struct qemu_args *a, const struct engine_spec *spec, const struct arch_clock *start)
 {
+	char cmdline[512];
+	int r = arch_cmdline_qemu(cmdline, sizeof(cmdline), spec->vcpus, start);
+
+	if (r < 0)
+		a->error = r;
 	arg(a, "-kernel");
 	arg(a, "/proc/self/fd/%d", QFD_KERNEL);
 	if (spec->initramfs_fd >= 0) {
@@ -306,9 +313,52 @@ static int confine_qemu(
 
 static int in_child(void *p)
 {
-	/* Needs rights that an ordinary user lacks; without it Landlock still forbids TCP. */
-	(void)unshare(CLONE_NEWNET | CLONE_NEWIPC);
 	return confine_enter(p);
+}
+
+/* May everybody read what QEMU opens again by name? */
+static bool world_readable(int fd)
+{
+	struct stat st;
+
+	return fd < 0 || (fstat(fd, &st) == 0 && (st.st_mode & 0004));
+}
+
+/*
+ * Takes identity and namespaces away as far as this host lets us: root becomes nobody, unless it
+ * needs its name to read the kernel; everybody else, and root of a container, enters a user
+ * namespace in which no id means anything.
+ */
+static int run_apart(struct spawn *s, bool may_be_nobody, struct engine_vm *vm)
+{
+	enum { APART = CLONE_NEWNET | CLONE_NEWIPC };
+	const struct {
+		int namespaces;
+		bool drop_root;
+		bool usable;
+		uint32_t level;
+	} ways[] = {
+		{APART, true, geteuid() == 0 && may_be_nobody,
+			VMM_JAIL_NETNS | VMM_JAIL_USERNS | VMM_JAIL_NOCAPS},
+		{APART | CLONE_NEWUSER, false, true,
+			VMM_JAIL_NETNS | VMM_JAIL_USERNS | VMM_JAIL_NOCAPS},
+		{0, true, geteuid() == 0 && may_be_nobody, VMM_JAIL_USERNS | VMM_JAIL_NOCAPS},
+		{0, false, true, geteuid() == 0 ? 0 : VMM_JAIL_NOCAPS},
+	};
+	int r = -EPERM;
+
+	for (unsigned int i = 0; r < 0 && i < ARRAY_SIZE(ways); i++) {
+		if (!ways[i].usable)
+			continue;
+		s->namespaces = ways[i].namespaces;
+		s->drop_root = ways[i].drop_root;
+		vm->jail_level = ways[i].level;
+		r = spawn_run(s, &vm->pid, &vm->pidfd);
+		/* What no other way will change. */
+		if (r == -ENOENT || r == -ENOEXEC || r == -EMFILE)
+			break;
+	}
+	return r;
 }
 
 static int run(const struct engine_spec *spec, const char *binary, struct qemu_args *args,
@@ -336,7 +386,8 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 	for (unsigned int i = 0; i < spec->n_disks; i++)
 		spawn_add_fd(&s, f->disks[i], QFD_DISK + (int)i);
 	vm->spawned_ns = clock_mono_ns();
-	return spawn_run(&s, &vm->pid, &vm->pidfd);
+	return run_apart(
+		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
 }
 
 static int prepare(const struct engine_spec *spec, struct qemu_args *args, struct qemu_fds *f,
@@ -397,7 +448,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 		engine_vm_deinit(&vm);
 		return r;
 	}
-	vm.jail_level = VMM_JAIL_SECCOMP | (confine.ruleset_fd >= 0 ? VMM_JAIL_LANDLOCK : 0);
+	vm.jail_level |= VMM_JAIL_SECCOMP | (confine.ruleset_fd >= 0 ? VMM_JAIL_LANDLOCK : 0);
 	*ret = vm;
 	return 0;
 }
