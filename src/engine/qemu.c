@@ -89,7 +89,8 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 	arg(a, "-M");
 	arg(a, "%s", arch_qemu_machine);
 	arg(a, "-accel");
-	arg(a, "tcg,thread=%s", spec->vcpus > 1 ? "multi" : "single");
+	/* Translated code may take up a quarter of the default's GiB of the host's memory. */
+	arg(a, "tcg,thread=%s,tb-size=256", spec->vcpus > 1 ? "multi" : "single");
 	arg(a, "-cpu");
 	arg(a, "%s", arch_qemu_cpu);
 	arg(a, "-smp");
@@ -123,8 +124,7 @@ static void args_boot(
 		arg(a, "/proc/self/fd/%d", QFD_INITRAMFS);
 	}
 	arg(a, "-append");
-	arg(a, "%s%s%s", arch_cmdline_qemu(spec->vcpus), spec->cmdline_extra[0] ? " " : "",
-		spec->cmdline_extra);
+	arg(a, "%s%s%s", cmdline, spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
 }
 
 static void args_devices(struct qemu_args *a, const struct engine_spec *spec)
@@ -390,8 +390,8 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
 }
 
-static int prepare(const struct engine_spec *spec, struct qemu_args *args, struct qemu_fds *f,
-	struct engine_vm *vm, struct msb_err *err)
+static int prepare(const struct engine_spec *spec, const struct arch_clock *start,
+	struct qemu_args *args, struct qemu_fds *f, struct engine_vm *vm, struct msb_err *err)
 {
 	struct qemu_state *st;
 	int r;
@@ -403,7 +403,7 @@ static int prepare(const struct engine_spec *spec, struct qemu_args *args, struc
 	vm->priv = st;
 
 	args_machine(args, spec);
-	args_boot(args, spec);
+	args_boot(args, spec, start);
 	args_devices(args, spec);
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
@@ -422,6 +422,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 	cleanup_with(confine_deinit) struct confine confine = {.ruleset_fd = -EBADF};
 	cleanup_with(qemu_fds_deinit) struct qemu_fds fds;
 	cleanup_free struct qemu_args *args = calloc(1, sizeof(*args));
+	struct arch_clock start = arch_clock_now();
 	struct engine_vm vm;
 	char binary[PATH_MAX];
 	int r;
@@ -438,7 +439,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 	if (r == 0)
 		r = confine_qemu(&confine, spec, binary, err);
 	if (r == 0)
-		r = prepare(spec, args, &fds, &vm, err);
+		r = prepare(spec, &start, args, &fds, &vm, err);
 	if (r == 0) {
 		r = run(spec, binary, args, &fds, &confine, &vm);
 		if (r < 0)
