@@ -29,18 +29,15 @@
 
 _Static_assert(ARRAY_SIZE(seccomp_worker) <= JAIL_FILTER_MAX, "room for the filter");
 
-/* A sanitizer's shadow memory alone would break any limit. */
-#ifdef MSB_SANITIZED
-enum { SANITIZED = true };
-#else
-enum { SANITIZED = false };
-#endif
-
 /*
  * Private memory: the window of zstd and the buffers of a parser are bounded; what a merge holds
- * grows with the names of the image.
+ * grows with the names of the image. A sanitizer's shadow memory alone would break any limit.
  */
+#ifdef MSB_SANITIZED
+static const uint64_t data_max[] = {[LAYER_UNPACK] = RLIM_INFINITY, [LAYER_MERGE] = RLIM_INFINITY};
+#else
 static const uint64_t data_max[] = {[LAYER_UNPACK] = 512 * MIB, [LAYER_MERGE] = 4 * GIB};
+#endif
 
 /* Contents and the padding behind each file. */
 #define FILE_SIZE_MAX (UNPACK_BYTES_MAX + 8 * GIB)
@@ -53,9 +50,7 @@ static int set_limits(enum layer_job job, struct msb_err *err)
 		r = jail_limit(RLIMIT_NOFILE, 0, err); /* open ones stay; new ones are refused */
 	if (r == 0)
 		r = jail_limit(RLIMIT_FSIZE, FILE_SIZE_MAX, err);
-	if (r == 0 && !SANITIZED)
-		r = jail_limit(RLIMIT_DATA, data_max[job], err);
-	return r;
+	return r < 0 ? r : jail_limit(RLIMIT_DATA, data_max[job], err);
 }
 
 int layer_jail_enter(enum layer_job job, struct msb_err *err)

@@ -223,6 +223,8 @@ static int find_todo(struct pull *p, struct msb_err *err)
 		report_layer(p->report, &progress, r == 0 ? LAYER_EXISTS : LAYER_WAITING, 0);
 		if (r == -ENOENT)
 			p->todo[p->n_todo++] = (uint32_t)i;
+		else
+			store_part_remove(p->store, d->digest); /* of a pull that was killed late */
 	}
 	return 0;
 }
