@@ -12,6 +12,8 @@
 #define LIMIT_STREAMS	     1024u /* open streams on one channel */
 #define LIMIT_CLIENTS	     128u /* clients of one supervisor */
 #define LIMIT_CLIENT_STREAMS 256u /* open streams of one client */
+#define LIMIT_CLIENT_QUEUE   (64u * 1024u * 1024u) /* bytes waiting for one client */
+#define LIMIT_RELAY_QUEUE    (256u * 1024u * 1024u) /* bytes waiting for all clients together */
 #define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes of a slow peer */
 
 /* Messages. */

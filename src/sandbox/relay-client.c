@@ -89,7 +89,7 @@ static void client_charge(struct relay_client *c, size_t before, int error)
 	struct relay *r = c->relay;
 
 	r->queued += buf_len(&c->out) - before;
-	if (error == 0 && r->queued > RELAY_QUEUE)
+	if (error == 0 && r->queued > LIMIT_RELAY_QUEUE)
 		error = -ENOBUFS;
 	if (error < 0) {
 		log_ratelimit(LOG_WARN, "a client that does not read is disconnected: %s",
@@ -346,7 +346,7 @@ int relay_add_client(struct relay *r, int fd, bool owner)
 	c->owner = owner;
 	c->read_size = RELAY_READ_MIN;
 	buf_init(&c->in, FRAME_HEADER + LIMIT_FRAME_PAYLOAD + RELAY_READ_MAX);
-	buf_init(&c->out, RELAY_CLIENT_QUEUE);
+	buf_init(&c->out, LIMIT_CLIENT_QUEUE);
 	e = buf_append(&c->out, buf_data(&r->greeting), buf_len(&r->greeting));
 	if (e == 0)
 		e = loop_fd_add(r->loop, &c->src, fd, client_events(c), client_event);

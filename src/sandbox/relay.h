@@ -18,8 +18,8 @@
  *
  * Memory. Guest to client: DATA is bounded by one window per stream and everything else by one
  * frame of each kind per stream, so a client that does not read costs its streams' windows; as a
- * backstop one client may have RELAY_CLIENT_QUEUE bytes waiting, all together RELAY_QUEUE; who
- * exceeds it is disconnected. The channel itself is always read: no client can hold up another.
+ * backstop one client may have LIMIT_CLIENT_QUEUE bytes waiting, all together LIMIT_RELAY_QUEUE;
+ *who exceeds it is disconnected. The channel itself is always read: no client can hold up another.
  * Client to guest: one queue of about LIMIT_CTRL_BACKLOG; when it is full, clients that want to
  *send are not read until the guest has taken some.
  *
@@ -39,9 +39,6 @@
 #include "proto/credit.h"
 #include "proto/frame.h"
 #include "proto/msg.h"
-
-#define RELAY_CLIENT_QUEUE (64u * 1024u * 1024u)
-#define RELAY_QUEUE	   (256u * 1024u * 1024u)
 
 enum { RELAY_READ_MIN = 4096, RELAY_READ_MAX = LIMIT_FRAME_PAYLOAD };
 

@@ -285,6 +285,48 @@ TEST(it_is_jailed)
 	tear_down();
 }
 
+/* Sum of the lines of smaps_rollup that begin with "Private_", in KiB. */
+static uint64_t private_kib(pid_t pid)
+{
+	char path[64];
+	char *text = NULL;
+	uint64_t sum = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	ASSERT_OK(io_read_file(AT_FDCWD, path, 10000, &text, NULL));
+	for (char *at = text; (at = strstr(at, "Private_"));) {
+		uint64_t kib = 0;
+
+		at += strcspn(at, ":") + 1;
+		at += strspn(at, " ");
+		at[strcspn(at, " ")] = '\0';
+		ASSERT_OK(str_to_u64(at, &kib));
+		sum += kib;
+		at += strlen(at) + 1;
+	}
+	free(text);
+	return sum;
+}
+
+TEST(it_is_small)
+{
+	if (!streq(need_env("MSB_TEST_STATIC"), "yes"))
+		SKIP("only the static form is what ships");
+	set_up();
+	spawn_sandbox();
+	exec("emit", "10000000");
+	run_until(&fx.done);
+	ASSERT_TRUE(private_kib(fx.pid) > 0);
+	if (private_kib(fx.pid) > 1024)
+		test_fail(__FILE__, __LINE__, "%" PRIu64 " KiB of private memory",
+			private_kib(fx.pid));
+	printf("# %" PRIu64 " KiB of private memory\n", private_kib(fx.pid));
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
 TEST(a_second_client_connects_and_is_told_of_the_end)
 {
 	struct sandbox *owner;
