@@ -12,6 +12,8 @@
 
 #include "base/io.h"
 
+enum { KERNEL_SIGNALS = 64 };
+
 enum { NOBODY = 65534, CHILD_STACK = 64 * 1024 };
 
 void spawn_add_fd(struct spawn *s, int from, int to)
@@ -105,14 +107,19 @@ static int child_close_rest(const struct spawn *s)
 	return cloexec_range((unsigned int)next, ~0u);
 }
 
+/*
+ * Handlers end with the exec, but what is ignored stays ignored, also the two real-time signals
+ * that C libraries keep for themselves and do not let sigaction() touch: hence the system call. All
+ * zeroes is the default action.
+ */
 static int child_signals(void)
 {
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	static const uint64_t dfl[4];
 	sigset_t none;
 
-	for (int sig = 1; sig < 32; sig++) {
+	for (int sig = 1; sig <= KERNEL_SIGNALS; sig++) {
 		if (sig != SIGKILL && sig != SIGSTOP)
-			(void)sigaction(sig, &dfl, NULL);
+			(void)syscall(SYS_rt_sigaction, sig, dfl, NULL, KERNEL_SIGNALS / 8);
 	}
 	sigemptyset(&none);
 	return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
