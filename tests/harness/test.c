@@ -60,7 +60,7 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 	fault_arm(0);
 	printf("# %s:%d: ", file, line);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vprintf(fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized): it was started above */
 	va_end(ap);
 	printf("\n");
 	fflush(stdout);
@@ -138,35 +138,22 @@ static void signals_reset(void)
 	}
 }
 
-int main(int argc, char **argv)
+static unsigned int count_tests(const char *filter)
 {
-	const char *filter = "";
-	bool no_fork = false;
 	unsigned int n = 0;
-	unsigned int failed = 0;
 
-	for (int i = 1; i < argc; i++) {
-		if (streq(argv[i], "--list")) {
-			for (struct test *t = tests; t; t = t->next)
-				puts(t->name);
-			return 0;
-		}
-		if (streq(argv[i], "--no-fork"))
-			no_fork = true;
-		else if (streq(argv[i], "--filter") && i + 1 < argc)
-			filter = argv[++i];
-		else
-			return 2;
-	}
 	for (struct test *t = tests; t; t = t->next)
 		n += strstr(t->name, filter) != NULL;
-	signals_reset();
-	skip_reason = mmap(
-		NULL, SKIP_REASON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (skip_reason == MAP_FAILED)
-		return EXIT_FAILED;
-	printf("1..%u\n", n);
-	n = 0;
+	return n;
+}
+
+/* Return: number of failed tests. */
+static unsigned int run_all(const char *filter, bool no_fork)
+{
+	unsigned int failed = 0;
+	unsigned int n = 0;
+
+	printf("1..%u\n", count_tests(filter));
 	for (struct test *t = tests; t; t = t->next) {
 		int r = 0;
 
@@ -181,5 +168,31 @@ int main(int argc, char **argv)
 			r == EXIT_SKIPPED ? " # SKIP " : "", r == EXIT_SKIPPED ? skip_reason : "");
 		failed += r == EXIT_FAILED;
 	}
-	return failed ? EXIT_FAILED : 0;
+	return failed;
+}
+
+int main(int argc, char **argv)
+{
+	const char *filter = "";
+	bool no_fork = false;
+
+	for (int i = 1; i < argc; i++) {
+		if (streq(argv[i], "--list")) {
+			for (struct test *t = tests; t; t = t->next)
+				puts(t->name);
+			return 0;
+		}
+		if (streq(argv[i], "--no-fork"))
+			no_fork = true;
+		else if (streq(argv[i], "--filter") && i + 1 < argc)
+			filter = argv[++i];
+		else
+			return 2;
+	}
+	signals_reset();
+	skip_reason = mmap(
+		NULL, SKIP_REASON_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (skip_reason == MAP_FAILED)
+		return EXIT_FAILED;
+	return run_all(filter, no_fork) ? EXIT_FAILED : 0;
 }

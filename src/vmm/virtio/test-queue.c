@@ -294,8 +294,8 @@ TEST(broken_by_length)
 
 	/* Seven direct descriptors and a table of two are nine. */
 	rig_init(&r, false, true);
-	for (uint16_t i = 0; i < SIZE - 1; i++)
-		desc(&r, i, BUF, 4, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
+	for (unsigned int i = 0; i < SIZE - 1; i++)
+		desc(&r, (uint16_t)i, BUF, 4, VRING_DESC_F_NEXT, (uint16_t)(i + 1));
 	desc(&r, SIZE - 1, TABLE, 2 * 16, VRING_DESC_F_INDIRECT, 0);
 	desc_at(&r, TABLE, 0, BUF, 4, VRING_DESC_F_NEXT, 1);
 	desc_at(&r, TABLE, 1, BUF, 4, 0, 0);
