@@ -143,7 +143,7 @@ static void args_devices(struct qemu_args *a, const struct engine_spec *spec)
 	arg(a, "-chardev");
 	arg(a, "socket,id=chan,fd=%d", QFD_CHANNEL);
 	arg(a, "-device");
-	arg(a, "virtserialport,chardev=chan,nr=1,name=msb.channel");
+	arg(a, "virtserialport,chardev=chan,nr=1,name=msb.channel,id=channel");
 	for (unsigned int i = 0; i < spec->n_disks; i++) {
 		bool ro = spec->disks[i].read_only;
 
@@ -479,6 +479,14 @@ static void on_message(struct engine_vm *vm, const struct qmp_msg *m)
 	if (streq(m->event, "SHUTDOWN") &&
 		(streq(m->reason, "guest-reset") || streq(m->reason, "guest-shutdown")))
 		st->guest_ended = true;
+	/*
+	 * The kernel has reset its devices for a halt or a power-off that this machine has no
+	 * button for, or the agent is gone: nothing will happen any more. SIGTERM lets QEMU flush.
+	 */
+	if (streq(m->event, "VSERPORT_CHANGE") && m->closed && !st->killed) {
+		st->guest_ended = true;
+		(void)io_pidfd_kill(vm->pidfd, SIGTERM);
+	}
 }
 
 /* One read and the messages in it. Return: 0 when there may be more to read. */

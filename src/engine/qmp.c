@@ -23,6 +23,14 @@ static void take_text(const struct json *obj, const char *key, char *to, size_t 
 	to[len] = '\0';
 }
 
+static bool is_false(const struct json *obj, const char *key)
+{
+	const struct json *v = obj ? json_find(obj, key) : NULL;
+	bool b = true;
+
+	return v && json_to_bool(v, key, &b, NULL) == 0 && !b;
+}
+
 int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
 {
 	static const char *const kinds[] = {
@@ -51,6 +59,7 @@ int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
 	if (msg.type == QMP_EVENT) {
 		take_text(root, "event", msg.event, sizeof(msg.event));
 		take_text(json_find(root, "data"), "reason", msg.reason, sizeof(msg.reason));
+		msg.closed = is_false(json_find(root, "data"), "open");
 		if (msg.event[0] == '\0')
 			return -EBADMSG;
 	}

@@ -19,6 +19,7 @@ struct qmp_msg {
 	enum qmp_type type;
 	char event[32]; /* QMP_EVENT: its name */
 	char reason[32]; /* QMP_EVENT: data.reason, "" without */
+	bool closed; /* QMP_EVENT: data.open is there and false */
 	char desc[160]; /* QMP_ERROR: error.desc */
 };
 

@@ -27,6 +27,16 @@ TEST(each_kind_of_message)
 	ASSERT_EQ(m.type, QMP_EVENT);
 	ASSERT_STREQ(m.event, "SHUTDOWN");
 	ASSERT_STREQ(m.reason, "guest-reset");
+	ASSERT_TRUE(!m.closed);
+	ASSERT_OK(parse(
+		"{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": false, \"id\": \"x\"}}",
+		&m));
+	ASSERT_TRUE(m.closed);
+	ASSERT_OK(parse(
+		"{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": true, \"id\": \"x\"}}", &m));
+	ASSERT_TRUE(!m.closed);
+	ASSERT_OK(parse("{\"event\": \"VSERPORT_CHANGE\", \"data\": {\"open\": 0}}", &m));
+	ASSERT_TRUE(!m.closed);
 }
 
 TEST(absent_and_odd_fields)

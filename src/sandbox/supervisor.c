@@ -346,6 +346,15 @@ void sup_boot_timeout(struct loop_timer *t)
 	sup_fail(sup, &err);
 }
 
+/* Both a panic and a forced reboot end in a triple fault; the kernel says which it is. */
+static bool panicked(const struct supervisor *sup)
+{
+	char console[REPORT_CONSOLE];
+
+	return sup->vm.exit == ENGINE_EXIT_PANIC ||
+		strstr(console_tail(&sup->console, console, sizeof(console)), "Kernel panic");
+}
+
 /* The machine ended and nobody had asked for it. */
 static void unexpected_end(struct supervisor *sup)
 {
@@ -359,7 +368,9 @@ static void unexpected_end(struct supervisor *sup)
 			"the guest %s before it was ready",
 			vm->exit == ENGINE_EXIT_PANIC ? "crashed" : "ended");
 	else
-		(void)msb_err_set(&sup->failure, -EIO, MSB_GUEST, "the guest crashed");
+		(void)msb_err_set(&sup->failure, -EIO, MSB_GUEST, "%s",
+			panicked(sup) ? "the guest crashed"
+				      : "the guest reset its machine or switched it off");
 }
 
 /* The process of the machine has ended. */

@@ -46,7 +46,7 @@ enum vmm_event_type {
 };
 
 enum vmm_exit_reason {
-	VMM_EXIT_POWEROFF = 1, /* the guest asked for it by a device register */
+	VMM_EXIT_POWEROFF = 1, /* by a device register, or its agent closed the channel */
 	/*
 	 * Triple fault: how a kernel without ACPI reboots, and with `reboot=t panic=-1` also how it
 	 * panics. The VMM cannot tell; the supervisor can, by the agent's goodbye on the channel.

@@ -49,12 +49,30 @@ static int add_disks(struct machine *m, const struct vmm_config *c, const struct
 	return 0;
 }
 
+/*
+ * An open channel is closed by the death of the agent or by the kernel, when it resets its devices
+ * for a halt or a power-off that this machine has no button for: nothing will happen any more.
+ */
+static void on_channel_open(struct virtio_console *c, bool open, void *arg)
+{
+	struct machine *m = arg;
+
+	(void)c;
+	if (open)
+		return;
+	m->channel_closed = true;
+	m->on_end(m);
+}
+
 /* The console comes first: the kernel probes in this order, and early messages are the ones missed.
  */
 static int add_devices(struct machine *m, const struct vmm_config *c, struct msb_err *err)
 {
 	const struct virtio_env env = {.mem = &m->mem, .loop = m->loop};
-	const struct console_host host = {.log_fd = c->log_fd, .channel_fd = c->channel_fd};
+	const struct console_host host = {.log_fd = c->log_fd,
+		.channel_fd = c->channel_fd,
+		.on_guest_open = on_channel_open,
+		.arg = m};
 	int r;
 
 	r = virtio_console_init(&m->console, &env, &host);
@@ -239,7 +257,7 @@ enum vmm_exit_reason machine_end(const struct machine *m, const char **ret_text)
 
 	*ret_text = "";
 	if (ended == 0)
-		return VMM_EXIT_STOPPED;
+		return m->channel_closed ? VMM_EXIT_POWEROFF : VMM_EXIT_STOPPED;
 	v = &m->vcpus[ended - 1];
 	*ret_text = v->text;
 	switch (v->verdict) {

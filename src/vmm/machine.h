@@ -39,6 +39,7 @@ struct machine {
 	void (*on_end)(struct machine *m);
 
 	struct virtio_console console;
+	bool channel_closed; /* the guest had opened it: the agent is gone */
 	struct virtio_rng rng;
 	struct virtio_balloon balloon;
 	struct virtio_blk disks[LIMIT_DISKS];
@@ -54,7 +55,8 @@ struct machine {
  * @m: zeroed
  * @c: passed vmm_config_check(); its descriptors stay the caller's and open, those of KVM, kernel
  * and initramfs only during this call
- * @on_end: called on the loop when the guest or a vCPU ended; machine_end() tells how
+ * @on_end: called on the loop when the guest or a vCPU ended, maybe more than once; machine_end()
+ * tells how
  *
  * Return: 0, or a negative errno with nothing left behind.
  */

@@ -154,10 +154,12 @@ def test_signal_while_it_boots(msb):
     assert p.wait(LIMIT) == 130
 
 
-def test_guest_that_reboots(msb):
-    """The machine is not started again, and the run ends."""
-    r = msb.run("-q", "--", "reboot", "-f")
-    assert r.returncode == 125 and r.stderr.startswith(b"msb: ")
+@pytest.mark.parametrize("how", ["poweroff", "halt", "reboot"])
+def test_guest_that_ends_its_machine(msb, how):
+    """There is no power button: the kernel stops its processors, and that is noticed."""
+    r = msb.run("-q", "--", how, "-f")
+    assert r.returncode == 125
+    assert r.stderr == b"msb: the guest reset its machine or switched it off\n"
 
 
 def test_guest_panic_is_reported_with_the_console(msb):
