@@ -126,13 +126,12 @@ def test_guest_ends_itself(guest, applet, signal):
     assert guest.ended() == 0
 
 
-def test_reset_by_force_is_no_orderly_end(guest):
-    guest.send(p.message("EXEC", 1, argv=["reboot", "-f"]))
-    seen = []
-    while (f := guest.recv()) is not None:
-        seen.append(f[0])
-    assert "BYE" not in seen
-    assert guest.ended() == 0
+@pytest.mark.parametrize("applet", ["poweroff", "reboot", "halt"])
+def test_nobody_switches_the_machine_off_behind_pid_1(guest, applet):
+    guest.send(p.message("EXEC", 1, argv=[applet, "-f"]))
+    while (f := guest.recv())[0] != "EXITED":
+        assert f[0] != "BYE"
+    assert p.decode("EXITED", f[3])["code"] == 1
 
 
 def test_shutdown_kills_what_does_not_listen(guest):

@@ -3,6 +3,7 @@
 #include "child.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -81,6 +82,11 @@ static int child_rights(struct child *c)
 	if (r < 0)
 		return r;
 	c->stage = STAGE_USER;
+	/*
+	 * Nobody switches the machine off past PID 1: without its goodbye that looks like a crash,
+	 * and a halt would look like nothing at all. `reboot`, `poweroff` and `halt` ask PID 1.
+	 */
+	(void)prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT, 0, 0, 0);
 	r = child_user(c->user);
 	if (r < 0)
 		return r;
