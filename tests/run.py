@@ -244,6 +244,7 @@ def bench():
     env = product_env()
     check("bench/boot-icount", "bench/boot-icount", "--check", env=env, timeout=900)
     check("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env, timeout=900)
+    check("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
     check("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env, timeout=900)
 
 
