@@ -14,6 +14,14 @@ int engine_check_spec(const struct engine_spec *spec, struct msb_err *err) MSB_M
 void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops);
 
 /**
+ * engine_vm_limit - put the process to be started into a cgroup, where there is one for us
+ * @extra_mib: what it needs beside the guest's memory
+ * @threads: beside those of the processors
+ */
+void engine_vm_limit(
+	struct engine_vm *vm, const struct engine_spec *spec, uint32_t extra_mib, uint32_t threads);
+
+/**
  * engine_last_words - last line that a process wrote to its stderr
  * @fd: read end of the pipe, non-blocking
  * @to: gets the line with foreign bytes made harmless, "" when there is none

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/engine-internal.h"
+#include "vmm/config.h"
 
 int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
 {
@@ -28,6 +29,7 @@ void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops)
 		.console_fd = -EBADF,
 		.control_fd = -EBADF,
 		.stderr_fd = -EBADF,
+		.cgroup = CGROUP_NONE,
 		.exit = ENGINE_EXIT_FAILED,
 	};
 }
@@ -39,8 +41,26 @@ void engine_vm_deinit(struct engine_vm *vm)
 	vm->console_fd = fd_close(vm->console_fd);
 	vm->control_fd = fd_close(vm->control_fd);
 	vm->stderr_fd = fd_close(vm->stderr_fd);
+	cgroup_remove(&vm->cgroup);
 	free(vm->priv);
 	vm->priv = NULL;
+}
+
+/* Page tables of guest and host take up to a 64th of the guest's memory, a processor's state
+ * little.
+ */
+void engine_vm_limit(
+	struct engine_vm *vm, const struct engine_spec *spec, uint32_t extra_mib, uint32_t threads)
+{
+	struct cgroup_limits limits = {
+		.mem_bytes =
+			(spec->mem_mib + spec->mem_mib / 64 + (uint64_t)spec->vcpus + extra_mib) *
+			MIB,
+		.processes = spec->vcpus + threads,
+	};
+
+	if (cgroup_create(&limits, &vm->cgroup) == 0)
+		vm->jail_level |= VMM_JAIL_CGROUP;
 }
 
 int engine_kind_parse(const char *s, enum engine_kind *ret)

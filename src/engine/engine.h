@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "base/loop.h"
 
+#include "engine/cgroup.h"
+
 enum engine_kind { ENGINE_AUTO = 0, ENGINE_KVM, ENGINE_QEMU };
 
 struct engine_disk {
@@ -47,6 +49,7 @@ struct engine_vm {
 	int control_fd; /* owned: engine-specific */
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
+	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;
 	uint64_t created_ns; /* 0 where the engine does not know */
@@ -76,7 +79,7 @@ struct engine_ops {
 extern const struct engine_ops engine_kvm;
 extern const struct engine_ops engine_qemu;
 
-/** engine_vm_deinit - close every fd; the process must have been reaped */
+/** engine_vm_deinit - close every fd, remove the cgroup; the process must have been reaped */
 void engine_vm_deinit(struct engine_vm *vm);
 
 /** engine_kind_parse - "auto", "kvm", "qemu"; -EINVAL otherwise */

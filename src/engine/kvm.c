@@ -25,6 +25,9 @@
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
 _Static_assert(KFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
 
+/* Private memory of the VMM is 2 MiB; the rest is for KVM's own and the page cache in passing. */
+enum { VMM_EXTRA_MIB = 64, VMM_THREADS = 8 };
+
 struct kvm_state {
 	bool killed; /* by us */
 	bool ended; /* the VMM said why, below */
@@ -141,8 +144,10 @@ static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct e
 		.envp = envp,
 		.new_session = true,
 		.no_new_privs = true,
-		.cgroup_fd = -EBADF,
 	};
+
+	engine_vm_limit(vm, spec, VMM_EXTRA_MIB, VMM_THREADS);
+	s.cgroup_fd = vm->cgroup.dir_fd;
 
 	spawn_add_fd(&s, f->err, STDERR_FILENO);
 	spawn_add_fd(&s, f->control, VMM_FD_CONTROL);
@@ -214,7 +219,7 @@ static void on_event(struct engine_vm *vm, const struct vmm_event *ev)
 		break;
 	case VMM_EV_RUNNING:
 		vm->first_run_ns = ev->mono_ns;
-		vm->jail_level = ev->jail_level;
+		vm->jail_level |= ev->jail_level;
 		break;
 	case VMM_EV_FAILED:
 	case VMM_EV_EXIT:

@@ -44,6 +44,9 @@ _Static_assert(QFD_DISK + LIMIT_DISKS <= CONFINE_FD_MIN, "the ruleset must not b
 
 enum { QEMU_ARGS_MAX = 96, QEMU_TEXT_MAX = 8192 };
 
+/* Translated code, what QEMU notes about it, and QEMU; threads that read and write disks. */
+enum { QEMU_CODE_MIB = 256, QEMU_EXTRA_MIB = QEMU_CODE_MIB * 2, QEMU_THREADS = 80 };
+
 /* Argument list under construction; too much of anything is remembered in @error. */
 struct qemu_args {
 	char *argv[QEMU_ARGS_MAX];
@@ -90,7 +93,7 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 	arg(a, "%s", arch_qemu_machine);
 	arg(a, "-accel");
 	/* Translated code may take up a quarter of the default's GiB of the host's memory. */
-	arg(a, "tcg,thread=%s,tb-size=256", spec->vcpus > 1 ? "multi" : "single");
+	arg(a, "tcg,thread=%s,tb-size=%d", spec->vcpus > 1 ? "multi" : "single", QEMU_CODE_MIB);
 	arg(a, "-cpu");
 	arg(a, "%s", arch_qemu_cpu);
 	arg(a, "-smp");
@@ -345,6 +348,7 @@ static int run_apart(struct spawn *s, bool may_be_nobody, struct engine_vm *vm)
 		{0, true, geteuid() == 0 && may_be_nobody, VMM_JAIL_USERNS | VMM_JAIL_NOCAPS},
 		{0, false, true, geteuid() == 0 ? 0 : VMM_JAIL_NOCAPS},
 	};
+	uint32_t level = 0;
 	int r = -EPERM;
 
 	for (unsigned int i = 0; r < 0 && i < ARRAY_SIZE(ways); i++) {
@@ -352,12 +356,13 @@ static int run_apart(struct spawn *s, bool may_be_nobody, struct engine_vm *vm)
 			continue;
 		s->namespaces = ways[i].namespaces;
 		s->drop_root = ways[i].drop_root;
-		vm->jail_level = ways[i].level;
+		level = ways[i].level;
 		r = spawn_run(s, &vm->pid, &vm->pidfd);
 		/* What no other way will change. */
 		if (r == -ENOENT || r == -ENOEXEC || r == -EMFILE)
 			break;
 	}
+	vm->jail_level |= level;
 	return r;
 }
 
@@ -371,11 +376,12 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 		.envp = envp,
 		.new_session = true,
 		.no_new_privs = true,
-		.cgroup_fd = -EBADF,
 		.in_child = in_child,
 		.in_child_arg = c,
 	};
 
+	engine_vm_limit(vm, spec, QEMU_EXTRA_MIB, QEMU_THREADS);
+	s.cgroup_fd = vm->cgroup.dir_fd;
 	spawn_add_fd(&s, f->err, STDERR_FILENO);
 	spawn_add_fd(&s, spec->kernel_fd, QFD_KERNEL);
 	if (spec->initramfs_fd >= 0)

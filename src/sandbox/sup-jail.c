@@ -61,8 +61,10 @@ static int confine_paths(const struct supervisor *sup)
 	const struct landlock_allow allow[] = {
 		{sup->dir.fd, LANDLOCK_READ_DIR | LANDLOCK_REMOVE_FILE},
 		{sup->dir.parent_fd, LANDLOCK_REMOVE_DIR},
+		{sup->vm.cgroup.parent_fd, LANDLOCK_REMOVE_DIR},
 	};
-	int r = landlock_deny_but(allow, ARRAY_SIZE(allow), true);
+	bool cgroup = sup->vm.cgroup.parent_fd >= 0;
+	int r = landlock_deny_but(allow, ARRAY_SIZE(allow) - (cgroup ? 0 : 1), true);
 
 	if (r == -ENOSYS || r == -EOPNOTSUPP) {
 		log_debug("this kernel has no Landlock");
