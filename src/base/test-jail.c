@@ -64,8 +64,8 @@ TEST(enter_takes_files_and_rights_and_leaves_descriptors)
 
 static int foreign_descriptors(int fd)
 {
-	int other = dup(fd);
-	int far = fcntl(fd, F_DUPFD, 100);
+	int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int far = fcntl(fd, F_DUPFD_CLOEXEC, 100);
 	int keep[] = {far, -EBADF, fd};
 
 	if (other < 0 || far < 0 || jail_close_fds(keep, ARRAY_SIZE(keep), NULL) < 0)

@@ -358,9 +358,9 @@ static enum http_outcome exchange(struct client_conn *conn, const char *path,
 		outcome = client_follow(conn, conn->own, &req, res, err);
 		if (outcome == HTTP_DONE)
 			learn_scheme(c, scheme);
-		if (s->scheme != SCHEME_UNKNOWN || scheme == SCHEME_HTTP ||
-			!client_allows_http(c) || (*res)->status != 0 ||
-			!(outcome == HTTP_NO_TLS || outcome == HTTP_PASSING))
+		if (!(outcome == HTTP_NO_TLS || outcome == HTTP_PASSING) || (*res)->status != 0 ||
+			s->scheme != SCHEME_UNKNOWN || scheme == SCHEME_HTTP ||
+			!client_allows_http(c))
 			return outcome;
 		scheme = SCHEME_HTTP;
 	}
@@ -428,7 +428,7 @@ enum client_outcome client_get_manifest(struct client_conn *conn, const char *re
 		.body = manifest_data,
 		.arg = &sink,
 	};
-	const struct http_response *res;
+	const struct http_response *res = NULL;
 	enum client_outcome outcome;
 	char path[REF_PATH_MAX + CLIENT_PREFIX_MAX + REF_TAG_MAX + 64];
 
@@ -480,7 +480,7 @@ enum client_outcome client_get_blob(struct client_conn *conn, const char *digest
 {
 	struct blob_sink s = {.to = sink, .conn = conn, .from = from};
 	struct http_request req = {.from = from, .begin = blob_begin, .body = blob_data, .arg = &s};
-	const struct http_response *res;
+	const struct http_response *res = NULL;
 	enum client_outcome outcome;
 	char path[REF_PATH_MAX + CLIENT_PREFIX_MAX + REF_DIGEST_LEN + 64];
 
@@ -499,7 +499,7 @@ enum client_outcome client_check(
 	struct client_conn *conn, struct client_failure *ret, struct msb_err *err)
 {
 	const struct http_request req = {};
-	const struct http_response *res;
+	const struct http_response *res = NULL;
 
 	return request(conn, "", "interface", &req, &res, ret, err);
 }

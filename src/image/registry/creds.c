@@ -90,8 +90,8 @@ static int own_get(const char *home, const char *host, struct creds *ret, struct
 	cleanup_json struct json *root = NULL;
 	const struct json *hosts = NULL;
 	const struct json *entry;
-	const char *username = NULL;
-	const char *password = NULL;
+	const char *username = "";
+	const char *password = "";
 	cleanup_fd int fd = -EBADF;
 	int r = open_home(home, false, &fd, err);
 

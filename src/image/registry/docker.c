@@ -289,8 +289,8 @@ static int helper_run(const char *path, const char *key, struct buf *reply, int 
 static int take_reply(struct buf *reply, struct creds *ret, struct msb_err *err)
 {
 	cleanup_json struct json *root = NULL;
-	const char *username = NULL;
-	const char *secret = NULL;
+	const char *username = "";
+	const char *secret = "";
 	int r = json_parse((const char *)buf_data(reply), buf_len(reply), &root, err);
 
 	if (r == 0)

@@ -116,8 +116,8 @@ static int add_mirrors(struct pull *p, struct msb_err *err)
 	const struct json *mirrors = request_mirrors(p->req, p->req->ref.host);
 
 	for (const struct json *m = mirrors ? json_first(mirrors) : NULL; m; m = json_next(m)) {
-		struct client_place place;
-		struct creds creds;
+		struct client_place place = {};
+		struct creds creds = {};
 		const char *text = NULL;
 		int r = json_to_str(m, "mirror", &text, err);
 

@@ -84,7 +84,7 @@ static int take_token(struct client *c, struct reply *reply, struct msb_err *err
 		r = msb_err_set(err, -EBADMSG, MSB_PROTOCOL, "not a token");
 	if (r < 0)
 		return msb_err_prefix(err, r, "token server of %s", c->place.name);
-	copy = strdup(token);
+	copy = token ? strdup(token) : NULL;
 	if (!copy)
 		return msb_err_errno(err, -ENOMEM, "reading a token");
 	if (c->token)
@@ -156,7 +156,7 @@ static enum client_outcome ask_for_token(struct client_conn *conn, const struct 
 		.body = on_reply,
 		.arg = reply,
 	};
-	const struct http_response *res;
+	const struct http_response *res = NULL;
 	enum http_outcome outcome = client_follow(conn, conn->foreign, &req, &res, err);
 
 	if (reply->error < 0) {
