@@ -26,7 +26,7 @@ for part in src/vmm tests/tools tests/vmm; do
 	find "$build/$part" -maxdepth 1 -type f ! -name '*.a' -exec cp -t "$stage/$part" {} +
 done
 cp "$prefix/lib/msb/vmlinux" "$stage/"
-cp "$build"/lab-tests/* "$here/vmm-boot" "$stage/lab-tests/"
+cp "$build"/lab-tests/* "$stage/lab-tests/"
 for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-*; do
 	[ ! -x "$test" ] || cp "$test" "$stage/lab-tests/"
 done
