@@ -28,7 +28,7 @@ done
 cp "$prefix/lib/msb/vmlinux" "$stage/"
 cp "$build"/lab-tests/* "$stage/lab-tests/"
 for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-*; do
-	[ ! -x "$test" ] || cp "$test" "$stage/lab-tests/"
+	[ ! -f "$test" ] || cp "$test" "$stage/lab-tests/"
 done
 
 # An installed msb and the tests of its user's view.
