@@ -154,12 +154,14 @@ def test_signal_while_it_boots(msb):
     assert p.wait(LIMIT) == 130
 
 
-@pytest.mark.parametrize("how", ["poweroff", "halt", "reboot"])
-def test_guest_that_ends_its_machine(msb, how):
-    """There is no power button: the kernel stops its processors, and that is noticed."""
+@pytest.mark.parametrize("how", ["poweroff", "reboot", "halt"])
+def test_guest_that_switches_itself_off(msb, how):
+    """The machine is not started again, and the run ends."""
+    r = msb.run("-q", "--", "sh", "-c", f"{how}; sleep 1000")
+    assert r.returncode == 128 + signal.SIGTERM, r
+    # Behind the back of PID 1 it would look like a crash, or hang.
     r = msb.run("-q", "--", how, "-f")
-    assert r.returncode == 125
-    assert r.stderr == b"msb: the guest reset its machine or switched it off\n"
+    assert r.returncode == 1 and b"not permitted" in r.stderr
 
 
 def test_guest_panic_is_reported_with_the_console(msb):
@@ -283,8 +285,9 @@ def test_shell_on_a_terminal(msb):
     t.resize(50, 132)
     t.type(b"stty size\r")
     t.expect(b"50 132")
-    t.type(b"sleep 1000\r")
-    t.expect(b"sleep 1000\r\n")
+    # Only a program that runs for sure may get the Ctrl-C: the shell itself would swallow it.
+    t.type(b"sh -c 'echo u''p; exec sleep 1000'\r")
+    t.expect(b"up\r\n")
     t.type(b"\x03")
     t.expect(b"# ")
     t.type(b"echo still $((40 + 2))\r")

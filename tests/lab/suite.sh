@@ -27,7 +27,7 @@ for part in src/vmm tests/tools tests/vmm; do
 done
 cp "$prefix/lib/msb/vmlinux" "$stage/"
 cp "$build"/lab-tests/* "$stage/lab-tests/"
-for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-*; do
+for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-probe*; do
 	[ ! -f "$test" ] || cp "$test" "$stage/lab-tests/"
 done
 
