@@ -50,19 +50,27 @@ struct __attribute__((packed)) path_rule {
 	int32_t dir_fd;
 };
 
-int landlock_ruleset(bool signals)
+int landlock_version(void)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
+
+	return version < 0 ? -errno : (int)version;
+}
+
+int landlock_ruleset(unsigned int keep)
 {
 	struct ruleset ruleset;
 	size_t size;
-	long version;
+	int version = landlock_version();
 	long fd;
 
-	version = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_RULESET_VERSION);
 	if (version < 0)
-		return -errno;
+		return version;
 	size = fill_ruleset(&ruleset, version);
-	if (signals)
+	if (keep & LANDLOCK_KEEP_SIGNALS)
 		ruleset.scoped &= ~(uint64_t)SCOPE_SIGNAL;
+	if (keep & LANDLOCK_KEEP_NETWORK)
+		ruleset.net = 0;
 	fd = syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
 	return fd < 0 ? -errno : (int)fd;
 }
@@ -70,7 +78,13 @@ int landlock_ruleset(bool signals)
 int landlock_rule(int ruleset_fd, const struct landlock_allow *allow)
 {
 	struct path_rule rule = {allow->rights, allow->dir_fd};
-	long r = syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0);
+	int version = landlock_version();
+	long r;
+
+	/* A right that the rule set does not know of is an error. */
+	if (version < 3)
+		rule.rights &= ~(uint64_t)LANDLOCK_TRUNCATE;
+	r = syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0);
 
 	return r < 0 ? -errno : 0;
 }
@@ -80,9 +94,9 @@ int landlock_enter(int ruleset_fd)
 	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0 ? -errno : 0;
 }
 
-int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals)
+int landlock_deny_but(const struct landlock_allow *allow, size_t n, unsigned int keep)
 {
-	cleanup_fd int fd = landlock_ruleset(signals);
+	cleanup_fd int fd = landlock_ruleset(keep);
 	int r = 0;
 
 	if (fd < 0)
@@ -94,5 +108,5 @@ int landlock_deny_but(const struct landlock_allow *allow, size_t n, bool signals
 
 int landlock_deny_all(void)
 {
-	return landlock_deny_but(NULL, 0, false);
+	return landlock_deny_but(NULL, 0, 0);
 }

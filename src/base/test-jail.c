@@ -166,7 +166,7 @@ static int landlock_exception(int fd)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return ENTER_FAILED;
-	r = landlock_deny_but(&allow, 1, true);
+	r = landlock_deny_but(&allow, 1, LANDLOCK_KEEP_SIGNALS);
 	if (r == -ENOSYS || r == -EOPNOTSUPP)
 		return NO_LANDLOCK;
 	if (r < 0)

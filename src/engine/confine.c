@@ -9,7 +9,7 @@
 
 int confine_init(struct confine *c, struct msb_err *err)
 {
-	cleanup_fd int fd = landlock_ruleset(false);
+	cleanup_fd int fd = landlock_ruleset(0);
 
 	*c = (struct confine){.ruleset_fd = -EBADF};
 	if (fd == -ENOSYS || fd == -EOPNOTSUPP)

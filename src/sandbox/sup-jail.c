@@ -64,7 +64,8 @@ static int confine_paths(const struct supervisor *sup)
 		{sup->vm.cgroup.parent_fd, LANDLOCK_REMOVE_DIR},
 	};
 	bool cgroup = sup->vm.cgroup.parent_fd >= 0;
-	int r = landlock_deny_but(allow, ARRAY_SIZE(allow) - (cgroup ? 0 : 1), true);
+	int r = landlock_deny_but(
+		allow, ARRAY_SIZE(allow) - (cgroup ? 0 : 1), LANDLOCK_KEEP_SIGNALS);
 
 	if (r == -ENOSYS || r == -EOPNOTSUPP) {
 		log_debug("this kernel has no Landlock");

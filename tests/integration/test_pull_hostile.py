@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Registries and images that mean harm: each is refused with a reason, and the store stays as it was."""
 
+import ctypes
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -443,6 +443,30 @@ def test_hostile_archives(puller, registry):
         assert not puller.parts()
     escaped = Path(puller.home).parent.rglob("escape*")
     assert not list(escaped)
+
+
+def landlock_version():
+    return ctypes.CDLL(None, use_errno=True).syscall(444, None, ctypes.c_size_t(0), 1)
+
+
+@pytest.mark.skipif(landlock_version() < 2, reason="this kernel has no Landlock that knows renames")
+def test_a_pull_that_was_taken_over_reaches_no_other_files(puller, registry, tmp_path):
+    """What msb-pull starts stands where it stands: a worker in its place tries to get out."""
+    (tmp_path / "secret").write_text("the key")
+    (puller.lib / "msb-layer").unlink()
+    (puller.lib / "msb-layer").write_text(f"""#!/bin/sh
+cat >/dev/null
+exec >{puller.images}/probe 2>&1
+cat {tmp_path}/secret
+echo x >{tmp_path}/written && echo written
+echo y >{puller.images}/tmp/inside && echo inside
+""")
+    (puller.lib / "msb-layer").chmod(0o755)
+    assert puller.pull(f"{registry.host}/a:good", limits={"parallel": 1}).code == 1
+    probe = (puller.images / "probe").read_text()
+    assert "the key" not in probe and "denied" in probe
+    assert "inside" in probe.splitlines()
+    assert not (tmp_path / "written").exists()
 
 
 def test_foreign_words_are_made_printable(puller, registry):

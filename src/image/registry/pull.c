@@ -7,6 +7,7 @@
 #include "base/io.h"
 
 #include "image/layer/job.h"
+#include "image/registry/confine.h"
 #include "image/registry/pull-internal.h"
 
 struct client_conn *pull_conn(struct pull *p, struct pull_conns *c, size_t place)
@@ -384,6 +385,8 @@ static int from_registry(struct pull *p, struct msb_err *err)
 	int r = add_places(p, err);
 
 	if (r == 0)
+		r = pull_confine(p->req->home, p->layer_program, err);
+	if (r == 0)
 		r = pull_resolve(p, &conns, err);
 	if (r == 0) {
 		tell_resolved(p);
@@ -441,6 +444,8 @@ static int try_login(struct pull *p, struct msb_err *err)
 	struct client_conn *conn;
 	int r = add_places(p, err);
 
+	if (r == 0)
+		r = pull_confine(p->req->home, p->layer_program, err);
 	if (r < 0)
 		return r;
 	conn = pull_conn(p, &conns, p->n_places - 1);
