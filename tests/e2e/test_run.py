@@ -10,8 +10,10 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
@@ -302,6 +304,41 @@ def test_end_of_input_on_a_terminal(msb):
     t.expect(b"line\r\nline\r\n")
     t.type(b"\x04")
     t.end(0)
+
+
+# Who is asking.
+
+@pytest.fixture
+def open_place():
+    """A directory that every user may enter, with a copy of the installation."""
+    place = Path(tempfile.mkdtemp(prefix="msb-e2e-"))
+    place.chmod(0o755)
+    lib = Path(os.environ.get("MSB_LIB") or Path(MSB).resolve().parents[1] / "lib/msb")
+    shutil.copytree(lib, place / "lib/msb")
+    (place / "bin").mkdir()
+    shutil.copy(MSB, place / "bin/msb")
+    yield place
+    shutil.rmtree(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; the other tests are the proof then")
+def test_without_root(engine, open_place, home):
+    """Nobody in particular, in the group of /dev/kvm where that is the engine."""
+    mine = open_place / "home"
+    mine.mkdir()
+    os.chown(mine, 65534, 65534)
+    groups = []
+    if engine == "kvm":
+        device = os.stat("/dev/kvm")
+        if device.st_mode & 0o006 != 0o006 and (device.st_mode & 0o060 != 0o060 or device.st_gid == 0):
+            pytest.skip("/dev/kvm is for root only here")
+        groups = [device.st_gid]
+    r = subprocess.run([open_place / "bin/msb", "run", "-q", "--", "sh", "-c", "id -u; echo x > /root/x && cat /root/x"],
+                       stdin=subprocess.DEVNULL, capture_output=True, timeout=LIMIT, user=65534, group=65534,
+                       extra_groups=groups, check=False,
+                       env={"PATH": os.environ["PATH"], "MSB_HOME": str(mine), "MSB_ENGINE": engine})
+    assert (r.returncode, r.stdout, r.stderr) == (0, b"0\nx\n", b"")
+    assert list((mine / "sandboxes").iterdir()) == []
 
 
 # Who dies first.
