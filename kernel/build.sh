@@ -5,7 +5,7 @@
 #
 # The result (vmlinux, config, System.map) lives in ~/.cache/msb/kernel/<key>/, or under
 # $MSB_CACHE. The key is a digest of everything that decides the bytes: source package version,
-# fragments, this script, compiler and linker. A build happens in a private directory and is published by one rename, under a lock
+# fragments, patches, this script, compiler and linker. A build happens in a private directory and is published by one rename, under a lock
 # per key: callers racing for the same kernel build it once, and a killed build leaves nothing that
 # a later call could mistake for a kernel.
 #
@@ -69,8 +69,8 @@ need_tools() {
 	local tool missing=()
 	# What each command stands for, as Debian packages it.
 	local -A owner=([gcc]=gcc [make]=make [flex]=flex [bison]=bison [bc]=bc [xz]=xz-utils
-		[ld]=binutils [flock]=util-linux)
-	for tool in gcc make flex bison bc xz ld flock; do
+		[ld]=binutils [flock]=util-linux [patch]=patch)
+	for tool in gcc make flex bison bc xz ld flock patch; do
 		command -v "$tool" >/dev/null || missing+=("${owner[$tool]}")
 	done
 	[ -e /usr/include/libelf.h ] || missing+=(libelf-dev)
@@ -90,7 +90,7 @@ cache_key() {
 			printf '%s\n' "${f##*/}"
 			cat "$f"
 		done < <(fragments "$profile")
-		cat "${BASH_SOURCE[0]}"
+		cat "$here"/patches/*.patch "${BASH_SOURCE[0]}"
 	} | sha256sum | cut -c 1-16
 }
 
@@ -103,6 +103,20 @@ unpack() {
 	say "unpacking $tarball"
 	mkdir -p "$dir"
 	tar -xf "$tarball" -C "$dir" --strip-components=1 --wildcards "${skip[@]}"
+	apply_patches "$dir"
+}
+
+# Our patches save boot time and nothing depends on them: one that no longer applies to a newer
+# source package is reported and left out.
+apply_patches() {
+	local tree=$1 p
+	for p in "$here"/patches/*.patch; do
+		if patch -d "$tree" -p1 --dry-run -s -f <"$p" >/dev/null; then
+			patch -d "$tree" -p1 -s -f <"$p"
+		else
+			say "warning: ${p##*/} does not apply to this source, the kernel will boot slower"
+		fi
+	done
 }
 
 # Every line of a fragment is a demand: report those that Kconfig did not grant.
