@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers to root file system: our unpack and merge against what umoci makes of the same image."""
 
+import errno
+import gzip
 import io
 import json
 import os
@@ -370,3 +372,46 @@ def test_truncated_and_damaged_archives(tmp_path):
     assert unpack(bad, *pair)["error"] != 0
     bad.write_bytes(good + good)  # two members are one stream: the second archive is behind the end of the first
     assert unpack(bad, *pair)["error"] == 0
+
+
+def bomb(kind, chunks):
+    """One file of zeroes, @chunks times 64 MiB, as members or frames that each cost next to nothing."""
+    size = 64 << 20
+    info = tarfile.TarInfo("zeroes")
+    info.size = chunks * size
+    head = info.tobuf(tarfile.GNU_FORMAT)
+    if kind == "gzip":
+        return gzip.compress(head) + gzip.compress(bytes(size)) * chunks + gzip.compress(bytes(1024))
+
+    def zstd(data):
+        return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
+
+    return zstd(head) + zstd(bytes(size)) * chunks + zstd(bytes(1024))
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd"])
+def test_bombs(tmp_path, kind):
+    if kind == "zstd" and not shutil.which("zstd"):
+        pytest.skip("zstd is missing")
+    blob, data, index = (tmp_path / name for name in ("blob", "data", "index"))
+    blob.write_bytes(bomb(kind, 1024))
+    r = unpack(blob, data, index)
+    assert r["error"] == -errno.E2BIG and "compressed size" in r["text"]
+    assert data.stat().st_blocks * 512 < 1 << 20, "zeroes took no space meanwhile"
+    # What is only large is fine.
+    blob.write_bytes(bomb(kind, 40))
+    r = unpack(blob, data, index)
+    assert r["error"] == 0 and r["data_bytes"] == 40 << 26
+    assert data.stat().st_size == 40 << 26 and data.stat().st_blocks * 512 < 1 << 20
+
+
+def test_zeroes_become_holes(tmp_path):
+    content = os.urandom(5000) + bytes(300_000) + b"x" + bytes(200_000) + os.urandom(70_000) + bytes(100_000)
+    with tarfile.open(tmp_path / "t.tar", "w") as t:
+        file(t, "small", b"s" * 3000)
+        file(t, "holes", content)
+    pair = (tmp_path / "data", tmp_path / "index")
+    assert unpack(tmp_path / "t.tar", *pair)["error"] == 0
+    raw = pair[0].read_bytes()
+    assert raw == b"s" * 3000 + bytes(1096) + content + bytes(-len(content) % 4096)
+    assert pair[0].stat().st_blocks * 512 < len(raw) - 300_000

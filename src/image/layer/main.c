@@ -27,6 +27,10 @@
 
 enum { INPUT_CHUNK = 1024 * 1024, RING = 8 };
 
+/* A layer that grows so much from so little was made to fill a disk. */
+enum { BOMB_RATIO = 250 };
+#define BOMB_BYTES (8 * GIB)
+
 /* Hands pieces of the tar stream to the digest's thread. */
 struct digest {
 	pthread_t thread;
@@ -44,6 +48,8 @@ struct digest {
 struct job {
 	struct unpack *unpack;
 	struct digest digest;
+	uint64_t in; /* bytes, compressed */
+	uint64_t out;
 	struct msb_err err;
 };
 
@@ -122,6 +128,11 @@ static int on_tar(void *arg, const void *p, size_t n)
 {
 	struct job *j = arg;
 
+	j->out += n;
+	if (j->out > BOMB_BYTES && j->out / BOMB_RATIO > j->in)
+		return msb_err_set(&j->err, -E2BIG, MSB_LIMIT,
+			"layer grows beyond %llu GiB, %d times its compressed size",
+			(unsigned long long)(BOMB_BYTES / GIB), BOMB_RATIO);
 	digest_put(&j->digest, p, n);
 	return unpack_feed(j->unpack, p, n, &j->err);
 }
@@ -136,6 +147,7 @@ static int stream(struct job *j, struct decompress *d, uint8_t *input)
 			continue;
 		if (got < 0)
 			return msb_err_errno(&j->err, -errno, "cannot read the layer");
+		j->in += (uint64_t)got;
 		r = got ? decompress_feed(d, input, (size_t)got) : decompress_finish(d);
 		if (r < 0 && !j->err.msg[0])
 			return msb_err_set(&j->err, r, MSB_PROTOCOL,

@@ -14,7 +14,7 @@
 #include "image/layer/index.h"
 #include "image/layer/tar.h"
 
-enum { CHUNK = 1024 * 1024, BLOCK = 4096 };
+enum { CHUNK = 1024 * 1024, BLOCK = 4096, HOLE = 64 * 1024 };
 
 struct unpack {
 	struct tar *tar;
@@ -38,23 +38,51 @@ struct unpack {
 	uint64_t chunk_at;
 };
 
-static int chunk_flush(struct unpack *u)
+/* Bytes @from to @to of the chunk. */
+static int chunk_write(struct unpack *u, size_t from, size_t to)
 {
-	size_t done = 0;
-
-	while (done < u->chunk_len) {
-		ssize_t put = pwrite(u->data_fd, u->chunk + done, u->chunk_len - done,
-			(off_t)(u->chunk_at + done));
+	while (from < to) {
+		ssize_t put =
+			pwrite(u->data_fd, u->chunk + from, to - from, (off_t)(u->chunk_at + from));
 
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
 			return msb_err_errno(u->err, -errno, "cannot write layer data");
-		done += (size_t)put;
+		from += (size_t)put;
 	}
+	return 0;
+}
+
+static bool is_zero(const uint8_t *p, size_t n)
+{
+	return p[0] == 0 && memcmp(p, p + 1, n - 1) == 0;
+}
+
+/*
+ * Longer runs of zeroes become holes, for the archivers that do not know of holes, and so that
+ * zeroes, which compress a thousandfold, cannot fill a disk.
+ */
+static int chunk_flush(struct unpack *u)
+{
+	size_t written = 0;
+	size_t at = 0;
+	int r = 0;
+
+	while (at < u->chunk_len && r == 0) {
+		size_t n = MIN(HOLE - (size_t)((u->chunk_at + at) % HOLE), u->chunk_len - at);
+
+		if (n == HOLE && is_zero(u->chunk + at, n)) {
+			r = chunk_write(u, written, at);
+			written = at + n;
+		}
+		at += n;
+	}
+	if (r == 0)
+		r = chunk_write(u, written, at);
 	u->chunk_at += u->chunk_len;
 	u->chunk_len = 0;
-	return 0;
+	return r;
 }
 
 /* Queues bytes for offset @at of the data file; what lies between two pieces stays a hole. */
