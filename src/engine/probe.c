@@ -260,8 +260,8 @@ static int measure(struct probe *p, uint64_t *ret_ps)
 	uint64_t best = UINT64_MAX;
 
 	for (int i = 0; i < LOOP_TRIES && best > INSN_PS_MAX; i++) {
-		uint64_t short_ns;
-		uint64_t long_ns;
+		uint64_t short_ns = 0;
+		uint64_t long_ns = 0;
 		int r = run_loop(p, LOOP_SHORT, &short_ns);
 
 		if (r == 0)

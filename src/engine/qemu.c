@@ -544,6 +544,23 @@ static void failed(struct engine_vm *vm, int status)
 			WEXITSTATUS(status), words[0] ? ": " : "", words);
 }
 
+/* Did the machine end in a way that has a name? */
+static bool orderly_end(const struct qemu_state *st, int status, enum engine_exit *ret)
+{
+	if (st->bad_peer)
+		return false;
+	if (st->guest_panicked) {
+		*ret = ENGINE_EXIT_PANIC;
+		return true;
+	}
+	if (st->killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		*ret = ENGINE_EXIT_STOPPED;
+		return true;
+	}
+	*ret = ENGINE_EXIT_POWEROFF;
+	return st->guest_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void qemu_reaped(struct engine_vm *vm, int status)
 {
 	struct qemu_state *st = vm->priv;
@@ -551,15 +568,7 @@ static void qemu_reaped(struct engine_vm *vm, int status)
 	/* The last events may still wait in the socket. */
 	while (!st->bad_peer && take_in(vm) == 0)
 		;
-	if (st->bad_peer)
-		failed(vm, status);
-	else if (st->guest_panicked)
-		vm->exit = ENGINE_EXIT_PANIC;
-	else if (st->killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-		vm->exit = ENGINE_EXIT_STOPPED;
-	else if (st->guest_ended && WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		vm->exit = ENGINE_EXIT_POWEROFF;
-	else
+	if (!orderly_end(st, status, &vm->exit))
 		failed(vm, status);
 	qmp_deinit(&st->qmp);
 }

@@ -337,7 +337,7 @@ TEST(failed_start_leaves_nothing)
 TEST(start_survives_a_full_descriptor_table)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
-		int fill[256];
+		int fill[256] = {};
 		struct machine m;
 
 		machine_init(&m, "hangs");
@@ -350,7 +350,8 @@ TEST(start_survives_a_full_descriptor_table)
 			ASSERT_OK(getrlimit(RLIMIT_NOFILE, &old));
 			few = (struct rlimit){.rlim_cur = 200, .rlim_max = old.rlim_max};
 			ASSERT_OK(setrlimit(RLIMIT_NOFILE, &few));
-			while (n < (int)ARRAY_SIZE(fill) && (fill[n] = dup(STDERR_FILENO)) >= 0)
+			while (n < (int)ARRAY_SIZE(fill) &&
+				(fill[n] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0)
 				n++;
 			for (int k = 0; k < free_fds; k++)
 				fd_close(fill[--n]);
