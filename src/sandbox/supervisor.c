@@ -352,7 +352,7 @@ static bool panicked(const struct supervisor *sup)
 	char console[REPORT_CONSOLE];
 
 	return sup->vm.exit == ENGINE_EXIT_PANIC ||
-		strstr(console_tail(&sup->console, console, sizeof(console)), "Kernel panic");
+	       strstr(console_tail(&sup->console, console, sizeof(console)), "Kernel panic");
 }
 
 /* The machine ended and nobody had asked for it. */
