@@ -122,10 +122,15 @@ int engine_choose(enum engine_kind kind, const char *cache_path, const struct en
 {
 	struct probe_result probe = {};
 
-	(void)err;
-	/* Who names an engine gets it, or the reason why it does not start. */
-	if (kind == ENGINE_AUTO)
+	if (kind != ENGINE_QEMU)
 		engine_probe_kvm(cache_path, &probe);
+	/* Who asks for KVM is not to wait for a machine that will never be up. */
+	if (kind == ENGINE_KVM && probe.verdict != PROBE_OK) {
+		(void)msb_err_set(err, -EOPNOTSUPP,
+			probe.verdict == PROBE_DENIED ? MSB_PERMISSION : MSB_UNSUPPORTED,
+			"engine kvm: %s", probe.detail);
+		return msb_err_hint(err, -EOPNOTSUPP, "%s", probe.hint);
+	}
 	*ret = kind == ENGINE_QEMU || probe.verdict != PROBE_OK ? &engine_qemu : &engine_kvm;
 	if (ret_probe)
 		*ret_probe = probe;

@@ -110,8 +110,12 @@ struct probe_result {
  */
 void engine_probe_kvm(const char *cache_path, struct probe_result *ret);
 
-/** engine_choose - the ops for @kind; AUTO probes. @ret_probe (may be NULL) says why KVM was not
- * taken */
+/**
+ * engine_choose - the ops for @kind
+ * @ret_probe: may be NULL; says why AUTO did not take KVM
+ *
+ * AUTO takes KVM where it works; KVM where it does not is an error that says why.
+ */
 int engine_choose(enum engine_kind kind, const char *cache_path, const struct engine_ops **ret,
 	struct probe_result *ret_probe, struct msb_err *err) MSB_MUST_CHECK;
 

@@ -329,6 +329,10 @@ static bool check_interface(const struct probe_kvm *kvm, int kvm_fd, struct prob
 {
 	int r = kvm->call(kvm, kvm_fd, KVM_GET_API_VERSION, 0);
 
+	if (r < 0) {
+		verdict(ret, PROBE_BROKEN, "KVM_GET_API_VERSION failed: %s", strerror(-r));
+		return false;
+	}
 	hint(ret, "use a newer host kernel");
 	if (r != KVM_API_VERSION) {
 		verdict(ret, PROBE_TOO_OLD, "KVM speaks API version %d instead of %d", r,

@@ -360,6 +360,49 @@ TEST(cache_key_changes_with_the_device)
 	ASSERT_ERR(probe_key(zero, a, 10), ENAMETOOLONG);
 }
 
+TEST(choice_of_the_engine)
+{
+	struct probe_result probe;
+	const struct engine_ops *ops = NULL;
+	struct msb_err err = {};
+
+	/* A device that is no KVM. */
+	engine_kvm_device = "/dev/zero";
+	ASSERT_OK(engine_choose(ENGINE_AUTO, NULL, &ops, &probe, &err));
+	ASSERT_TRUE(ops == &engine_qemu);
+	ASSERT_EQ(probe.verdict, PROBE_BROKEN);
+	ASSERT_OK(engine_choose(ENGINE_QEMU, NULL, &ops, NULL, &err));
+	ASSERT_TRUE(ops == &engine_qemu);
+	ops = NULL;
+	ASSERT_ERR(engine_choose(ENGINE_KVM, NULL, &ops, NULL, &err), EOPNOTSUPP);
+	ASSERT_TRUE(!ops);
+	ASSERT_EQ(err.kind, MSB_UNSUPPORTED);
+	ASSERT_TRUE(strstr(err.msg, "engine kvm: KVM_GET_API_VERSION failed"));
+	engine_kvm_device = "/nonexistent/kvm";
+	ASSERT_ERR(engine_choose(ENGINE_KVM, NULL, &ops, NULL, &err), EOPNOTSUPP);
+	ASSERT_TRUE(strstr(err.msg, "/nonexistent/kvm") && err.hint[0]);
+}
+
+/* A verdict of an earlier start decides without a look at the guest code. */
+TEST(choice_by_a_cached_verdict)
+{
+	struct probe_result good = {.verdict = PROBE_OK};
+	const struct engine_ops *ops = NULL;
+	char key[512];
+	int fd;
+
+	engine_kvm_device = "/dev/zero";
+	fd = open(engine_kvm_device, O_RDWR | O_CLOEXEC);
+	ASSERT_OK(fd);
+	ASSERT_OK(probe_key(fd, key, sizeof(key)));
+	fd_close(fd);
+	ASSERT_OK(probe_cache_write(cache_file(), key, &good));
+	ASSERT_OK(engine_choose(ENGINE_AUTO, cache_file(), &ops, NULL, NULL));
+	ASSERT_TRUE(ops == &engine_kvm);
+	ASSERT_OK(engine_choose(ENGINE_KVM, cache_file(), &ops, NULL, NULL));
+	ASSERT_TRUE(ops == &engine_kvm);
+}
+
 /* In the lab, and on every host whose KVM is real, the code of the probe must pass. */
 TEST(real_kvm_of_this_host)
 {
