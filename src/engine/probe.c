@@ -372,7 +372,7 @@ static void probe_guest_code(const struct probe_kvm *kvm, int kvm_fd, struct pro
 			r == -EBUSY ? " (another hypervisor holds the processor)" : "");
 	else
 		run_checks(&p, ret);
-	if (ret->verdict == PROBE_EMULATED)
+	if (ret->verdict == PROBE_EMULATED || ret->verdict == PROBE_BROKEN)
 		hint(ret, "virtual machines run under QEMU's emulation here; for full speed use a "
 			  "host "
 			  "with hardware virtualization");
