@@ -489,6 +489,9 @@ TEST(write_through)
 
 struct racer {
 	struct rig *r;
+	/* Of the queue: the driver's own notes are being rewritten whenever it starts anew. */
+	uint64_t desc;
+	uint32_t size;
 	uint32_t stop;
 	uint64_t seed;
 };
@@ -505,17 +508,16 @@ static uint64_t next_random(uint64_t *s)
 MSB_UNUSED static void *rewrite_memory(void *arg)
 {
 	struct racer *x = arg;
-	const struct drv_queue *q = &x->r->d.q[0];
 	const uint64_t good[] = {
 		x->r->hdr, x->r->data, x->r->status, DRV_RAM - 8, DRV_RAM, UINT64_MAX};
-	uint64_t *desc = drv_ptr(&x->r->d, q->desc);
+	uint64_t *desc = drv_ptr(&x->r->d, x->desc);
 	uint64_t *hdr = drv_ptr(&x->r->d, x->r->hdr);
 
 	while (!__atomic_load_n(&x->stop, __ATOMIC_RELAXED)) {
 		uint64_t v = next_random(&x->seed);
-		size_t i = (v >> 8) % q->size * 2;
+		size_t i = (v >> 8) % x->size * 2;
 		/* Lengths of a sector or so, any flags, any successor. */
-		uint64_t meta = (v >> 16) % 600 | (v >> 26 & 7) << 32 | (v >> 29) % q->size << 48;
+		uint64_t meta = (v >> 16) % 600 | (v >> 26 & 7) << 32 | (v >> 29) % x->size << 48;
 
 		__atomic_store_n(&desc[i], good[v % ARRAY_SIZE(good)], __ATOMIC_RELAXED);
 		__atomic_store_n(&desc[i + 1], meta, __ATOMIC_RELAXED);
@@ -539,6 +541,8 @@ TEST(memory_changes_under_the_device)
 	pthread_t t;
 
 	rig_init(&r, false, ALL_FEATURES);
+	x.desc = r.d.q[0].desc;
+	x.size = r.d.q[0].size;
 	ASSERT_EQ(pthread_create(&t, NULL, rewrite_memory, &x), 0);
 	while (clock_mono_ns() < end) {
 		for (uint16_t i = 0; i < 8; i++)
