@@ -45,9 +45,10 @@ TEST(docker_rules)
 TEST(malformed_references_are_named)
 {
 	static const char *const bad[] = {"", "/", "a/", "/a", "Alpine", "a:b:c", "a:", "a@",
-		"a@sha256:12", "a@" DIGEST "0", "a//b", "../a", "a/../b", "a b", "a\nb", "-a", "a-",
-		"a..b", "a___b", "host.:5000/a", "h_st.x/a", "host:0/a", "host:65536/a", "host:x/a",
-		"a:.tag", "[::1/x", "[]/x", "[::1]x/y", "-x.y/a", "x.y-/a", "a%2e", "\xc3\xa4"};
+		"a@sha256:12", ("a@" DIGEST "0"), "a//b", "../a", "a/../b", "a b", "a\nb", "-a",
+		"a-", "a..b", "a___b", "host.:5000/a", "h_st.x/a", "host:0/a", "host:65536/a",
+		"host:x/a", "a:.tag", "[::1/x", "[]/x", "[::1]x/y", "-x.y/a", "x.y-/a", "a%2e",
+		"\xc3\xa4"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct msb_err err = {};

@@ -232,7 +232,7 @@ static int image_layers(
 static int image_parse(
 	const struct store *s, const struct json *j, struct store_image *i, struct msb_err *err)
 {
-	const struct json *layers;
+	const struct json *layers = NULL;
 	int r = get_text(j, "digest", i->digest, sizeof(i->digest), err);
 
 	if (r == 0)

@@ -36,7 +36,7 @@ static int file_get(
 	int refs_fd, const char *path, char ret_digest[REF_DIGEST_LEN + 1], struct msb_err *err)
 {
 	cleanup_json struct json *j = NULL;
-	const char *digest;
+	const char *digest = "";
 	int r = json_read_file(refs_fd, path, &j, err);
 
 	if (r == 0)

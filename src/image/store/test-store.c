@@ -180,8 +180,8 @@ TEST(collection_keeps_what_is_reachable)
 	struct store *s;
 
 	ASSERT_OK(store_open(test_tmpdir(), &s, &err));
-	for (char c = '1'; c <= '5'; c++)
-		ASSERT_OK(add_layer(s, c, 4096, &err));
+	for (int c = '1'; c <= '5'; c++)
+		ASSERT_OK(add_layer(s, (char)c, 4096, &err));
 	ASSERT_OK(add_image(s, 'a', "12", &err)); /* has a reference */
 	ASSERT_OK(add_image(s, 'b', "23", &err)); /* a sandbox uses it */
 	ASSERT_OK(add_image(s, 'd', "4", &err));
