@@ -5,9 +5,9 @@
 #
 # The result (vmlinux, config, System.map) lives in ~/.cache/msb/kernel/<key>/, or under
 # $MSB_CACHE. The key is a digest of everything that decides the bytes: source package version,
-# fragments, patches, this script, compiler and linker. A build happens in a private directory and is published by one rename, under a lock
-# per key: callers racing for the same kernel build it once, and a killed build leaves nothing that
-# a later call could mistake for a kernel.
+# fragments, patches, this script, compiler and linker. A build happens in a private directory and
+# is published by one rename, under a lock per key: callers racing for the same kernel build it
+# once, and a killed build leaves nothing that a later call could mistake for a kernel.
 #
 # stdout carries only the answer (the key or the path of vmlinux); progress goes to stderr.
 
@@ -177,9 +177,19 @@ publish() {
 	mv -T "$fresh" "$entry"
 }
 
+# Trees of a gigabyte that killed builds of other kernels left: nobody holds their locks.
+sweep() {
+	local dir
+	for dir in "$cache"/*.build; do
+		[ ! -d "$dir" ] || [ "$dir" = "$1.build" ] ||
+			flock -n "${dir%.build}.lock" rm -rf "$dir" || continue
+	done
+}
+
 build() {
 	local entry=$1 tree start=$SECONDS
 	need_tools
+	sweep "$entry"
 	if [ -n "$work" ]; then
 		tree=$(realpath -m "$work")
 	else
