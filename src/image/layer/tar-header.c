@@ -133,7 +133,7 @@ static void header_name(const uint8_t block[TAR_BLOCK], struct tar_header *h)
 int tar_header_decode(const uint8_t block[TAR_BLOCK], struct tar_header *ret, const char **why)
 {
 	struct tar_header h = {.type = (char)block[AT_TYPE]};
-	uint64_t mode;
+	uint64_t mode = 0;
 	int r;
 
 	if (!checksum_ok(block)) {
