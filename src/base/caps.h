@@ -23,6 +23,9 @@
 #define LIMIT_USER	  256u
 #define LIMIT_MOUNTS	  64u
 #define LIMIT_RLIMITS	  16u
+#define LIMIT_LABELS	  1024u /* of one sandbox or image */
+#define LIMIT_LABEL_BYTES (256u * 1024u) /* names and values together */
+#define LIMIT_SIGNAL	  64u /* highest signal of Linux */
 #define LIMIT_EXEC_BYTES  (60u * 1024u) /* argv + env of one exec, fits one frame */
 #define LIMIT_CONSOLE	  (64u * 1024u) /* tail of the guest console kept for failure reports */
 #define LIMIT_CONSOLE_LOG (4u * 1024u * 1024u) /* kernel.log on disk */

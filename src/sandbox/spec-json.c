@@ -9,9 +9,11 @@
 
 #include "sandbox/spec.h"
 
+/* All strings are @doc's. */
 struct spec_storage {
 	struct json *doc;
-	const char *env[]; /* NULL-terminated, strings of @doc */
+	const char **env; /* NULL-terminated */
+	struct sandbox_label *labels;
 };
 
 static const char *const engine_names[] = {
@@ -36,6 +38,8 @@ void sandbox_spec_deinit(struct sandbox_spec *spec)
 
 	if (st) {
 		json_free(st->doc);
+		free(st->env);
+		free(st->labels);
 		free(st);
 	}
 	sandbox_spec_init(spec);
@@ -78,6 +82,8 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	for (size_t i = 0; spec->env && spec->env[i]; i++)
 		json_put_str(o, NULL, spec->env[i]);
 	json_end_array(o);
+	if (spec->stop_signal)
+		json_put_u64(o, "stop_signal", spec->stop_signal);
 	json_begin_array(o, "tmpfs");
 	for (uint32_t i = 0; i < spec->n_tmpfs; i++) {
 		json_begin_object(o, NULL);
@@ -96,6 +102,14 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 		json_end_object(o);
 	}
 	json_end_array(o);
+	json_end_object(o);
+}
+
+static void put_labels(struct json_out *o, const struct sandbox_spec *spec)
+{
+	json_begin_object(o, "labels");
+	for (uint32_t i = 0; i < spec->n_labels; i++)
+		json_put_str(o, spec->labels[i].name, spec->labels[i].value);
 	json_end_object(o);
 }
 
@@ -125,6 +139,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_u64(&o, "mem_mib", spec->mem_mib);
 	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
 	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
+	put_labels(&o, spec);
 	put_guest(&o, spec);
 	put_host(&o, spec);
 	json_end_object(&o);
@@ -177,7 +192,6 @@ static int get_env(const struct json *obj, struct sandbox_spec *spec, struct msb
 {
 	struct spec_storage *st = spec->storage;
 	const struct json *list = NULL;
-	struct spec_storage *more;
 	size_t n = 0;
 	int r = json_get_array(obj, "env", &list, err);
 
@@ -185,17 +199,41 @@ static int get_env(const struct json *obj, struct sandbox_spec *spec, struct msb
 		return r;
 	if (json_len(list) > LIMIT_ARGV)
 		return msb_err_set(err, -E2BIG, MSB_LIMIT, "env: more than %u entries", LIMIT_ARGV);
-	more = realloc(st, sizeof(*st) + (json_len(list) + 1) * sizeof(st->env[0]));
-	if (!more)
+	st->env = calloc(json_len(list) + 1, sizeof(st->env[0]));
+	if (!st->env)
 		return msb_err_errno(err, -ENOMEM, "env");
-	spec->storage = st = more;
 	json_foreach (item, list) {
 		r = json_to_str(item, "env", &st->env[n++], err);
 		if (r < 0)
 			return r;
 	}
-	st->env[n] = NULL;
 	spec->env = st->env;
+	return 0;
+}
+
+static int get_labels(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct spec_storage *st = spec->storage;
+	const struct json *obj = NULL;
+	int r = json_opt_object(root, "labels", &obj, err);
+
+	if (r < 0 || !obj || json_len(obj) == 0)
+		return r;
+	if (json_len(obj) > LIMIT_LABELS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "labels: more than %u entries", LIMIT_LABELS);
+	st->labels = calloc(json_len(obj), sizeof(st->labels[0]));
+	if (!st->labels)
+		return msb_err_errno(err, -ENOMEM, "labels");
+	spec->labels = st->labels;
+	json_foreach (item, obj) {
+		struct sandbox_label *l = &st->labels[spec->n_labels++];
+
+		*l = (struct sandbox_label){.name = json_key(item), .value = ""};
+		r = json_to_str(item, "labels", &l->value, err);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
@@ -269,7 +307,7 @@ static int get_rlimits(const struct json *obj, struct sandbox_spec *spec, struct
 static int get_guest(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {
-		"hostname", "user", "workdir", "shell", "env", "tmpfs", "rlimits"};
+		"hostname", "user", "workdir", "shell", "env", "stop_signal", "tmpfs", "rlimits"};
 	const struct json *obj;
 	int r = json_get_object(root, "guest", &obj, err);
 
@@ -285,6 +323,8 @@ static int get_guest(const struct json *root, struct sandbox_spec *spec, struct 
 		r = json_opt_str(obj, "shell", &spec->shell, err);
 	if (r == 0)
 		r = get_env(obj, spec, err);
+	if (r == 0)
+		r = json_opt_u32(obj, "stop_signal", 0, UINT32_MAX, &spec->stop_signal, err);
 	if (r == 0)
 		r = get_tmpfs(obj, spec, err);
 	if (r == 0)
@@ -318,7 +358,8 @@ static int get_host(const struct json *root, struct sandbox_spec *spec, struct m
 static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "engine", "image",
-		"vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "guest", "host"};
+		"vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "labels", "guest",
+		"host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -352,7 +393,7 @@ int sandbox_spec_from_json(
 	const char *text, size_t len, struct sandbox_spec *ret, struct msb_err *err)
 {
 	struct sandbox_spec spec;
-	struct spec_storage *st = calloc(1, sizeof(*st) + sizeof(st->env[0]));
+	struct spec_storage *st = calloc(1, sizeof(*st));
 	int r;
 
 	sandbox_spec_init(&spec);
@@ -366,6 +407,8 @@ int sandbox_spec_from_json(
 		r = get_top(root, &spec, err);
 		if (r == 0)
 			r = get_image(root, &spec, err);
+		if (r == 0)
+			r = get_labels(root, &spec, err);
 		if (r == 0)
 			r = get_guest(root, &spec, err);
 		if (r == 0)

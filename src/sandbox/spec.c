@@ -125,6 +125,25 @@ static int check_rlimits(const struct sandbox_spec *spec, struct msb_err *err)
 	return 0;
 }
 
+static int check_labels(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	size_t bytes = 0;
+
+	if (spec->n_labels > LIMIT_LABELS)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "more than %u labels", LIMIT_LABELS);
+	for (uint32_t i = 0; i < spec->n_labels; i++) {
+		const struct sandbox_label *l = &spec->labels[i];
+
+		if (!l->name[0])
+			return msb_err_set(err, -EINVAL, MSB_USAGE, "a label without a name");
+		bytes += strlen(l->name) + strlen(l->value) + 2;
+	}
+	if (bytes > LIMIT_LABEL_BYTES)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "the labels are larger than %u bytes",
+			LIMIT_LABEL_BYTES);
+	return 0;
+}
+
 static int check_paths(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	int r = check_absolute("the state directory", spec->home, err);
@@ -159,6 +178,11 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 		r = check_tmpfs(spec, err);
 	if (r == 0)
 		r = check_rlimits(spec, err);
+	if (r == 0 && spec->stop_signal > LIMIT_SIGNAL)
+		r = msb_err_set(err, -ERANGE, MSB_USAGE, "there is no signal %u to stop with",
+			spec->stop_signal);
+	if (r == 0)
+		r = check_labels(spec, err);
 	if (r == 0)
 		r = check_paths(spec, err);
 	return r;

@@ -27,6 +27,11 @@ enum sandbox_image_kind {
 	IMAGE_DIRECTORY, /* a directory, packed by the CLI */
 };
 
+struct sandbox_label {
+	const char *name;
+	const char *value; /* may be "" */
+};
+
 struct sandbox_spec {
 	const char *name;
 	bool ephemeral; /* ends with its owner, leaves no directory */
@@ -46,10 +51,14 @@ struct sandbox_spec {
 	const char *workdir; /* NULL or "": / */
 	const char *shell; /* NULL or "": /bin/sh; for the client, the guest is not told */
 	const char *const *env; /* NAME=VALUE, NULL-terminated; NULL: none */
+	uint32_t stop_signal; /* what asks the command to end, STOPSIGNAL of an image; 0: SIGTERM */
 	uint32_t n_tmpfs;
 	struct msg_tmpfs tmpfs[LIMIT_MOUNTS];
 	uint32_t n_rlimits;
 	struct msg_rlimit rlimits[LIMIT_RLIMITS];
+
+	uint32_t n_labels;
+	const struct sandbox_label *labels; /* names differ */
 
 	uint64_t max_duration_ns; /* 0: none */
 	uint64_t boot_timeout_ns; /* 0: by engine */

@@ -8,6 +8,8 @@
 
 static const char *const env[] = {"A=1", "LONG=x y\n\"z\"", "EMPTY=", NULL};
 
+static const struct sandbox_label labels[] = {{"org.x", "y\"z"}, {"empty", ""}};
+
 static void fill(struct sandbox_spec *s)
 {
 	sandbox_spec_init(s);
@@ -26,6 +28,9 @@ static void fill(struct sandbox_spec *s)
 	s->workdir = "/w";
 	s->shell = "/bin/ash";
 	s->env = env;
+	s->stop_signal = 3;
+	s->n_labels = ARRAY_SIZE(labels);
+	s->labels = labels;
 	s->n_tmpfs = 2;
 	s->tmpfs[0] = (struct msg_tmpfs){.path = "/tmp", .size_bytes = 4096, .options = "noexec"};
 	s->tmpfs[1] = (struct msg_tmpfs){.path = "/run", .options = ""};
@@ -60,6 +65,12 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	for (size_t i = 0; b->env[i]; i++)
 		ASSERT_STREQ(a->env[i], b->env[i]);
 	ASSERT_TRUE(!a->env[ARRAY_SIZE(env) - 1]);
+	ASSERT_EQ(a->stop_signal, b->stop_signal);
+	ASSERT_EQ(a->n_labels, b->n_labels);
+	for (uint32_t i = 0; i < b->n_labels; i++) {
+		ASSERT_STREQ(a->labels[i].name, b->labels[i].name);
+		ASSERT_STREQ(a->labels[i].value, b->labels[i].value);
+	}
 	ASSERT_EQ(a->n_tmpfs, b->n_tmpfs);
 	for (uint32_t i = 0; i < b->n_tmpfs; i++) {
 		ASSERT_STREQ(a->tmpfs[i].path, b->tmpfs[i].path);
@@ -112,6 +123,8 @@ TEST(absent_text_comes_back_as_default)
 	ASSERT_TRUE(b.env && !b.env[0]);
 	ASSERT_TRUE(b.ephemeral);
 	ASSERT_EQ(b.mem_mib, 512);
+	ASSERT_EQ(b.stop_signal, 0);
+	ASSERT_EQ(b.n_labels, 0);
 	sandbox_spec_deinit(&b);
 	buf_deinit(&json);
 }
@@ -159,6 +172,29 @@ TEST(reader_is_strict)
 	ASSERT_ERR(read_changed("\"soft\":100,\"hard\":null", "\"soft\":100,\"hard\":99"), EINVAL);
 	ASSERT_ERR(read_changed("\"path\":\"/tmp\"", "\"path\":\"tmp\""), EINVAL);
 	ASSERT_ERR(read_changed("\"hostname\":\"h\"", "\"hostname\":\"a b\""), EINVAL);
+	ASSERT_OK(read_changed("\"stop_signal\":3", "\"stop_signal\":64"));
+	ASSERT_ERR(read_changed("\"stop_signal\":3", "\"stop_signal\":65"), ERANGE);
+	ASSERT_ERR(read_changed("\"stop_signal\":3", "\"stop_signal\":\"SIGINT\""), EINVAL);
+	ASSERT_ERR(read_changed("\"org.x\":", "\"\":"), EINVAL);
+	ASSERT_ERR(read_changed("\"empty\":\"\"", "\"empty\":1"), EINVAL);
+	ASSERT_ERR(read_changed("\"empty\":", "\"org.x\":"), EBADMSG);
+}
+
+TEST(labels_are_bounded)
+{
+	static char big[LIMIT_LABEL_BYTES];
+	const struct sandbox_label one = {"a", big};
+	struct sandbox_spec s;
+
+	fill(&s);
+	s.n_labels = LIMIT_LABELS + 1;
+	ASSERT_ERR(sandbox_spec_check(&s, NULL), E2BIG);
+	memset(big, 'x', sizeof(big) - 1);
+	s.n_labels = 1;
+	s.labels = &one;
+	ASSERT_ERR(sandbox_spec_check(&s, NULL), E2BIG);
+	big[sizeof(big) - 4] = '\0';
+	ASSERT_OK(sandbox_spec_check(&s, NULL));
 }
 
 TEST(failures_of_memory_leave_nothing)
