@@ -61,7 +61,9 @@ static void on_channel_open(struct virtio_console *c, bool open, void *arg)
 	if (open)
 		return;
 	m->channel_closed = true;
-	m->on_end(m);
+	/* While the last bytes go out, the end is known. */
+	if (!m->stopping)
+		m->on_end(m);
 }
 
 /* The console comes first: the kernel probes in this order, and early messages are the ones missed.
@@ -237,16 +239,29 @@ static bool console_busy(const struct machine *m)
 	return m->console.dev.again.loop || m->console.tx_blocked;
 }
 
-void machine_stop(struct machine *m, uint64_t deadline_ns)
+void machine_stop(struct machine *m, uint64_t patience_ns)
 {
+	const uint64_t *sent = &m->console.dev.stats.bytes_out;
+	uint64_t deadline_ns;
+	uint64_t before;
+
 	vcpus_stop(&m->group, m->vcpus, m->n_vcpus);
+	/* Whatever ended the machine: only the supervisor may cut its last words short now. */
+	m->stopping = true;
+	loop_fd_del(&m->end_src);
 	if (m->n_transports == 0)
 		return;
 	/* The guest's last kick may not have been seen yet. */
 	virtio_dev_run(&m->console.dev);
+	before = *sent;
+	deadline_ns = clock_mono_ns() + patience_ns;
 	while (console_busy(m) && !m->loop->stopped && clock_mono_ns() < deadline_ns) {
 		if (loop_once(m->loop, deadline_ns) < 0)
 			break;
+		if (*sent == before)
+			continue;
+		before = *sent;
+		deadline_ns = clock_mono_ns() + patience_ns;
 	}
 }
 

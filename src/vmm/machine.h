@@ -40,6 +40,7 @@ struct machine {
 
 	struct virtio_console console;
 	bool channel_closed; /* the guest had opened it: the agent is gone */
+	bool stopping; /* no vCPU runs any more */
 	struct virtio_rng rng;
 	struct virtio_balloon balloon;
 	struct virtio_blk disks[LIMIT_DISKS];
@@ -73,10 +74,12 @@ void machine_go(struct machine *m);
 
 /**
  * machine_stop - stop the vCPUs, then pass on what the guest said last
- * @deadline_ns: give up on a reader that does not take the guest's last bytes; loop_stop() ends the
- * wait too
+ * @patience_ns: give up on a reader that takes nothing of the guest's last bytes for so long;
+ * loop_stop() ends the wait too
+ *
+ * A reader that is only slow gets everything: what is left is what the queues held.
  */
-void machine_stop(struct machine *m, uint64_t deadline_ns);
+void machine_stop(struct machine *m, uint64_t patience_ns);
 
 /** machine_end - how the guest ended; @text is static or inside @m */
 enum vmm_exit_reason machine_end(const struct machine *m, const char **ret_text);

@@ -27,7 +27,7 @@
 #include "vmm/jail/jail.h"
 #include "vmm/machine.h"
 
-/* How long the supervisor may take to read the guest's last words. */
+/* How long the supervisor may go without reading more of the guest's last words. */
 #define DRAIN_NS (2 * NSEC_PER_SEC)
 
 struct vmm {
@@ -153,7 +153,7 @@ static void run(struct vmm *v, uint32_t level)
 	r = loop_run(&v->loop);
 
 	v->loop.stopped = false;
-	machine_stop(&v->machine, clock_mono_ns() + DRAIN_NS);
+	machine_stop(&v->machine, DRAIN_NS);
 	end.reason = machine_end(&v->machine, &text);
 	if (r < 0) {
 		end.reason = VMM_EXIT_HOST_FAULT;

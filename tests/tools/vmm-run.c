@@ -3,8 +3,8 @@
  * Boots a kernel under msb-vmm without a supervisor: a tool for development and tests.
  *
  * Console output goes to stdout, events of the VMM and the channel's byte count to stderr, each
- * with the milliseconds since the VMM was spawned. With --echo, what comes on the
- * channel is sent back.
+ * with the milliseconds since the VMM was spawned. With --echo, what comes on the channel is sent
+ * back; with --slow-after, what comes after so many bytes is taken in sips.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -21,6 +21,9 @@
 
 enum { FD_KVM = 4, FD_KERNEL, FD_INITRAMFS, FD_CHANNEL, FD_LOG, FD_DISKS };
 
+/* Between two reads of a slow reader. */
+#define SIP_NS (20 * NSEC_PER_MSEC)
+
 struct options {
 	const char *vmm;
 	const char *kernel;
@@ -33,6 +36,7 @@ struct options {
 	uint32_t timeout_s;
 	const char *cmdline;
 	bool echo;
+	uint32_t slow_after;
 };
 
 struct session {
@@ -42,6 +46,8 @@ struct session {
 	pid_t pid;
 	uint64_t start_ns;
 	uint64_t channel_bytes;
+	uint64_t slow_after;
+	uint64_t next_read_ns;
 	bool echo;
 	bool ended;
 	int status;
@@ -58,7 +64,7 @@ static _Noreturn void usage(void)
 	fprintf(stderr, "usage: vmm-run --vmm MSB-VMM --kernel VMLINUX [--initramfs FILE] [--disk "
 			"FILE]...\n"
 			"               [--disk-ro FILE]... [--mem MIB] [--cpus N] [--timeout S]\n"
-			"               [--cmdline WORDS] [--echo]\n");
+			"               [--cmdline WORDS] [--echo] [--slow-after BYTES]\n");
 	_exit(2);
 }
 
@@ -75,13 +81,15 @@ static void parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {{"vmm", 1, NULL, 'v'}, {"kernel", 1, NULL, 'k'},
 		{"initramfs", 1, NULL, 'i'}, {"disk", 1, NULL, 'd'}, {"disk-ro", 1, NULL, 'r'},
 		{"mem", 1, NULL, 'm'}, {"cpus", 1, NULL, 'c'}, {"cmdline", 1, NULL, 'a'},
-		{"timeout", 1, NULL, 't'}, {"echo", 0, NULL, 'e'}, {0}};
+		{"timeout", 1, NULL, 't'}, {"echo", 0, NULL, 'e'}, {"slow-after", 1, NULL, 's'},
+		{0}};
 	int r = 0;
 	int c;
 
 	*o = (struct options){.mem_mib = 256,
 		.vcpus = 1,
 		.timeout_s = 60,
+		.slow_after = UINT32_MAX,
 		.cmdline = "console=hvc0 reboot=t panic=-1"};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (c) {
@@ -112,6 +120,9 @@ static void parse(int argc, char **argv, struct options *o)
 			break;
 		case 'e':
 			o->echo = true;
+			break;
+		case 's':
+			r = str_to_u32(optarg, 0, UINT32_MAX, &o->slow_after);
 			break;
 		default:
 			usage();
@@ -266,14 +277,26 @@ static void read_channel(struct session *ss)
 		fprintf(stderr, "vmm-run: %8.3f ms first byte on the channel\n",
 			ms_since(ss, clock_mono_ns()));
 	ss->channel_bytes += (uint64_t)n;
+	if (ss->channel_bytes >= ss->slow_after)
+		ss->next_read_ns = clock_mono_ns() + SIP_NS;
+}
+
+static int ms_until(uint64_t deadline_ns, uint64_t now)
+{
+	if (deadline_ns == UINT64_MAX)
+		return -1;
+	return deadline_ns <= now ? 0 : (int)((deadline_ns - now) / NSEC_PER_MSEC) + 1;
 }
 
 static void serve(struct session *ss, uint64_t deadline_ns)
 {
 	while (!ss->ended || ss->log >= 0 || ss->channel >= 0) {
-		struct pollfd p[] = {{.fd = ss->ended ? -1 : ss->control, .events = POLLIN},
-			{.fd = ss->log, .events = POLLIN}, {.fd = ss->channel, .events = POLLIN}};
 		uint64_t now = clock_mono_ns();
+		bool resting = ss->channel >= 0 && now < ss->next_read_ns;
+		struct pollfd p[] = {{.fd = ss->ended ? -1 : ss->control, .events = POLLIN},
+			{.fd = ss->log, .events = POLLIN},
+			{.fd = resting ? -1 : ss->channel, .events = POLLIN}};
+		uint64_t wake_ns = resting ? MIN(deadline_ns, ss->next_read_ns) : deadline_ns;
 
 		if (now >= deadline_ns) {
 			fprintf(stderr, "vmm-run: timeout, stopping\n");
@@ -282,10 +305,7 @@ static void serve(struct session *ss, uint64_t deadline_ns)
 			(void)shutdown(ss->control, SHUT_WR);
 			continue;
 		}
-		if (poll(p, 3,
-			    deadline_ns == UINT64_MAX
-				    ? -1
-				    : (int)((deadline_ns - now) / NSEC_PER_MSEC) + 1) < 0)
+		if (poll(p, 3, ms_until(wake_ns, now)) < 0)
 			die("poll");
 		if (p[1].revents)
 			copy_log(ss);
@@ -305,6 +325,7 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &o);
 	ss.echo = o.echo;
+	ss.slow_after = o.slow_after;
 	start(&o, &ss);
 	serve(&ss, ss.start_ns + o.timeout_s * NSEC_PER_SEC);
 	if (wait4(ss.pid, &status, 0, &ru) != ss.pid)

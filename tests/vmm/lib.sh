@@ -37,14 +37,14 @@ unchanged() {
 		[ "$(find "$work" -type f | wc -l)" = "$files" ]
 }
 
-# run_guest CMDLINE - output of the guest in $out, remarks of the VMM in $err, exit status in $code
+# run_guest CMDLINE [OPTION]... - output of the guest in $out, remarks of the VMM in $err, exit status in $code
 run_guest() {
 	out=$work/out err=$work/err code=0
 	: >"$out"
 	: >"$err"
 	files=$(find "$work" -type f | wc -l)
 	"$build/tests/tools/vmm-run" --vmm "${MSB_VMM:-$build/src/vmm/msb-vmm}" \
-		--kernel "$build/tests/vmm/guest.elf" --mem 64 --timeout 60 --cmdline "$1" \
+		--kernel "$build/tests/vmm/guest.elf" --mem 64 --timeout 60 --cmdline "$1" "${@:2}" \
 		--disk-ro "$work/ro.img" --disk "$work/rw.img" >"$out" 2>"$err" || code=$?
 	if grep -q 'Sanitizer\|runtime error' "$err"; then
 		code=99

@@ -48,7 +48,8 @@ void report_send(void)
 	say("1..");
 	say_number(checks);
 	say("\n");
-	if (!d || !dev_start(d))
+	/* One that runs has an open channel, and a reset would end the machine. */
+	if (!d || (d->n_queues == 0 && !dev_start(d)))
 		return;
 	for (size_t at = 0; at < text_len; at += PIECE) {
 		size_t n = text_len - at < PIECE ? text_len - at : PIECE;
