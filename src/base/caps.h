@@ -35,8 +35,13 @@
 #define LIMIT_MEM_MIN_MIB  64u
 #define LIMIT_MEM_MAX_MIB  (1024u * 1024u)
 #define LIMIT_DISKS	   8u
+#define LIMIT_EXTENTS	   528u /* pieces of files that all disks of one machine are made of */
 #define LIMIT_CMDLINE	   2048u
 #define LIMIT_SANDBOX_NAME 128u
+
+/* Root disk. */
+#define LIMIT_ROOT_DISK_MIN_MIB 32u /* less than this leaves nothing beside the journal */
+#define LIMIT_ROOT_DISK_MAX_MIB (4u * 1024u * 1024u)
 
 /* Text. */
 #define LIMIT_JSON_BYTES  (4u * 1024u * 1024u)

@@ -26,6 +26,13 @@ static const char *const image_names[] = {
 	[IMAGE_EROFS] = "erofs",
 	[IMAGE_DISK] = "disk",
 	[IMAGE_DIRECTORY] = "directory",
+	[IMAGE_OCI] = "oci",
+};
+static const char *const upper_names[] = {
+	[UPPER_TMPFS] = "tmpfs",
+	[UPPER_DISK] = "disk",
+	[UPPER_FILE] = "file",
+	[UPPER_FLAT] = "flat",
 };
 static const char *const root_names[] = {
 	[ROOT_OVERLAY] = "overlay",
@@ -65,9 +72,19 @@ static void put_image(struct json_out *o, const struct sandbox_spec *spec)
 	json_begin_object(o, "image");
 	json_put_str(o, "kind", image_names[spec->image_kind]);
 	put_text(o, "name", spec->image);
+	put_text(o, "digest", spec->image_digest);
 	put_text(o, "path", spec->image_path);
 	json_put_str(o, "root", root_names[spec->root_kind]);
 	put_text(o, "fstype", spec->root_fstype);
+	json_end_object(o);
+}
+
+static void put_root_disk(struct json_out *o, const struct sandbox_root_disk *d)
+{
+	json_begin_object(o, "root_disk");
+	json_put_str(o, "kind", upper_names[d->kind]);
+	json_put_u64(o, "size", d->size_bytes);
+	put_text(o, "path", d->path);
 	json_end_object(o);
 }
 
@@ -135,6 +152,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_bool(&o, "ephemeral", spec->ephemeral);
 	json_put_str(&o, "engine", engine_names[spec->engine]);
 	put_image(&o, spec);
+	put_root_disk(&o, &spec->root_disk);
 	json_put_u64(&o, "vcpus", spec->vcpus);
 	json_put_u64(&o, "mem_mib", spec->mem_mib);
 	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
@@ -165,7 +183,7 @@ static int get_choice(const struct json *obj, const char *key, const char *const
 
 static int get_image(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"kind", "name", "path", "root", "fstype"};
+	static const char *const keys[] = {"kind", "name", "digest", "path", "root", "fstype"};
 	const struct json *obj;
 	unsigned int kind = 0;
 	unsigned int root_kind = 0;
@@ -178,6 +196,8 @@ static int get_image(const struct json *root, struct sandbox_spec *spec, struct 
 	if (r == 0)
 		r = json_opt_str(obj, "name", &spec->image, err);
 	if (r == 0)
+		r = json_opt_str(obj, "digest", &spec->image_digest, err);
+	if (r == 0)
 		r = json_opt_str(obj, "path", &spec->image_path, err);
 	if (r == 0)
 		r = get_choice(obj, "root", root_names, ARRAY_SIZE(root_names), &root_kind, err);
@@ -185,6 +205,25 @@ static int get_image(const struct json *root, struct sandbox_spec *spec, struct 
 		r = json_opt_str(obj, "fstype", &spec->root_fstype, err);
 	spec->image_kind = (enum sandbox_image_kind)kind;
 	spec->root_kind = (enum msg_root_kind)root_kind;
+	return r;
+}
+
+static int get_root_disk(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"kind", "size", "path"};
+	const struct json *obj;
+	unsigned int kind = 0;
+	int r = json_get_object(root, "root_disk", &obj, err);
+
+	if (r == 0)
+		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = get_choice(obj, "kind", upper_names, ARRAY_SIZE(upper_names), &kind, err);
+	if (r == 0)
+		r = json_get_u64(obj, "size", &spec->root_disk.size_bytes, err);
+	if (r == 0)
+		r = json_opt_str(obj, "path", &spec->root_disk.path, err);
+	spec->root_disk.kind = (enum sandbox_upper_kind)kind;
 	return r;
 }
 
@@ -358,8 +397,8 @@ static int get_host(const struct json *root, struct sandbox_spec *spec, struct m
 static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "engine", "image",
-		"vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "labels", "guest",
-		"host"};
+		"root_disk", "vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "labels",
+		"guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -407,6 +446,8 @@ int sandbox_spec_from_json(
 		r = get_top(root, &spec, err);
 		if (r == 0)
 			r = get_image(root, &spec, err);
+		if (r == 0)
+			r = get_root_disk(root, &spec, err);
 		if (r == 0)
 			r = get_labels(root, &spec, err);
 		if (r == 0)

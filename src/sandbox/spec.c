@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include "image/ref.h"
 #include "sandbox/state.h"
 
 void sandbox_spec_init(struct sandbox_spec *spec)
@@ -12,8 +13,10 @@ void sandbox_spec_init(struct sandbox_spec *spec)
 		.name = "",
 		.ephemeral = true,
 		.image = "",
+		.image_digest = "",
 		.image_path = "",
 		.root_fstype = "",
+		.root_disk = {.path = ""},
 		.vcpus = 1,
 		.mem_mib = 512,
 		.home = "",
@@ -161,12 +164,66 @@ static int check_paths(const struct sandbox_spec *spec, struct msb_err *err)
 	return r;
 }
 
+static int check_image(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	bool oci = spec->image_kind == IMAGE_OCI;
+
+	if (oci != (spec->image_digest[0] != '\0'))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"a digest belongs to an image of the store and to no other");
+	if (oci && !image_digest_check(spec->image_digest))
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "the image's digest is malformed");
+	if (oci && (spec->image_path[0] || spec->root_kind != ROOT_OVERLAY))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"an image of the store is neither a file nor written to");
+	return 0;
+}
+
+static int check_root_disk(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	const struct sandbox_root_disk *d = &spec->root_disk;
+	uint64_t mib = d->size_bytes / MIB;
+
+	if (spec->root_kind == ROOT_DISK && (d->kind != UPPER_TMPFS || d->size_bytes))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"a disk image is written to itself and has no other root disk");
+	if ((d->kind == UPPER_FILE) != (d->path[0] != '\0'))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"a path belongs to a root disk of the user's and to no other");
+	switch (d->kind) {
+	case UPPER_TMPFS:
+		if (d->size_bytes > spec->mem_mib * MIB)
+			return msb_err_set(err, -ERANGE, MSB_USAGE,
+				"a root disk in memory cannot be larger than the memory");
+		return 0;
+	case UPPER_FILE:
+		if (d->size_bytes)
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"the size of a root disk of the user's is that of its file");
+		return check_absolute("the root disk", d->path, err);
+	case UPPER_DISK:
+	case UPPER_FLAT:
+		if (mib >= LIMIT_ROOT_DISK_MIN_MIB && mib <= LIMIT_ROOT_DISK_MAX_MIB &&
+			d->size_bytes % MIB == 0)
+			return 0;
+		return msb_err_set(err, -ERANGE, MSB_USAGE,
+			"the root disk must have %u MiB to %u GiB", LIMIT_ROOT_DISK_MIN_MIB,
+			LIMIT_ROOT_DISK_MAX_MIB / 1024);
+	default:
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "unknown kind of root disk");
+	}
+}
+
 int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	int r = sandbox_name_check(spec->name, err);
 
 	if (r == 0)
 		r = check_machine(spec, err);
+	if (r == 0)
+		r = check_image(spec, err);
+	if (r == 0)
+		r = check_root_disk(spec, err);
 	if (r == 0)
 		r = check_hostname(spec->hostname, err);
 	if (r == 0 && spec->user && strlen(spec->user) > LIMIT_USER)

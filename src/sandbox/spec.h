@@ -25,12 +25,30 @@ enum sandbox_image_kind {
 	IMAGE_EROFS, /* an EROFS file */
 	IMAGE_DISK, /* a raw disk image */
 	IMAGE_DIRECTORY, /* a directory, packed by the CLI */
+	IMAGE_OCI, /* an image of the store, found by image_digest at every start */
 };
 
 struct sandbox_label {
 	const char *name;
 	const char *value; /* may be "" */
 };
+
+/* Where the guest's changes to its root file system go. */
+enum sandbox_upper_kind {
+	UPPER_TMPFS = 0, /* its memory; gone when it ends */
+	UPPER_DISK, /* an ext4 file system of ours, in the sandbox's directory */
+	UPPER_FILE, /* a file system on a raw disk image of the user's */
+	UPPER_FLAT, /* as UPPER_DISK, but it holds a copy of the image and is the root itself */
+};
+
+/* For ROOT_OVERLAY only: with ROOT_DISK the image itself is written. */
+struct sandbox_root_disk {
+	enum sandbox_upper_kind kind;
+	uint64_t size_bytes; /* UPPER_TMPFS: 0 is half of the memory; UPPER_FILE: 0 */
+	const char *path; /* UPPER_FILE: absolute path; otherwise "" */
+};
+
+#define ROOT_DISK_DEFAULT_BYTES (4 * GIB) /* of an image of the store */
 
 struct sandbox_spec {
 	const char *name;
@@ -39,9 +57,12 @@ struct sandbox_spec {
 
 	enum sandbox_image_kind image_kind;
 	const char *image; /* as the user wrote it, for people */
-	const char *image_path; /* file of the root device; "" when given as a descriptor */
+	const char *image_digest; /* IMAGE_OCI: digest of its manifest in the store; otherwise "" */
+	const char *image_path; /* file of the root device; "" when given as a descriptor, or
+				   IMAGE_OCI */
 	enum msg_root_kind root_kind; /* ROOT_DISK opens the file read-write */
 	const char *root_fstype; /* "" probes */
+	struct sandbox_root_disk root_disk;
 
 	uint32_t vcpus;
 	uint32_t mem_mib;

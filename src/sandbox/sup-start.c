@@ -163,8 +163,13 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops, s
 		.n_disks = 1,
 		.cmdline_extra = "",
 	};
-	int r = open_files(sup, &f, err);
+	int r;
 
+	if (spec->image_kind == IMAGE_OCI || spec->root_disk.kind != UPPER_TMPFS ||
+		spec->root_disk.size_bytes)
+		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
+			"this version cannot start images of the store or with a root disk");
+	r = open_files(sup, &f, err);
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;

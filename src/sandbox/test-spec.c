@@ -21,6 +21,7 @@ static void fill(struct sandbox_spec *s)
 	s->image_path = "/srv/disk.img";
 	s->root_kind = ROOT_DISK;
 	s->root_fstype = "ext4";
+	s->root_disk = (struct sandbox_root_disk){.path = ""};
 	s->vcpus = 3;
 	s->mem_mib = 777;
 	s->hostname = "h";
@@ -53,9 +54,13 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	ASSERT_EQ(a->engine, b->engine);
 	ASSERT_EQ(a->image_kind, b->image_kind);
 	ASSERT_STREQ(a->image, b->image);
+	ASSERT_STREQ(a->image_digest, b->image_digest);
 	ASSERT_STREQ(a->image_path, b->image_path);
 	ASSERT_EQ(a->root_kind, b->root_kind);
 	ASSERT_STREQ(a->root_fstype, b->root_fstype);
+	ASSERT_EQ(a->root_disk.kind, b->root_disk.kind);
+	ASSERT_EQ(a->root_disk.size_bytes, b->root_disk.size_bytes);
+	ASSERT_STREQ(a->root_disk.path, b->root_disk.path);
 	ASSERT_EQ(a->vcpus, b->vcpus);
 	ASSERT_EQ(a->mem_mib, b->mem_mib);
 	ASSERT_STREQ(a->hostname, b->hostname);
@@ -103,6 +108,77 @@ TEST(round_trip_keeps_every_field)
 	assert_same(&b, &a);
 	sandbox_spec_deinit(&b);
 	buf_deinit(&json);
+}
+
+#define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void fill_oci(struct sandbox_spec *s)
+{
+	fill(s);
+	s->image_kind = IMAGE_OCI;
+	s->image = "python:3.12";
+	s->image_digest = DIGEST;
+	s->image_path = "";
+	s->root_kind = ROOT_OVERLAY;
+	s->root_disk = (struct sandbox_root_disk){UPPER_DISK, ROOT_DISK_DEFAULT_BYTES, ""};
+}
+
+TEST(images_of_the_store_keep_digest_and_root_disk)
+{
+	struct sandbox_spec a;
+	struct sandbox_spec b;
+	struct msb_err err = {};
+	struct buf json;
+
+	fill_oci(&a);
+	buf_init(&json, LIMIT_JSON_BYTES);
+	ASSERT_OK(sandbox_spec_to_json(&a, &json));
+	if (sandbox_spec_from_json((const char *)buf_data(&json), buf_len(&json), &b, &err) < 0)
+		test_fail(__FILE__, __LINE__, "%s", err.msg);
+	assert_same(&b, &a);
+	sandbox_spec_deinit(&b);
+	buf_deinit(&json);
+}
+
+/* One good description of an image of the store, changed by a statement. */
+#define OCI(expect, change)                                       \
+	do {                                                      \
+		struct sandbox_spec s;                            \
+		fill_oci(&s);                                     \
+		change;                                           \
+		ASSERT_EQ(sandbox_spec_check(&s, NULL), -expect); \
+	} while (0)
+
+TEST(images_of_the_store_are_checked)
+{
+	OCI(0, (void)0);
+	OCI(EINVAL, s.image_digest = "");
+	OCI(EINVAL, s.image_digest = "sha256:0123");
+	OCI(EINVAL, s.image_digest = "../../../etc/passwd");
+	OCI(EINVAL, s.image_path = "/srv/disk.img");
+	OCI(EINVAL, s.root_kind = ROOT_DISK);
+	OCI(EINVAL, s.image_kind = IMAGE_EROFS);
+}
+
+TEST(root_disks_are_checked)
+{
+	OCI(0, s.root_disk.size_bytes = LIMIT_ROOT_DISK_MIN_MIB * MIB);
+	OCI(0, s.root_disk.size_bytes = LIMIT_ROOT_DISK_MAX_MIB * MIB);
+	OCI(0, s.root_disk.kind = UPPER_FLAT);
+	OCI(ERANGE, s.root_disk.size_bytes = 0);
+	OCI(ERANGE, s.root_disk.size_bytes = LIMIT_ROOT_DISK_MIN_MIB * MIB - 1);
+	OCI(ERANGE, s.root_disk.size_bytes += 1);
+	OCI(ERANGE, s.root_disk.size_bytes = (LIMIT_ROOT_DISK_MAX_MIB + 1) * MIB);
+	OCI(ERANGE, s.root_disk.size_bytes = UINT64_MAX);
+	OCI(EINVAL, s.root_disk.path = "/srv/upper.img");
+	OCI(EINVAL, s.root_disk.kind = (enum sandbox_upper_kind)99);
+	OCI(0, s.root_disk = ((struct sandbox_root_disk){UPPER_FILE, 0, "/srv/upper.img"}));
+	OCI(EINVAL, s.root_disk = ((struct sandbox_root_disk){UPPER_FILE, 0, "upper.img"}));
+	OCI(EINVAL, s.root_disk = ((struct sandbox_root_disk){UPPER_FILE, 0, ""}));
+	OCI(EINVAL, s.root_disk = ((struct sandbox_root_disk){UPPER_FILE, MIB, "/srv/u.img"}));
+	OCI(0, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 0, ""}));
+	OCI(0, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 777 * MIB, ""}));
+	OCI(ERANGE, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 777 * MIB + 1, ""}));
 }
 
 TEST(absent_text_comes_back_as_default)
@@ -169,6 +245,9 @@ TEST(reader_is_strict)
 	ASSERT_ERR(read_changed("\"name\":\"web-1\"", "\"name\":\"../x\""), EINVAL);
 	ASSERT_ERR(read_changed("\"/srv/disk.img\"", "\"disk.img\""), EINVAL);
 	ASSERT_ERR(read_changed("\"A=1\"", "\"A\""), EINVAL);
+	ASSERT_ERR(read_changed("\"kind\":\"tmpfs\"", "\"kind\":\"disk\""), EINVAL);
+	ASSERT_ERR(read_changed("\"kind\":\"tmpfs\"", "\"kind\":\"floppy\""), EINVAL);
+	ASSERT_ERR(read_changed("\"kind\":\"disk\"", "\"kind\":\"oci\""), EINVAL);
 	ASSERT_ERR(read_changed("\"soft\":100,\"hard\":null", "\"soft\":100,\"hard\":99"), EINVAL);
 	ASSERT_ERR(read_changed("\"path\":\"/tmp\"", "\"path\":\"tmp\""), EINVAL);
 	ASSERT_ERR(read_changed("\"hostname\":\"h\"", "\"hostname\":\"a b\""), EINVAL);
