@@ -20,14 +20,33 @@ static void put_choices(struct opt_text *t, const char *const *choices)
 		opt_put(t, "%s%s", i ? " " : "", choices[i]);
 }
 
+/* First words: commands of one word, and groups. */
 static void put_command_names(struct opt_text *t, const struct opt_program *prog)
 {
 	const char *sep = "";
 
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		if (prog->commands[i]->hidden)
+		if (prog->commands[i]->hidden || opt_group_of(prog, prog->commands[i]))
 			continue;
 		opt_put(t, "%s%s", sep, prog->commands[i]->name);
+		sep = " ";
+	}
+	for (size_t i = 0; i < prog->n_groups; i++)
+		opt_put(t, " %s", prog->groups[i].name);
+}
+
+/* Second words. */
+static void put_group_names(
+	struct opt_text *t, const struct opt_program *prog, const struct opt_group *group)
+{
+	const char *sep = "";
+
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const char *word = opt_in_group(prog->commands[i], group);
+
+		if (!word || prog->commands[i]->hidden)
+			continue;
+		opt_put(t, "%s%s", sep, word);
 		sep = " ";
 	}
 }
@@ -59,7 +78,10 @@ static void bash_command(
 	const struct opt *o;
 	size_t at = 0;
 
-	opt_put(t, "\t%s)\n\t\tcase $prev in\n", cmd->name);
+	opt_put(t, "\t'%s'", cmd->name);
+	for (size_t i = 0; i < OPT_ALIASES_MAX && cmd->aliases[i]; i++)
+		opt_put(t, " | '%s'", cmd->aliases[i]);
+	opt_put(t, ")\n\t\tcase $prev in\n");
 	while ((o = opt_next(prog, cmd, &at))) {
 		if (!opt_takes_value(o))
 			continue;
@@ -115,7 +137,12 @@ static void bash_script(struct opt_text *t, const struct opt_program *prog)
 		   "\tfi\n"
 		   "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		   "\t\tif [[ ${COMP_WORDS[i]} == -- ]]; then return; fi\n"
-		   "\t\tif [[ -z $cmd && ${COMP_WORDS[i]} != -* ]]; then cmd=${COMP_WORDS[i]}; fi\n"
+		   "\t\tif [[ ${COMP_WORDS[i]} == -* ]]; then continue; fi\n"
+		   "\t\tcase $cmd in\n"
+		   "\t\t'') cmd=${COMP_WORDS[i]} ;;\n");
+	for (size_t i = 0; i < prog->n_groups; i++)
+		opt_put(t, "\t\t%s) cmd=\"$cmd ${COMP_WORDS[i]}\" ;;\n", prog->groups[i].name);
+	opt_put(t, "\t\tesac\n"
 		   "\tdone\n"
 		   "\tcase $cmd in\n"
 		   "\t'')\n\t\t_msb_offer '");
@@ -123,6 +150,11 @@ static void bash_script(struct opt_text *t, const struct opt_program *prog)
 	while ((o = opt_next(prog, NULL, &at)))
 		opt_put(t, " --%s", o->name);
 	opt_put(t, "'\n\t\t;;\n");
+	for (size_t i = 0; i < prog->n_groups; i++) {
+		opt_put(t, "\t%s)\n\t\t_msb_offer '", prog->groups[i].name);
+		put_group_names(t, prog, &prog->groups[i]);
+		opt_put(t, "'\n\t\t;;\n");
+	}
 	for (size_t i = 0; i < prog->n_commands; i++) {
 		if (!prog->commands[i]->hidden)
 			bash_command(t, prog, prog->commands[i]);
@@ -179,13 +211,29 @@ static void zsh_option(struct opt_text *t, const struct opt *o)
 	opt_put(t, "'");
 }
 
+/* Names of one word: @name, which may be NULL, and if @aliases those. */
+static void zsh_names(
+	struct opt_text *t, const struct opt_command *cmd, const char *name, bool aliases)
+{
+	const char *sep = name ? " | " : "";
+
+	opt_put(t, "\t%s", name ? name : "");
+	for (size_t i = 0; aliases && i < OPT_ALIASES_MAX && cmd->aliases[i]; i++) {
+		if (strchr(cmd->aliases[i], ' '))
+			continue;
+		opt_put(t, "%s%s", sep, cmd->aliases[i]);
+		sep = " | ";
+	}
+	opt_put(t, ")\n");
+}
+
 static void zsh_command(
 	struct opt_text *t, const struct opt_program *prog, const struct opt_command *cmd)
 {
 	const struct opt *o;
 	size_t at = 0;
 
-	opt_put(t, "\t%s)\n\t\t_arguments -s -S", cmd->name);
+	opt_put(t, "\t\t_arguments -s -S");
 	while ((o = opt_next(prog, cmd, &at)))
 		zsh_option(t, o);
 	for (size_t i = 0; i < cmd->n_operands; i++) {
@@ -202,6 +250,67 @@ static void zsh_command(
 	opt_put(t, "\n\t\t;;\n");
 }
 
+static void zsh_described(struct opt_text *t, const char *name, const char *summary)
+{
+	opt_put(t, "\t\t'%s:", name);
+	put_quoted(t, summary, "'\\''");
+	opt_put(t, "'\n");
+}
+
+static bool has_short_alias(const struct opt_command *cmd)
+{
+	for (size_t i = 0; i < OPT_ALIASES_MAX && cmd->aliases[i]; i++) {
+		if (!strchr(cmd->aliases[i], ' '))
+			return true;
+	}
+	return false;
+}
+
+static void zsh_group(
+	struct opt_text *t, const struct opt_program *prog, const struct opt_group *group)
+{
+	opt_put(t, "\t%s)\n\tcommands=(\n", group->name);
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const char *word = opt_in_group(prog->commands[i], group);
+
+		if (word && !prog->commands[i]->hidden)
+			zsh_described(t, word, prog->commands[i]->summary);
+	}
+	opt_put(t, "\t)\n"
+		   "\tif ((CURRENT == 2)); then\n"
+		   "\t\t_describe -t commands command commands\n"
+		   "\t\treturn\n"
+		   "\tfi\n"
+		   "\tshift words\n"
+		   "\t((CURRENT--))\n"
+		   "\tcase $words[1] in\n");
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const char *word = opt_in_group(prog->commands[i], group);
+
+		if (!word || prog->commands[i]->hidden)
+			continue;
+		zsh_names(t, prog->commands[i], word, false);
+		zsh_command(t, prog, prog->commands[i]);
+	}
+	opt_put(t, "\tesac\n\t\t;;\n");
+}
+
+/* The first word decides: a command, another name of one, or a group. */
+static void zsh_first_words(struct opt_text *t, const struct opt_program *prog)
+{
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const struct opt_command *c = prog->commands[i];
+		bool grouped = opt_group_of(prog, c) != NULL;
+
+		if (c->hidden || (grouped && !has_short_alias(c)))
+			continue;
+		zsh_names(t, c, grouped ? NULL : c->name, true);
+		zsh_command(t, prog, c);
+	}
+	for (size_t i = 0; i < prog->n_groups; i++)
+		zsh_group(t, prog, &prog->groups[i]);
+}
+
 static void zsh_script(struct opt_text *t, const struct opt_program *prog)
 {
 	const struct opt *o;
@@ -214,12 +323,11 @@ static void zsh_script(struct opt_text *t, const struct opt_program *prog)
 		"\tlocal -a commands=(\n",
 		prog->name, prog->name, prog->name, prog->name);
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		if (prog->commands[i]->hidden)
-			continue;
-		opt_put(t, "\t\t'%s:", prog->commands[i]->name);
-		put_quoted(t, prog->commands[i]->summary, "'\\''");
-		opt_put(t, "'\n");
+		if (!prog->commands[i]->hidden && !opt_group_of(prog, prog->commands[i]))
+			zsh_described(t, prog->commands[i]->name, prog->commands[i]->summary);
 	}
+	for (size_t i = 0; i < prog->n_groups; i++)
+		zsh_described(t, prog->groups[i].name, prog->groups[i].summary);
 	opt_put(t, "\t)\n"
 		   "\tif ((CURRENT == 2)); then\n"
 		   "\t\t_describe -t commands command commands\n"
@@ -231,10 +339,7 @@ static void zsh_script(struct opt_text *t, const struct opt_program *prog)
 		   "\tshift words\n"
 		   "\t((CURRENT--))\n"
 		   "\tcase $words[1] in\n");
-	for (size_t i = 0; i < prog->n_commands; i++) {
-		if (!prog->commands[i]->hidden)
-			zsh_command(t, prog, prog->commands[i]);
-	}
+	zsh_first_words(t, prog);
 	opt_put(t,
 		"\tesac\n"
 		"}\n"
@@ -259,8 +364,7 @@ static void fish_option(struct opt_text *t, const struct opt_program *prog,
 	const struct opt_command *cmd, const struct opt *o)
 {
 	if (cmd)
-		opt_put(t, "complete -c %s -n '__fish_seen_subcommand_from %s'", prog->name,
-			cmd->name);
+		opt_put(t, "complete -c %s -n '__%s_at %s'", prog->name, prog->name, cmd->name);
 	else
 		opt_put(t, "complete -c %s -n __fish_use_subcommand", prog->name);
 	if (o->letter)
@@ -276,7 +380,7 @@ static void fish_option(struct opt_text *t, const struct opt_program *prog,
 static void fish_operand(struct opt_text *t, const struct opt_program *prog,
 	const struct opt_command *cmd, const struct opt_operand *op)
 {
-	opt_put(t, "complete -c %s -n '__fish_seen_subcommand_from %s'", prog->name, cmd->name);
+	opt_put(t, "complete -c %s -n '__%s_at %s'", prog->name, prog->name, cmd->name);
 	if (op->choices) {
 		opt_put(t, " -f -a '");
 		put_choices(t, op->choices);
@@ -286,6 +390,52 @@ static void fish_operand(struct opt_text *t, const struct opt_program *prog,
 	}
 }
 
+/* A name offered where the words before it are those of @group, or none. */
+static void fish_name(struct opt_text *t, const struct opt_program *prog, const char *group,
+	const char *name, const char *summary)
+{
+	opt_put(t, "complete -c %s -n '__%s_only %s' -f -a %s -d '", prog->name, prog->name, group,
+		name);
+	put_quoted(t, summary, "\\'");
+	opt_put(t, "'\n");
+}
+
+static void fish_names(struct opt_text *t, const struct opt_program *prog)
+{
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const struct opt_command *c = prog->commands[i];
+		const struct opt_group *g = opt_group_of(prog, c);
+
+		if (!c->hidden)
+			fish_name(t, prog, g ? g->name : "", g ? opt_in_group(c, g) : c->name,
+				c->summary);
+	}
+	for (size_t i = 0; i < prog->n_groups; i++)
+		fish_name(t, prog, "", prog->groups[i].name, prog->groups[i].summary);
+}
+
+/* The words before the cursor that are no options: do they begin with these, are they just these.
+ */
+static void fish_functions(struct opt_text *t, const struct opt_program *prog)
+{
+	opt_put(t,
+		"function __%s_words\n"
+		"\tfor word in (commandline -opc)[2..-1]\n"
+		"\t\tstring match -q -- '-*' $word; or echo $word\n"
+		"\tend\n"
+		"end\n"
+		"function __%s_at\n"
+		"\tset -l words (__%s_words)\n"
+		"\tset -l n (count $argv)\n"
+		"\ttest (count $words) -ge $n; and test \"$words[1..$n]\" = \"$argv\"\n"
+		"end\n"
+		"function __%s_only\n"
+		"\tset -l words (__%s_words)\n"
+		"\ttest \"$words\" = \"$argv\"\n"
+		"end\n",
+		prog->name, prog->name, prog->name, prog->name, prog->name);
+}
+
 static void fish_script(struct opt_text *t, const struct opt_program *prog)
 {
 	const struct opt *o;
@@ -293,7 +443,8 @@ static void fish_script(struct opt_text *t, const struct opt_program *prog)
 
 	opt_put(t, "# fish completion of %s; load it with: %s completion fish | source\n",
 		prog->name, prog->name);
-	opt_put(t, "complete -c %s -n __fish_use_subcommand -f\n", prog->name);
+	fish_functions(t, prog);
+	fish_names(t, prog);
 	while ((o = opt_next(prog, NULL, &at)))
 		fish_option(t, prog, NULL, o);
 	for (size_t i = 0; i < prog->n_commands; i++) {
@@ -301,10 +452,6 @@ static void fish_script(struct opt_text *t, const struct opt_program *prog)
 
 		if (cmd->hidden)
 			continue;
-		opt_put(t, "complete -c %s -n __fish_use_subcommand -a %s -d '", prog->name,
-			cmd->name);
-		put_quoted(t, cmd->summary, "\\'");
-		opt_put(t, "'\n");
 		at = 0;
 		while ((o = opt_next(prog, cmd, &at)))
 			fish_option(t, prog, cmd, o);

@@ -152,6 +152,27 @@ static void put_commands(struct opt_text *t, const struct opt_program *prog)
 	}
 }
 
+static void put_aliases(struct opt_text *t, const struct opt_program *prog,
+	const struct opt_command *cmd, void (*put)(struct opt_text *t, const char *text))
+{
+	const char *sep = "Other names: ";
+
+	for (size_t i = 0; i < OPT_ALIASES_MAX && cmd->aliases[i]; i++) {
+		char text[80];
+
+		(void)snprintf(text, sizeof(text), "%s%s %s", sep, prog->name, cmd->aliases[i]);
+		put(t, text);
+		sep = ", ";
+	}
+	if (cmd->aliases[0])
+		opt_put(t, ".\n");
+}
+
+static void put_plain(struct opt_text *t, const char *text)
+{
+	opt_put(t, "%s", text);
+}
+
 static void help_program(struct opt_text *t, const struct opt_program *prog)
 {
 	put_wrapped(t, 0, 0, prog->summary);
@@ -174,6 +195,9 @@ static void help_command(
 		opt_put(t, "\n");
 		put_wrapped(t, 0, 0, cmd->description);
 	}
+	if (cmd->aliases[0])
+		opt_put(t, "\n");
+	put_aliases(t, prog, cmd, put_plain);
 	if (cmd->n_operands)
 		opt_put(t, "\nArguments:\n");
 	for (size_t i = 0; i < cmd->n_operands; i++)
@@ -194,6 +218,23 @@ int opt_help(const struct opt_program *prog, const struct opt_command *cmd, stru
 		help_command(&t, prog, cmd);
 	else
 		help_program(&t, prog);
+	return t.r;
+}
+
+int opt_group_help(const struct opt_program *prog, const struct opt_group *group, struct buf *out)
+{
+	struct opt_text t = {.out = out};
+
+	put_wrapped(&t, 0, 0, group->summary);
+	opt_put(&t, "\nUsage: %s %s COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n", prog->name,
+		group->name);
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const char *word = opt_in_group(prog->commands[i], group);
+
+		if (word && !prog->commands[i]->hidden)
+			put_item(&t, word, prog->commands[i]->summary);
+	}
+	opt_put(&t, "\n'%s %s COMMAND --help' explains a command.\n", prog->name, group->name);
 	return t.r;
 }
 
@@ -226,6 +267,22 @@ int opt_tree(const struct opt_program *prog, const struct opt_command *cmd, stru
 		if (prog->commands[i]->hidden)
 			continue;
 		opt_put(&t, "  %s\n", prog->commands[i]->name);
+		tree_options(&t, prog, prog->commands[i], 4);
+	}
+	return t.r;
+}
+
+int opt_group_tree(const struct opt_program *prog, const struct opt_group *group, struct buf *out)
+{
+	struct opt_text t = {.out = out};
+
+	opt_put(&t, "%s %s\n", prog->name, group->name);
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const char *word = opt_in_group(prog->commands[i], group);
+
+		if (!word || prog->commands[i]->hidden)
+			continue;
+		opt_put(&t, "  %s\n", word);
 		tree_options(&t, prog, prog->commands[i], 4);
 	}
 	return t.r;
@@ -330,10 +387,22 @@ static void man_environment(
 		man_item(t, prog->variables[i].name, prog->variables[i].help);
 }
 
+/* "msb-image-ls" */
+static void page_name(
+	const struct opt_program *prog, const struct opt_command *cmd, char *to, size_t size)
+{
+	(void)snprintf(to, size, "%s%s%s", prog->name, cmd ? "-" : "", cmd ? cmd->name : "");
+	for (; *to; to++) {
+		if (*to == ' ')
+			*to = '-';
+	}
+}
+
 static void man_see_also(
 	struct opt_text *t, const struct opt_program *prog, const struct opt_command *cmd)
 {
 	const char *sep = "";
+	char page[64];
 
 	opt_put(t, ".SH SEE ALSO\n");
 	if (cmd) {
@@ -343,7 +412,10 @@ static void man_see_also(
 	for (size_t i = 0; i < prog->n_commands; i++) {
 		if (prog->commands[i]->hidden)
 			continue;
-		opt_put(t, "%s.BR %s\\-%s (1)", sep, prog->name, prog->commands[i]->name);
+		opt_put(t, "%s.BR ", sep);
+		page_name(prog, prog->commands[i], page, sizeof(page));
+		put_roff(t, page);
+		opt_put(t, " (1)");
 		sep = ",\n";
 	}
 	opt_put(t, "\n");
@@ -359,6 +431,10 @@ static void man_body(
 	opt_put(t, "\n.SH DESCRIPTION\n");
 	put_roff(t, description ? description : cmd ? cmd->summary : prog->summary);
 	opt_put(t, "\n");
+	if (cmd && cmd->aliases[0]) {
+		opt_put(t, ".PP\n");
+		put_aliases(t, prog, cmd, put_roff);
+	}
 	for (size_t i = 0; cmd && i < cmd->n_operands; i++)
 		man_item(t, cmd->operands[i].name, cmd->operands[i].help);
 	if (!cmd) {
@@ -379,8 +455,7 @@ int opt_man(const struct opt_program *prog, const struct opt_command *cmd, struc
 	char title[64];
 	char page[64];
 
-	(void)snprintf(
-		page, sizeof(page), "%s%s%s", prog->name, cmd ? "-" : "", cmd ? cmd->name : "");
+	page_name(prog, cmd, page, sizeof(page));
 	man_upper(title, sizeof(title), page);
 	opt_put(&t, ".TH \"%s\" 1 \"\" \"%s %s\" \"%s manual\"\n", title, prog->name, prog->version,
 		prog->name);

@@ -39,3 +39,14 @@ static inline const struct opt *opt_next(
 	}
 	return NULL;
 }
+
+/** opt_misspelling - how far apart two words are; a typed beginning of @word counts as a small slip
+ */
+unsigned int opt_misspelling(const char *typed, const char *word);
+bool opt_near_enough(const char *typed, unsigned int distance);
+
+/** opt_in_group - word of @cmd's name behind the group's, NULL when it is not in @group */
+const char *opt_in_group(const struct opt_command *cmd, const struct opt_group *group);
+
+/** opt_group_of - group of @cmd, NULL for a command of one word */
+const struct opt_group *opt_group_of(const struct opt_program *prog, const struct opt_command *cmd);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command lines from tables, the parser: see opt.h. */
-#include "base/opt.h"
-
 #include "base/caps.h"
+#include "base/opt-internal.h"
 #include "base/str.h"
 
 enum { QUOTED = 80, TABLES = 2 };
@@ -252,21 +251,6 @@ static const struct opt *find_short(const struct parser *p, char letter, unsigne
 	return NULL;
 }
 
-/* How far apart two words are; a typed beginning of the word counts as a small slip. */
-static unsigned int misspelling(const char *typed, const char *word)
-{
-	unsigned int d = str_distance(typed, word);
-
-	if (strlen(typed) >= 2 && str_starts(word, typed))
-		d = MIN(d, 1u);
-	return d;
-}
-
-static bool near_enough(const char *typed, unsigned int distance)
-{
-	return distance <= MAX(1u, (unsigned int)strlen(typed) / 3);
-}
-
 static const char *nearest_option(const struct parser *p, const char *typed)
 {
 	unsigned int best = UINT_MAX;
@@ -275,7 +259,7 @@ static const char *nearest_option(const struct parser *p, const char *typed)
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
 			const struct opt *o = &p->tables[t].opts[i];
-			unsigned int d = misspelling(typed, o->name);
+			unsigned int d = opt_misspelling(typed, o->name);
 
 			if (!o->hidden && d < best) {
 				best = d;
@@ -283,30 +267,7 @@ static const char *nearest_option(const struct parser *p, const char *typed)
 			}
 		}
 	}
-	return name && near_enough(typed, best) ? name : NULL;
-}
-
-const struct opt_command *opt_find_command(
-	const struct opt_program *prog, const char *name, const char **ret_near)
-{
-	unsigned int best = UINT_MAX;
-
-	*ret_near = NULL;
-	for (size_t i = 0; i < prog->n_commands; i++) {
-		const struct opt_command *c = prog->commands[i];
-		unsigned int d;
-
-		if (streq(c->name, name))
-			return c;
-		d = misspelling(name, c->name);
-		if (!c->hidden && d < best) {
-			best = d;
-			*ret_near = c->name;
-		}
-	}
-	if (!near_enough(name, best))
-		*ret_near = NULL;
-	return NULL;
+	return name && opt_near_enough(typed, best) ? name : NULL;
 }
 
 static int unknown_option(struct parser *p, const char *word, size_t len)

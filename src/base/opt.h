@@ -76,8 +76,15 @@ struct opt_example {
 	const char *command;
 };
 
+/* First word of commands whose names are two words: "image" of "image ls". */
+struct opt_group {
+	const char *name;
+	const char *summary; /* one sentence without final stop */
+};
+
 struct opt_command {
-	const char *name; /* "run" */
+	const char *name; /* "run", or a group's name and a word: "image ls" */
+	const char *aliases[OPT_ALIASES_MAX]; /* other names, of one or two words */
 	const char *summary; /* one sentence without final stop */
 	const char *description; /* paragraphs, separated by an empty line; may be NULL */
 	const char *group; /* heading in the list of commands */
@@ -106,6 +113,8 @@ struct opt_program {
 	size_t n_common;
 	const struct opt_command *const *commands;
 	size_t n_commands;
+	const struct opt_group *groups;
+	size_t n_groups;
 	const struct opt *top; /* options of the bare program */
 	size_t n_top;
 	const struct opt_variable *variables; /* environment variables that no option names */
@@ -145,9 +154,16 @@ void opt_words_deinit(struct opt_words *words);
 /** opt_list_add - append; 0, -E2BIG or -ENOMEM */
 int opt_list_add(struct opt_list *list, const char *item) MSB_MUST_CHECK;
 
-/** opt_find_command - by name, NULL if there is none; on NULL @ret_near is the likeliest or NULL */
-const struct opt_command *opt_find_command(
-	const struct opt_program *prog, const char *name, const char **ret_near);
+struct opt_found {
+	const struct opt_command *cmd; /* NULL: no such command */
+	const struct opt_group *group; /* of the first word, NULL if it is none's name */
+	size_t used; /* words that name @cmd */
+	const char *near; /* without @cmd: the likeliest name, or NULL */
+};
+
+/** opt_find - the command that the first of @words name, or what comes near */
+void opt_find(
+	const struct opt_program *prog, const char *const *words, size_t n, struct opt_found *ret);
 
 /* Texts are appended to @out; 0, -ENOBUFS or -ENOMEM. @cmd NULL: the program itself. */
 int opt_help(const struct opt_program *prog, const struct opt_command *cmd, struct buf *out)
@@ -156,6 +172,11 @@ int opt_man(const struct opt_program *prog, const struct opt_command *cmd, struc
 	MSB_MUST_CHECK;
 /** opt_tree - commands and options as an indented tree */
 int opt_tree(const struct opt_program *prog, const struct opt_command *cmd, struct buf *out)
+	MSB_MUST_CHECK;
+/** opt_group_help, opt_group_tree - the commands of a group */
+int opt_group_help(const struct opt_program *prog, const struct opt_group *group, struct buf *out)
+	MSB_MUST_CHECK;
+int opt_group_tree(const struct opt_program *prog, const struct opt_group *group, struct buf *out)
 	MSB_MUST_CHECK;
 
 enum opt_shell { OPT_BASH, OPT_ZSH, OPT_FISH };

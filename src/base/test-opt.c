@@ -160,7 +160,19 @@ static const struct opt_command many = {
 static const struct opt_command internal = {
 	.name = "internal-thing", .summary = "Nothing", .group = "Other", .hidden = true};
 
-static const struct opt_command *const commands[] = {&run, &pick, &many, &internal};
+static const struct opt_command box_ls = {.name = "box ls",
+	.aliases = {"boxes", "box list"},
+	.summary = "List boxes",
+	.group = "Boxes",
+	.operands = pick_operands,
+	.n_operands = ARRAY_SIZE(pick_operands)};
+static const struct opt_command box_open = {
+	.name = "box open", .summary = "Open one", .group = "Boxes"};
+
+static const struct opt_command *const commands[] = {
+	&run, &pick, &many, &box_ls, &box_open, &internal};
+
+static const struct opt_group groups[] = {{"box", "Boxes of all kinds"}};
 
 static const struct opt_program prog = {
 	.name = "msb",
@@ -170,6 +182,8 @@ static const struct opt_program prog = {
 	.n_common = ARRAY_SIZE(common_opts),
 	.commands = commands,
 	.n_commands = ARRAY_SIZE(commands),
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
 	.top = top_opts,
 	.n_top = ARRAY_SIZE(top_opts),
 };
@@ -380,18 +394,48 @@ TEST(control_bytes_do_not_reach_the_terminal)
 	refuse("--\033[31m", "unknown option '--\\x1b[31m'", "see 'msb run --help'");
 }
 
+/* @line is split at blanks; @near NULL: nothing comes near. */
+static void finds(const char *line, const struct opt_command *cmd, size_t used, const char *near)
+{
+	const char *words[4] = {NULL};
+	char copy[64];
+	char *save = NULL;
+	struct opt_found f;
+	size_t n = 0;
+
+	ASSERT_OK(str_copy(copy, sizeof(copy), line));
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		words[n++] = w;
+	opt_find(&prog, words, n, &f);
+	if (f.cmd != cmd || (cmd && f.used != used) || !f.near != !near ||
+		(near && !streq(near, f.near)))
+		test_fail(__FILE__, __LINE__, "%s: %s, %zu words, near %s", line,
+			f.cmd ? f.cmd->name : "nothing", f.used, f.near ? f.near : "nothing");
+	ASSERT_TRUE((f.group != NULL) == (n && streq(words[0], "box")));
+}
+
 TEST(commands_are_found_and_suggested)
 {
-	const char *near = "x";
+	finds("run", &run, 1, NULL);
+	finds("run ls", &run, 1, NULL);
+	finds("internal-thing", &internal, 1, NULL);
+	finds("rnu", NULL, 0, "run");
+	finds("internal-thin", NULL, 0, NULL);
+	finds("frobnicate", NULL, 0, NULL);
+	finds("", NULL, 0, NULL);
 
-	ASSERT_TRUE(opt_find_command(&prog, "run", &near) == &run);
-	ASSERT_TRUE(opt_find_command(&prog, "internal-thing", &near) == &internal);
-	ASSERT_TRUE(opt_find_command(&prog, "rnu", &near) == NULL);
-	ASSERT_STREQ(near, "run");
-	ASSERT_TRUE(opt_find_command(&prog, "internal-thin", &near) == NULL);
-	ASSERT_TRUE(near == NULL);
-	ASSERT_TRUE(opt_find_command(&prog, "frobnicate", &near) == NULL);
-	ASSERT_TRUE(near == NULL);
+	finds("box ls x", &box_ls, 2, NULL);
+	finds("box list", &box_ls, 2, NULL);
+	finds("boxes", &box_ls, 1, NULL);
+	finds("boxes ls", &box_ls, 1, NULL);
+	finds("box", NULL, 0, NULL);
+	finds("box oepn", NULL, 0, "box open");
+	finds("box run", NULL, 0, NULL);
+	finds("bxo", NULL, 0, "box");
+	finds("boxe", NULL, 0, "boxes");
+	finds("box ls2", NULL, 0, "box ls");
+	finds("open", NULL, 0, NULL);
+	finds("ls", NULL, 0, NULL);
 }
 
 TEST(lists_are_capped)
@@ -441,13 +485,23 @@ static int gen_program_help(struct buf *out)
 	return opt_help(&prog, NULL, out);
 }
 
+static int gen_group_help(struct buf *out)
+{
+	return opt_group_help(&prog, &groups[0], out);
+}
+
+static int gen_group_tree(struct buf *out)
+{
+	return opt_group_tree(&prog, &groups[0], out);
+}
+
 static int gen_program_man(struct buf *out)
 {
 	return opt_man(&prog, NULL, out);
 }
 
 static generate_fn *const generators[] = {gen_help, gen_man, gen_tree, gen_bash, gen_zsh, gen_fish,
-	gen_program_help, gen_program_man};
+	gen_program_help, gen_program_man, gen_group_help, gen_group_tree};
 
 /* @format holds one %s for the option's name; roff escapes its dashes. */
 static void names_every_option(generate_fn *fn, const char *prefix, bool roff)
@@ -523,6 +577,46 @@ TEST(man_page_is_well_formed)
 	ASSERT_TRUE(strstr(text, "\nmsb\\-run \\- Run a command\n") != NULL);
 	ASSERT_TRUE(strstr(text, "\n\\&.starts with a dot\n") != NULL);
 	ASSERT_TRUE(strstr(text, ".BR msb (1)") != NULL);
+	buf_deinit(&b);
+}
+
+static void has_text(int (*fn)(struct buf *out), const char *want)
+{
+	struct buf b;
+
+	buf_init(&b, MIB);
+	ASSERT_OK(fn(&b));
+	if (!strstr(buf_cstr(&b), want))
+		test_fail(__FILE__, __LINE__, "%s is missing:\n%s", want, buf_cstr(&b));
+	buf_deinit(&b);
+}
+
+TEST(groups_are_in_all_texts)
+{
+	struct buf b;
+
+	has_text(gen_program_help, "\nBoxes:\n  box ls                  List boxes\n");
+	has_text(gen_tree, "\n  box open\n    -q, --quiet\n");
+	has_text(gen_group_help, "Usage: msb box COMMAND");
+	has_text(gen_group_help, "\n  ls                      List boxes\n  open ");
+	has_text(gen_group_tree, "msb box\n  ls\n    -q, --quiet\n  open\n");
+	has_text(gen_program_man, ".BR msb\\-box\\-ls (1)");
+	has_text(gen_bash, "_msb_offer 'run pick many box ");
+	has_text(gen_bash, "\t'box ls' | 'boxes' | 'box list')\n");
+	has_text(gen_bash, "\tbox)\n\t\t_msb_offer 'ls open'\n");
+	has_text(gen_zsh, "\tboxes)\n\t\t_arguments");
+	has_text(gen_zsh, "\tbox)\n\tcommands=(\n\t\t'ls:List boxes'\n");
+	has_text(gen_fish, "'__msb_only box' -f -a open -d 'Open one'");
+	has_text(gen_fish, "'__msb_at box ls'");
+
+	buf_init(&b, MIB);
+	ASSERT_OK(opt_help(&prog, &box_ls, &b));
+	ASSERT_TRUE(strstr(buf_cstr(&b), "Usage: msb box ls [OPTIONS] SHELL\n\n"
+					 "Other names: msb boxes, msb box list.\n") != NULL);
+	buf_consume(&b, buf_len(&b));
+	ASSERT_OK(opt_man(&prog, &box_ls, &b));
+	ASSERT_TRUE(str_starts(buf_cstr(&b), ".TH \"MSB-BOX-LS\" 1"));
+	ASSERT_TRUE(strstr(buf_cstr(&b), "\nOther names: msb boxes, msb box list.\n") != NULL);
 	buf_deinit(&b);
 }
 

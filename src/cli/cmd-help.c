@@ -6,18 +6,19 @@ static int run_help(void *args, const struct opt_words *words)
 {
 	char help[] = "--help";
 	char program[] = "msb";
-	char *argv[] = {program, help, NULL, NULL};
+	char *argv[] = {program, NULL, NULL, NULL, NULL};
+	int argc = 1;
 
-	if (words->operands.n == 0)
-		return cli_main(2, argv);
 	/* The same text, and the same complaint about an unknown name, as COMMAND --help. */
-	argv[1] = (char *)(uintptr_t)words->operands.items[0];
-	argv[2] = help;
-	return cli_main(3, argv);
+	for (size_t i = 0; i < words->operands.n; i++)
+		argv[argc++] = (char *)(uintptr_t)words->operands.items[i];
+	argv[argc++] = help;
+	return cli_main(argc, argv);
 }
 
 static const struct opt_operand operands[] = {
 	{.name = "COMMAND", .help = "Command to explain"},
+	{.name = "WORD", .help = "Second word of the command: msb help image ls"},
 };
 
 const struct cli_command cmd_help = {

@@ -4,22 +4,19 @@
 
 static int run_man(void *args, const struct opt_words *words)
 {
-	const char *name = words->operands.n ? words->operands.items[0] : NULL;
-	const struct opt_command *table = NULL;
+	struct opt_found found = {.cmd = NULL};
 	struct msb_err err = {0};
-	const char *near;
 	struct buf text;
 	int status;
 	int r;
 
-	if (name)
-		table = opt_find_command(&cli_program, name, &near);
-	if (name && !table) {
+	opt_find(&cli_program, words->operands.items, words->operands.n, &found);
+	if (words->operands.n && (!found.cmd || found.used != words->operands.n)) {
 		(void)msb_err_set(&err, -EINVAL, MSB_USAGE, "there is no such command");
 		return cli_fail(&err);
 	}
 	buf_init(&text, CLI_TEXT_MAX);
-	r = opt_man(&cli_program, table, &text);
+	r = opt_man(&cli_program, found.cmd, &text);
 	if (r < 0)
 		(void)msb_err_errno(&err, r, "writing the man page");
 	status = r < 0 ? cli_fail(&err) : cli_print(&text);
@@ -29,6 +26,7 @@ static int run_man(void *args, const struct opt_words *words)
 
 static const struct opt_operand operands[] = {
 	{.name = "COMMAND", .help = "Command of the page, none for msb itself"},
+	{.name = "WORD", .help = "Second word of the command"},
 };
 
 const struct cli_command cmd_man = {

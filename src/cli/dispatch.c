@@ -113,25 +113,40 @@ uint64_t cli_started_ns(void)
 	return started_ns;
 }
 
+/* What a text is about: a command, a group, or with neither the program. */
 typedef int text_fn(const struct opt_program *prog, const struct opt_command *cmd, struct buf *out);
+typedef int group_text_fn(
+	const struct opt_program *prog, const struct opt_group *group, struct buf *out);
 
-static int print_text(text_fn *fn, const struct opt_command *table)
+static int print_made(int r, struct buf *text)
 {
 	struct msb_err err = {0};
-	struct buf text;
 	int status;
-	int r;
 
-	buf_init(&text, CLI_TEXT_MAX);
-	r = fn(&cli_program, table, &text);
 	if (r < 0) {
 		(void)msb_err_errno(&err, r, "writing the text");
 		status = cli_fail(&err);
 	} else {
-		status = cli_print(&text);
+		status = cli_print(text);
 	}
-	buf_deinit(&text);
+	buf_deinit(text);
 	return status;
+}
+
+static int print_text(text_fn *fn, const struct opt_command *table)
+{
+	struct buf text;
+
+	buf_init(&text, CLI_TEXT_MAX);
+	return print_made(fn(&cli_program, table, &text), &text);
+}
+
+static int print_group_text(group_text_fn *fn, const struct opt_group *group)
+{
+	struct buf text;
+
+	buf_init(&text, CLI_TEXT_MAX);
+	return print_made(fn(&cli_program, group, &text), &text);
 }
 
 static int run_command(
@@ -166,18 +181,31 @@ static int run_command(
 	return status;
 }
 
-static int unknown_command(const char *word, const char *near)
+static int unknown_command(const struct opt_found *found, char **words)
 {
+	const char *group = found->group ? found->group->name : NULL;
+	const char *word = words[group ? 1 : 0];
 	struct msb_err err = {0};
 	char quoted[80];
-	int r = msb_err_set(&err, -EINVAL, MSB_USAGE, "unknown command %s",
-		str_quote(quoted, sizeof(quoted), word, strlen(word)));
+	int r = msb_err_set(&err, -EINVAL, MSB_USAGE, "unknown command %s%s%s", group ? group : "",
+		group ? " " : "", str_quote(quoted, sizeof(quoted), word, strlen(word)));
 
-	if (near)
-		(void)msb_err_hint(&err, r, "did you mean 'msb %s'?", near);
+	if (found->near)
+		(void)msb_err_hint(&err, r, "did you mean 'msb %s'?", found->near);
 	else
-		(void)msb_err_hint(&err, r, "see 'msb --help'");
+		(void)msb_err_hint(
+			&err, r, "see 'msb %s%s--help'", group ? group : "", group ? " " : "");
 	return cli_fail(&err);
+}
+
+/* A group's name without a command of it: `msb image`, `msb image --help`. */
+static int run_group(const struct opt_found *found, char **words, size_t n, bool tree)
+{
+	if (n > 1 && streq(words[1], "--tree"))
+		tree = true;
+	else if (n > 1 && !streq(words[1], "--help") && !streq(words[1], "-h"))
+		return unknown_command(found, words);
+	return print_group_text(tree ? opt_group_tree : opt_group_help, found->group);
 }
 
 /* Options before the command: none of them takes a value, so the first other word is the command.
@@ -207,10 +235,9 @@ int cli_main(int argc, char **argv)
 {
 	struct top_args top = {.common.log_level = LOG_WARN};
 	int at = split_top(argc, argv);
-	const struct opt_command *table;
+	struct opt_found found;
 	struct opt_words words;
 	struct msb_err err = {0};
-	const char *near;
 
 	started_ns = clock_mono_ns();
 	fill_std_fds();
@@ -223,9 +250,12 @@ int cli_main(int argc, char **argv)
 	if (at >= argc)
 		return print_text(top.common.tree ? opt_tree : opt_help, NULL);
 
-	table = opt_find_command(&cli_program, argv[at], &near);
-	if (!table)
-		return unknown_command(argv[at], near);
-	return run_command(container_of(table, struct cli_command, table), &top.common,
-		argc - at - 1, argv + at + 1);
+	argv += at;
+	argc -= at;
+	opt_find(&cli_program, (const char *const *)argv, (size_t)argc, &found);
+	if (found.cmd)
+		return run_command(container_of(found.cmd, struct cli_command, table), &top.common,
+			argc - (int)found.used, argv + found.used);
+	return found.group ? run_group(&found, argv, (size_t)argc, top.common.tree)
+			   : unknown_command(&found, argv);
 }
