@@ -5,7 +5,8 @@
  * looks at the rest.
  *
  * Devices may be told to write anywhere from SCRATCH on and outside the RAM, but not into the
- * program, and the memory under the program is not given away: the test is meant to last.
+ * program, and the memory under the program is not given away: the test is meant to last. That
+ * needs some care with the balloon, which takes any bytes it is shown for page numbers.
  */
 #include "guest.h"
 
@@ -15,6 +16,9 @@ enum {
 	PORT_KEYBOARD = 0x64,
 	PORT_POWER = 0x5b0,
 	OPERATIONS = 24, /* per round */
+	/* Filled with bytes that are no number of a page in RAM, however they are cut. */
+	NO_PAGES = SCRATCH_END,
+	NO_PAGES_END = RAM_END - 8192,
 };
 
 static const uint16_t registers[] = {REG_STATUS, REG_QUEUE_SEL, REG_QUEUE_NUM, REG_QUEUE_READY,
@@ -49,7 +53,7 @@ static uint64_t some_value(void)
 }
 
 /* Where a device may be made to look: scratch memory, the edges of the RAM, nowhere. */
-static uint64_t some_address(void)
+static uint64_t some_address(const struct device *d)
 {
 	switch (below(8)) {
 	case 0:
@@ -63,6 +67,8 @@ static uint64_t some_address(void)
 	case 4:
 		return random64() | UINT64_C(1) << 40;
 	default:
+		if (d->id == ID_BALLOON)
+			return NO_PAGES + below(NO_PAGES_END - NO_PAGES);
 		return SCRATCH + below(SCRATCH_END - SCRATCH);
 	}
 }
@@ -72,8 +78,8 @@ static uint32_t some_length(uint64_t addr)
 	uint32_t room = SCRATCH_END - SCRATCH;
 
 	/* From outside the RAM nothing legal can follow; inside, mostly stay inside. */
-	if (addr >= SCRATCH && addr < SCRATCH_END)
-		room = (uint32_t)(SCRATCH_END - addr);
+	if (addr >= SCRATCH && addr < RAM_END)
+		room = (uint32_t)((addr < SCRATCH_END ? SCRATCH_END : RAM_END) - addr);
 	switch (below(6)) {
 	case 0:
 		return 0;
@@ -136,9 +142,9 @@ static struct queue *some_queue(struct device *d)
 	return d->n_queues ? &d->q[below(d->n_queues)] : NULL;
 }
 
-static void write_desc(volatile struct desc *e, unsigned int n)
+static void write_desc(const struct device *d, volatile struct desc *e, unsigned int n)
 {
-	uint64_t addr = some_address();
+	uint64_t addr = some_address(d);
 
 	e->addr = addr;
 	e->len = some_length(addr);
@@ -156,7 +162,7 @@ static void scribble(struct device *d)
 	switch (below(5)) {
 	case 0:
 		for (unsigned int i = below(8) + 1; i > 0; i--)
-			write_desc(&q->desc[below(q->size)], q->size);
+			write_desc(d, &q->desc[below(q->size)], q->size);
 		break;
 	case 1:
 		q->avail[2 + below(q->size)] = (uint16_t)(below(4) ? below(q->size) : random64());
@@ -176,12 +182,12 @@ static void scribble(struct device *d)
 }
 
 /* An indirect table, of which much is right. */
-static uint64_t make_table(unsigned int n)
+static uint64_t make_table(const struct device *d, unsigned int n)
 {
 	struct desc *t = scratch_alloc(n * 16);
 
 	for (unsigned int i = 0; i < n; i++) {
-		write_desc(&t[i], n);
+		write_desc(d, &t[i], n);
 		if (below(gentle ? 64 : 8) == 0)
 			continue;
 		t[i] = (struct desc){.addr = (uint64_t)scratch_alloc(64),
@@ -212,16 +218,18 @@ static void submit(struct device *d)
 
 		for (unsigned int k = 0; k < 8; k++)
 			p[k] = below(2) ? below(16) : some_value();
+		if (d->id == ID_BALLOON)
+			memset(p, 0x30, 64);
 		e->addr = (uint64_t)p;
 		e->len = i == 0 && below(2) ? 16 : 1 + below(64);
 		e->flags = (uint16_t)((i >= out ? DESC_WRITE : 0) | (i + 1 < n ? DESC_NEXT : 0));
 		e->next = (uint16_t)(q->next_desc % q->size);
 		if (below(gentle ? 256 : 24) == 0)
-			write_desc(e, q->size);
+			write_desc(d, e, q->size);
 		if (i + 1 == n && table) {
 			unsigned int entries = 1 + below(6);
 
-			e->addr = make_table(entries);
+			e->addr = make_table(d, entries);
 			e->len = entries * 16 - (!gentle && below(16) == 0);
 			e->flags = DESC_INDIRECT;
 		}
@@ -302,6 +310,7 @@ static void say_count(const char *what, uint64_t n)
 void hostile_tests(uint64_t seed, uint32_t rounds, bool everywhere)
 {
 	seed_random(seed);
+	memset((void *)NO_PAGES, 0x30, RAM_END - NO_PAGES);
 	say("\n"); /* the log has had other bytes */
 	for (uint32_t r = 0; r < rounds; r++)
 		round_on(&devices[r % n_devices], everywhere);

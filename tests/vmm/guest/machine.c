@@ -125,6 +125,59 @@ uint32_t below(uint32_t n)
 	return (uint32_t)((random64() >> 32) * n >> 32);
 }
 
+extern const uint8_t exception_stubs[];
+
+static struct {
+	uint16_t low;
+	uint16_t selector;
+	uint16_t flags;
+	uint16_t middle;
+	uint32_t high;
+	uint32_t zero;
+} idt[32];
+
+static void catch_exceptions(void)
+{
+	struct __attribute__((packed)) {
+		uint16_t limit;
+		uint64_t base;
+	} pointer = {sizeof(idt) - 1, (uint64_t)idt};
+
+	for (unsigned int i = 0; i < 32; i++) {
+		uint64_t at = (uint64_t)exception_stubs + 16 * i;
+
+		idt[i].low = (uint16_t)at;
+		idt[i].selector = 8;
+		idt[i].flags = 0x8e00; /* present, interrupt gate */
+		idt[i].middle = (uint16_t)(at >> 16);
+		idt[i].high = (uint32_t)(at >> 32);
+	}
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+}
+
+void guest_exception(const uint64_t *stack);
+
+/* Vector, then what the processor pushed: an error code or not, and the place. */
+void guest_exception(const uint64_t *stack)
+{
+	uint64_t cr2;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(cr2));
+	say("\n# exception:");
+	for (unsigned int i = 0; i < 5; i++) {
+		say(" ");
+		say_number(stack[i]);
+	}
+	say(", cr2 ");
+	say_number(cr2);
+	say("\n");
+	check(false, "no exception in the guest");
+	for (unsigned int i = 0; i < n_devices; i++)
+		dev_reset(&devices[i]);
+	report_send();
+	power_off();
+}
+
 /* The number after @name= on the command line, or @otherwise. */
 static uint64_t option(const char *cmdline, const char *name, uint64_t otherwise)
 {
@@ -150,7 +203,10 @@ void guest_main(const uint8_t *info)
 	const char *cmdline = (const char *)*(const uint64_t *)(info + INFO_CMDLINE);
 	uint32_t rounds = (uint32_t)option(cmdline, "rounds", 0);
 
+	catch_exceptions();
 	devices_find(cmdline);
+	if (option(cmdline, "fault", 0))
+		__asm__ volatile("ud2");
 	if (rounds)
 		hostile_tests(option(cmdline, "seed", 1), rounds, option(cmdline, "everywhere", 0));
 	else

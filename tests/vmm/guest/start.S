@@ -2,8 +2,8 @@
 /*
  * Entry of the bare-metal test guest: from the PVH state (32 bits, no paging) to 64-bit C.
  *
- * The first 4 GiB are mapped one to one with pages of 2 MiB. There is no interrupt table: any
- * exception is a triple fault, which ends the machine.
+ * The first 4 GiB are mapped one to one with pages of 2 MiB. Exceptions end in guest_exception();
+ * interrupts stay off.
  */
 	.section .note.pvh, "a", @note
 	.align 4
@@ -67,6 +67,22 @@ long_mode:
 	call guest_main
 3:	hlt
 	jmp 3b
+
+	/* One stub of 16 bytes per exception: the vector, then the common part. */
+	.globl exception_stubs
+	.balign 16
+exception_stubs:
+	.set vector, 0
+	.rept 32
+	.balign 16
+	pushq $vector
+	jmp exception
+	.set vector, vector + 1
+	.endr
+exception:
+	mov %rsp, %rdi
+	and $-16, %rsp
+	call guest_exception
 
 	.section .rodata
 	.align 8
