@@ -8,7 +8,8 @@
 #include "base/io.h"
 #include "base/str.h"
 
-enum { PASSWD_FIELDS = 7, GROUP_FIELDS = 4 };
+/* Trailing fields may be missing, as for the C libraries: name, password, uid, gid count. */
+enum { PASSWD_FIELDS = 7, PASSWD_LEAST = 4, GROUP_FIELDS = 4, GROUP_LEAST = 3 };
 
 /* A field of a line: not NUL-terminated. */
 struct slice {
@@ -34,11 +35,12 @@ static bool slice_to_id(struct slice s, uint32_t *ret)
 }
 
 /*
- * Splits the line at @text into exactly @n fields.
+ * Splits the line at @text into @n fields, missing ones are empty.
  *
- * Return: the next line, NULL at the end of the text. @ret_ok: the line has that many fields.
+ * Return: the next line, NULL at the end of the text. @ret_ok: the line has @least to @n fields.
  */
-static const char *next_line(const char *text, struct slice *fields, unsigned int n, bool *ret_ok)
+static const char *next_line(
+	const char *text, struct slice *fields, unsigned int least, unsigned int n, bool *ret_ok)
 {
 	const char *end = strchrnul(text, '\n');
 	unsigned int got = 0;
@@ -57,7 +59,9 @@ static const char *next_line(const char *text, struct slice *fields, unsigned in
 		if (!colon)
 			break;
 	}
-	*ret_ok = got == n;
+	for (unsigned int i = got; i < n; i++)
+		fields[i] = (struct slice){end, 0};
+	*ret_ok = got >= least && got <= n;
 	return *end ? end + 1 : end;
 }
 
@@ -76,6 +80,8 @@ static bool passwd_take(const struct slice *f, struct user *u)
 	u->name[f[0].len] = '\0';
 	memcpy(u->home, f[5].at, f[5].len);
 	u->home[f[5].len] = '\0';
+	if (!u->home[0])
+		memcpy(u->home, "/", 2);
 	return true;
 }
 
@@ -84,7 +90,7 @@ static bool passwd_find(const char *passwd, const char *name, const uint32_t *ui
 	struct slice f[PASSWD_FIELDS];
 	bool ok;
 
-	while ((passwd = next_line(passwd, f, PASSWD_FIELDS, &ok))) {
+	while ((passwd = next_line(passwd, f, PASSWD_LEAST, PASSWD_FIELDS, &ok))) {
 		uint32_t id;
 
 		if (!ok)
@@ -102,7 +108,7 @@ static bool group_find(const char *group, const char *name, uint32_t *ret)
 	struct slice f[GROUP_FIELDS];
 	bool ok;
 
-	while ((group = next_line(group, f, GROUP_FIELDS, &ok))) {
+	while ((group = next_line(group, f, GROUP_LEAST, GROUP_FIELDS, &ok))) {
 		if (ok && slice_is(f[0], name) && slice_to_id(f[2], ret))
 			return true;
 	}
@@ -133,7 +139,8 @@ static void groups_of(const char *group, struct user *u)
 
 	/* The primary group is listed as initgroups(3) does. */
 	u->groups[u->n_groups++] = u->gid;
-	while (u->n_groups < USER_GROUPS_MAX && (group = next_line(group, f, GROUP_FIELDS, &ok))) {
+	while (u->n_groups < USER_GROUPS_MAX &&
+		(group = next_line(group, f, GROUP_LEAST, GROUP_FIELDS, &ok))) {
 		if (ok && slice_to_id(f[2], &gid) && gid != u->gid && is_member(f[3], u->name))
 			u->groups[u->n_groups++] = gid;
 	}
@@ -151,7 +158,9 @@ static int parse_user(const char *name, const char *passwd, const char *group, s
 	if (only_digits(name)) {
 		if (!slice_to_id((struct slice){name, strlen(name)}, &uid))
 			return -EINVAL;
-		if (!passwd_find(passwd, NULL, &uid, u))
+		if (passwd_find(passwd, NULL, &uid, u))
+			groups_of(group, u);
+		else
 			*u = (struct user){.uid = uid, .home = "/"};
 		return 0;
 	}

@@ -27,8 +27,9 @@ struct user {
  * @spec: "" is root
  * @passwd, @group: NUL-terminated contents, may be ""
  *
- * A name brings its group, its supplementary groups and its home; a uid brings group and home if it
- * has an entry, and no supplementary groups; an explicit group replaces all other groups.
+ * The rules of the OCI image specification: a user with an entry, by name or uid, brings its group,
+ * its supplementary groups and its home; a uid without one has group 0, none of the others and "/".
+ * An explicit group replaces all groups; a number need not be in the group file.
  *
  * Return: 0; -EINVAL: malformed; -ENOENT: no such user; -ESRCH: no such group.
  */
