@@ -39,7 +39,7 @@ def test_exit_status(msb, command, status):
     (["--", "/no/such/program"], 127, "cannot run '/no/such/program': No such file or directory"),
     (["--", "/etc/passwd"], 126, "cannot run '/etc/passwd': Permission denied"),
     (["--", "/etc"], 126, None),
-    (["-w", "/nowhere", "--", "true"], 126, "working directory '/nowhere': No such file or directory"),
+    (["-w", "/etc/passwd", "--", "true"], 126, "working directory '/etc/passwd': Not a directory"),
     (["-u", "stranger", "--", "true"], 126, None),
 ])
 def test_what_cannot_start(msb, argv, status, text):

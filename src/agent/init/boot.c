@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "base/io.h"
 #include "base/log.h"
 
 #include "boot-internal.h"
@@ -24,6 +25,7 @@ static const struct {
 	{"proc", BOOT_PROC, API_FLAGS, NULL, false},
 	{"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "gid=5,mode=620,ptmxmode=666", false},
 	{"tmpfs", "/dev/shm", MS_NOSUID | MS_NODEV, "mode=1777", false},
+	{"mqueue", "/dev/mqueue", API_FLAGS, NULL, true},
 	{"cgroup2", BOOT_SYSFS "/fs/cgroup", API_FLAGS, NULL, true},
 };
 
@@ -73,7 +75,7 @@ int boot_early(void)
 static int mount_api(struct boot_error *err)
 {
 	if (mkdir(BOOT_PROC, 0755) < 0 || mkdir("/dev/pts", 0755) < 0 ||
-		mkdir("/dev/shm", 0755) < 0)
+		mkdir("/dev/shm", 0755) < 0 || mkdir("/dev/mqueue", 0755) < 0)
 		return boot_fail(err, STAGE_MOUNT, "mkdir in the initramfs");
 	for (size_t i = 0; i < ARRAY_SIZE(api_mounts); i++) {
 		const char *fstype = api_mounts[i].fstype;
@@ -122,6 +124,20 @@ static void loopback_up(void)
 		log_warn("cannot bring up the loopback interface: %s", strerror(errno));
 }
 
+/*
+ * The configured directory need not exist, as with container engines: images rely on that. What
+ * cannot be made is reported by the command that then does not find it.
+ */
+static void workdir_make(const char *path)
+{
+	int r = 0;
+
+	if (path[0] == '/' && access(path, F_OK) < 0)
+		r = io_mkdir_p(path, 0755);
+	if (r < 0)
+		log_warn("cannot make %s: %s", path, strerror(-r));
+}
+
 static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
 	int r = root_assemble(cfg, have_lower, err);
@@ -134,6 +150,7 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = tmpfs_mount_all(cfg, err);
 	if (r < 0)
 		return r;
+	workdir_make(cfg->cwd);
 	if (cfg->hostname[0] && sethostname(cfg->hostname, strlen(cfg->hostname)) < 0)
 		return boot_fail(err, STAGE_HOSTNAME, "%s", cfg->hostname);
 	return 0;

@@ -3,10 +3,10 @@
  * The root file system of a guest.
  *
  * ROOT_OVERLAY: the image on vda, read-only, below; a tmpfs above. What we add to the image (mount
- * points it lacks, /etc/hosts, /etc/hostname, a usable /tmp) is made in the upper directory before
- * the overlay is mounted: there it costs a few tmpfs operations, while the same through the overlay
- * would copy up each directory on the way. A directory made there takes mode and owner of the
- * image's one, because the upper one counts.
+ * points it lacks, /etc/hosts, hostname and resolv.conf, a usable /tmp and /var/tmp) is made in the
+ * upper directory before the overlay is mounted: there it costs a few tmpfs operations, while the
+ * same through the overlay would copy up each directory on the way. A directory made there takes
+ * mode and owner of the image's one, because the upper one counts.
  *
  * ROOT_DISK: the user's own disk, mounted read-write. Nothing is written to it except missing mount
  * points.
@@ -147,25 +147,32 @@ static int upper_etc(int lower, int upper, const char *hostname)
 		"ff02::2\tip6-allrouters\n",
 		*hostname ? " " : "", hostname, *hostname ? " " : "", hostname);
 	r = upper_file(upper, "etc/hosts", text);
+	/* That of the machine that built the image would only make look-ups slow. */
+	if (r == 0)
+		r = upper_file(upper, "etc/resolv.conf", "# no network, no name servers\n");
 	if (r < 0 || !*hostname)
 		return r;
 	(void)snprintf(text, sizeof(text), "%s\n", hostname);
 	return upper_file(upper, "etc/hostname", text);
 }
 
-/* /tmp must be there for everybody to write to. */
-static int upper_tmp(int lower, int upper)
+/* @name must be there for everybody to write to. @parent: its directory, NULL for the root. */
+static int upper_tmp(int lower, int upper, const char *parent, const char *name)
 {
 	const mode_t mode = S_ISVTX | 0777;
 	struct stat st;
+	int r;
 
-	if (fstatat(lower, "tmp", &st, AT_SYMLINK_NOFOLLOW) == 0) {
+	if (fstatat(lower, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (!S_ISDIR(st.st_mode) || (st.st_mode & 07777) == mode)
 			return 0;
 	} else if (errno != ENOENT) {
-		return -errno;
+		return errno == ENOTDIR ? 0 : -errno;
 	}
-	if (mkdirat(upper, "tmp", 0700) < 0 || fchmodat(upper, "tmp", mode, 0) < 0)
+	r = parent ? upper_dir(lower, upper, parent, 0755) : 0;
+	if (r < 0)
+		return r == -ENOTDIR ? 0 : r;
+	if (mkdirat(upper, name, 0700) < 0 || fchmodat(upper, name, mode, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -185,7 +192,9 @@ static int upper_fill(const struct msg_config *cfg)
 		r = upper_dir(lower, upper, mount_points[i], 0755);
 	}
 	if (r == 0)
-		r = upper_tmp(lower, upper);
+		r = upper_tmp(lower, upper, NULL, "tmp");
+	if (r == 0)
+		r = upper_tmp(lower, upper, "var", "var/tmp");
 	if (r == 0)
 		r = upper_etc(lower, upper, cfg->hostname);
 	/* The root directory itself. */

@@ -4,7 +4,7 @@
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum { DEFAULTS_MAX = 4 };
+enum { DEFAULTS_MAX = 5 };
 
 /* @s is NAME=VALUE, borrowed: exec only reads it. */
 static void env_put(struct env *e, const char *s)
@@ -29,31 +29,32 @@ static void env_put_list(struct env *e, const struct msg_strv *list)
 		env_put(e, s);
 }
 
-int env_build(struct env *ret, const struct user *user, bool pty, const struct msg_strv *config,
+int env_build(struct env *ret, const struct user *user, bool pty, const struct msg_config *config,
 	const struct msg_strv *request)
 {
 	struct env e = {};
-	char *user_var;
 
-	e.v = calloc(DEFAULTS_MAX + (size_t)config->count + request->count + 1, sizeof(e.v[0]));
-	e.home =
-		malloc(strlen("HOME=") + sizeof(user->home) + strlen("USER=") + sizeof(user->name));
-	if (!e.v || !e.home) {
+	e.v = calloc(DEFAULTS_MAX + (size_t)config->env.count + request->count + 1, sizeof(e.v[0]));
+	e.own = malloc(sizeof(*e.own));
+	if (!e.v || !e.own) {
 		env_deinit(&e);
 		return -ENOMEM;
 	}
 	env_put(&e, "PATH=" DEFAULT_PATH);
-	(void)snprintf(e.home, strlen("HOME=") + sizeof(user->home), "HOME=%s", user->home);
-	env_put(&e, e.home);
+	(void)snprintf(e.own->home, sizeof(e.own->home), "HOME=%s", user->home);
+	env_put(&e, e.own->home);
 	if (user->name[0]) {
-		user_var = e.home + strlen("HOME=") + sizeof(user->home);
+		(void)snprintf(e.own->user, sizeof(e.own->user), "USER=%s", user->name);
+		env_put(&e, e.own->user);
+	}
+	if (config->hostname && config->hostname[0]) {
 		(void)snprintf(
-			user_var, strlen("USER=") + sizeof(user->name), "USER=%s", user->name);
-		env_put(&e, user_var);
+			e.own->host, sizeof(e.own->host), "HOSTNAME=%.64s", config->hostname);
+		env_put(&e, e.own->host);
 	}
 	if (pty)
 		env_put(&e, "TERM=xterm");
-	env_put_list(&e, config);
+	env_put_list(&e, &config->env);
 	env_put_list(&e, request);
 	*ret = e;
 	return 0;
@@ -62,7 +63,7 @@ int env_build(struct env *ret, const struct user *user, bool pty, const struct m
 void env_deinit(struct env *e)
 {
 	free(e->v);
-	free(e->home);
+	free(e->own);
 	*e = (struct env){};
 }
 

@@ -537,7 +537,7 @@ static int exec_spawn(struct exec *e, const struct msg_exec *m, const struct use
 
 	if (!argv)
 		return fail(why, STAGE_FORK, -ENOMEM, "argument list");
-	r = env_build(&env, user, e->pty, &cfg->env, &m->env);
+	r = env_build(&env, user, e->pty, cfg, &m->env);
 	if (r < 0)
 		return fail(why, STAGE_FORK, r, "environment");
 	c.envp = env.v;
