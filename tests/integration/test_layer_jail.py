@@ -27,6 +27,7 @@ def start(tmp_path, *prefix):
     fds = {3: os.open(tmp_path / "result", os.O_RDWR | os.O_CREAT),
            4: os.open(tmp_path / "data", os.O_RDWR | os.O_CREAT),
            5: os.open(tmp_path / "index", os.O_RDWR | os.O_CREAT),
+           6: os.open(tmp_path / "recipe", os.O_RDWR | os.O_CREAT),
            9: os.open("/etc/passwd", os.O_RDONLY)}
     high = {target: os.dup2(fd, 100 + target) for target, fd in fds.items()}
 
@@ -54,7 +55,7 @@ def test_rights_of_a_worker_that_reads(tmp_path):
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapAmb"], 16) == 0
     if os.geteuid() == 0:
         assert status["Uid"].split() == ["65534"] * 4
-        assert sorted(int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")) == [0, 1, 2, 3, 4, 5]
+        assert sorted(int(fd) for fd in os.listdir(f"/proc/{worker.pid}/fd")) == [0, 1, 2, 3, 4, 5, 6]
         assert os.readlink(f"/proc/{worker.pid}/ns/net") != os.readlink("/proc/self/ns/net")
         limits = open(f"/proc/{worker.pid}/limits").read()
         assert re.search(r"Max open files\s+0\s+0", limits)

@@ -3,6 +3,7 @@
 
 import errno
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -60,8 +61,12 @@ def fcntl_dup(fd, minimum):
     return new
 
 
+def recipe(data):
+    return f"{data}.recipe"
+
+
 def unpack(blob, data, index):
-    fds = {4: os.open(data, os.O_RDWR | os.O_CREAT | os.O_TRUNC), 5: os.open(index, os.O_RDWR | os.O_CREAT | os.O_TRUNC)}
+    fds = {fd: os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC) for fd, path in ((4, data), (5, index), (6, recipe(data)))}
     with open(blob, "rb") as f:
         r = spawn("unpack", fds, f)
     for fd in fds.values():
@@ -415,3 +420,84 @@ def test_zeroes_become_holes(tmp_path):
     raw = pair[0].read_bytes()
     assert raw == b"s" * 3000 + bytes(1096) + content + bytes(-len(content) % 4096)
     assert pair[0].stat().st_blocks * 512 < len(raw) - 300_000
+
+
+# The tar again.
+
+def pack(data):
+    """The tar that the worker makes of data and recipe."""
+    fds = {4: os.open(data, os.O_RDONLY), 5: os.open(f"{data}.tar", os.O_RDWR | os.O_CREAT | os.O_TRUNC),
+           6: os.open(recipe(data), os.O_RDONLY)}
+    with open("/dev/null", "rb") as null:
+        r = spawn("pack", fds, null)
+    for fd in fds.values():
+        os.close(fd)
+    return r, f"{data}.tar"
+
+
+def sha256(path):
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else \
+            hashlib.sha256(f.read()).hexdigest()
+
+
+def same_again(tmp_path, blob):
+    pair = (tmp_path / "data", tmp_path / "index")
+    r = unpack(blob, *pair)
+    assert r["error"] == 0, r["text"]
+    packed, path = pack(pair[0])
+    assert packed["error"] == 0, packed["text"]
+    assert sha256(path) == r["diff_id"]
+    return path
+
+
+@pytest.mark.parametrize("fmt", ["gnu", "pax", "ustar", "oldgnu", "v7"])
+def test_tar_again_bit_by_bit(tmp_path, fmt):
+    """What GNU tar writes, with holes, links and contents of every size around the limits of inlining and blocks."""
+    src = tmp_path / "src"
+    src.mkdir()
+    for size in (0, 1, 511, 512, 513, 1023, 1024, 1025, 4095, 4096, 4097, 300_000, 3 << 20):
+        (src / f"f{size}").write_bytes(os.urandom(size))
+    (src / "zeroes").write_bytes(bytes(1 << 20))
+    with open(src / "sparse", "wb") as f:
+        f.write(b"a" * 5000)
+        f.seek(3 << 20)
+        f.write(b"b" * 5000)
+    os.link(src / "f4097", src / "hard")
+    os.symlink("f1", src / "sym")
+    (src / ".wh.gone").write_bytes(b"a whiteout with content" * 500)
+    blob = tmp_path / "layer.tar"
+    subprocess.run(["tar", "-C", src, "-cf", blob, f"--format={fmt}", *(["-S"] if fmt in ("gnu", "pax") else []), "."],
+                   check=True)
+    with open(blob, "ab") as f:
+        f.write(b"what stands behind the end belongs to the digest" * 100)
+    path = same_again(tmp_path, blob)
+    assert open(path, "rb").read() == blob.read_bytes()
+    compressed = tmp_path / "layer.tar.gz"
+    compressed.write_bytes(gzip.compress(blob.read_bytes(), 1))
+    same_again(tmp_path, compressed)
+
+
+def test_tar_again_of_nothing(tmp_path):
+    (tmp_path / "empty").write_bytes(b"")
+    same_again(tmp_path, tmp_path / "empty")
+
+
+def test_damaged_recipe(tmp_path):
+    """Neither a crash nor success: the caller has the digest to compare, this is what stands before it."""
+    blob = tmp_path / "layer.tar"
+    with tarfile.open(blob, "w") as t:
+        info = tarfile.TarInfo("f")
+        info.size = 100_000
+        t.addfile(info, io.BytesIO(os.urandom(info.size)))
+    assert unpack(blob, tmp_path / "data", tmp_path / "index")["error"] == 0
+    whole = open(recipe(tmp_path / "data"), "rb").read()
+    for bad in (b"", whole[:-1], whole[:10], whole + b"x", b"\0" * 100, whole + whole):
+        open(recipe(tmp_path / "data"), "wb").write(bad)
+        r, _ = pack(tmp_path / "data")
+        assert r["error"] == -errno.EBADMSG or r["error"] == -errno.ENODATA, r
+        assert r["text"] == "layer recipe is damaged"
+    open(recipe(tmp_path / "data"), "wb").write(whole)
+    os.truncate(tmp_path / "data", 4096)
+    r, _ = pack(tmp_path / "data")
+    assert r["error"] == -errno.EBADMSG and r["text"] == "layer data is too short"

@@ -34,9 +34,11 @@ _Static_assert(ARRAY_SIZE(seccomp_worker) <= JAIL_FILTER_MAX, "room for the filt
  * grows with the names of the image. A sanitizer's shadow memory alone would break any limit.
  */
 #ifdef MSB_SANITIZED
-static const uint64_t data_max[] = {[LAYER_UNPACK] = RLIM_INFINITY, [LAYER_MERGE] = RLIM_INFINITY};
+static const uint64_t data_max = RLIM_INFINITY;
+static const uint64_t data_max_merge = RLIM_INFINITY;
 #else
-static const uint64_t data_max[] = {[LAYER_UNPACK] = 512 * MIB, [LAYER_MERGE] = 4 * GIB};
+static const uint64_t data_max = 512 * MIB;
+static const uint64_t data_max_merge = 4 * GIB;
 #endif
 
 /* Contents and the padding behind each file. */
@@ -50,17 +52,27 @@ static int set_limits(enum layer_job job, struct msb_err *err)
 		r = jail_limit(RLIMIT_NOFILE, 0, err); /* open ones stay; new ones are refused */
 	if (r == 0)
 		r = jail_limit(RLIMIT_FSIZE, FILE_SIZE_MAX, err);
-	return r < 0 ? r : jail_limit(RLIMIT_DATA, data_max[job], err);
+	return r < 0 ? r
+		     : jail_limit(RLIMIT_DATA, job == LAYER_MERGE ? data_max_merge : data_max, err);
+}
+
+/* How many descriptors from the result's on belong to a job. */
+static unsigned int job_fds(enum layer_job job)
+{
+	if (job == LAYER_MERGE)
+		return WORKER_FD_INDEX - WORKER_FD_RESULT + MERGE_LAYERS_MAX;
+	if (job == LAYER_UNPACK || job == LAYER_PACK)
+		return WORKER_FD_RECIPE - WORKER_FD_RESULT + 1;
+	return WORKER_FD_INDEX - WORKER_FD_RESULT + 1;
 }
 
 int layer_jail_enter(enum layer_job job, struct msb_err *err)
 {
 	int keep[WORKER_FD_INDEX - WORKER_FD_RESULT + MERGE_LAYERS_MAX];
-	unsigned int n = WORKER_FD_INDEX - WORKER_FD_RESULT;
+	const unsigned int n = job_fds(job);
 	uint32_t level = 0;
 	int r;
 
-	n += job == LAYER_MERGE ? (unsigned int)MERGE_LAYERS_MAX : 1;
 	for (unsigned int i = 0; i < n; i++)
 		keep[i] = WORKER_FD_RESULT + (int)i;
 	r = jail_close_fds(keep, n, err);

@@ -10,7 +10,8 @@
 #include "base/base.h"
 #include "base/err.h"
 
-enum layer_job { LAYER_UNPACK, LAYER_MERGE };
+/* In the order of worker.h. */
+enum layer_job { LAYER_UNPACK, LAYER_MERGE, LAYER_PACK, LAYER_SCAN, LAYER_SPOOL };
 
 /**
  * layer_jail_enter - give up files, network, identity and every descriptor that is not of the job

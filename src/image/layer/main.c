@@ -5,7 +5,7 @@
  *
  * First it gives up every right (jail.h), then it reads. Its system calls afterwards, besides those
  * of the C library:
- * #syscalls(layer:worker): read write pwrite64 ftruncate newfstatat fstat
+ * #syscalls(layer:worker): read write pread64 pwrite64 ftruncate newfstatat fstat
  *
  * The main thread decompresses and parses; a second one computes the digest of the same bytes. They
  * share a ring of buffers, each owned by the decompressor until it is full and by both readers
@@ -21,6 +21,8 @@
 #include "image/layer/decompress.h"
 #include "image/layer/jail.h"
 #include "image/layer/merge.h"
+#include "image/layer/outer.h"
+#include "image/layer/pack.h"
 #include "image/layer/unpack.h"
 #include "image/layer/worker.h"
 #include "tls/sha256.h"
@@ -46,8 +48,9 @@ struct digest {
 };
 
 struct job {
-	struct unpack *unpack;
+	struct unpack *unpack; /* of a layer */
 	struct digest digest;
+	struct outer *outer; /* of an archive, else NULL */
 	uint64_t in; /* bytes, compressed */
 	uint64_t out;
 	struct msb_err err;
@@ -131,8 +134,11 @@ static int on_tar(void *arg, const void *p, size_t n)
 	j->out += n;
 	if (j->out > BOMB_BYTES && j->out / BOMB_RATIO > j->in)
 		return msb_err_set(&j->err, -E2BIG, MSB_LIMIT,
-			"layer grows beyond %llu GiB, %d times its compressed size",
-			(unsigned long long)(BOMB_BYTES / GIB), BOMB_RATIO);
+			"%s grows beyond %llu GiB, %d times its compressed size",
+			j->outer ? "archive" : "layer", (unsigned long long)(BOMB_BYTES / GIB),
+			BOMB_RATIO);
+	if (j->outer)
+		return outer_feed(j->outer, p, n, &j->err);
 	digest_put(&j->digest, p, n);
 	return unpack_feed(j->unpack, p, n, &j->err);
 }
@@ -146,13 +152,15 @@ static int stream(struct job *j, struct decompress *d, uint8_t *input)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return msb_err_errno(&j->err, -errno, "cannot read the layer");
+			return msb_err_errno(&j->err, -errno, "cannot read the %s",
+				j->outer ? "archive" : "layer");
 		j->in += (uint64_t)got;
 		r = got ? decompress_feed(d, input, (size_t)got) : decompress_finish(d);
 		if (r < 0 && !j->err.msg[0])
-			return msb_err_set(&j->err, r, MSB_PROTOCOL,
-				r == -ENODATA ? "layer ends in the middle"
-					      : "layer is damaged: cannot decompress it");
+			return msb_err_set(&j->err, r, MSB_PROTOCOL, "%s %s",
+				j->outer ? "archive" : "layer",
+				r == -ENODATA ? "ends in the middle"
+					      : "is damaged: cannot decompress it");
 		if (r < 0 || got == 0)
 			return r;
 	}
@@ -165,7 +173,9 @@ static int unpack_layer(struct worker_result *res)
 	struct unpack_stats stats;
 	uint8_t *input = malloc(INPUT_CHUNK);
 	struct decompress *d = decompress_new(on_tar, &j);
-	int r = input && d ? unpack_new(WORKER_FD_DATA, WORKER_FD_INDEX, &j.unpack) : -ENOMEM;
+	int r = input && d
+			? unpack_new(WORKER_FD_DATA, WORKER_FD_INDEX, WORKER_FD_RECIPE, &j.unpack)
+			: -ENOMEM;
 
 	if (r == 0)
 		r = digest_start(&j.digest);
@@ -189,6 +199,43 @@ static int unpack_layer(struct worker_result *res)
 		res->data_bytes = stats.data_bytes;
 		res->tar_bytes = stats.tar_bytes;
 	}
+	res->kind = j.err.kind;
+	memcpy(res->text, j.err.msg, sizeof(res->text));
+	return r;
+}
+
+static int pack(struct worker_result *res)
+{
+	struct msb_err err = {};
+	int r = layer_jail_lock(LAYER_PACK, &err);
+
+	if (r == 0)
+		r = pack_layer(WORKER_FD_RECIPE, WORKER_FD_DATA, WORKER_FD_OUT, &err);
+	res->kind = err.kind;
+	memcpy(res->text, err.msg, sizeof(res->text));
+	return r;
+}
+
+/* As in unpack_layer(), memory lives until the exit. */
+static int read_archive(struct worker_result *res, enum layer_job job)
+{
+	static struct job j;
+	uint8_t *input = malloc(INPUT_CHUNK);
+	struct decompress *d = decompress_new(on_tar, &j);
+	int r = input && d ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = outer_new(
+			WORKER_FD_INDEX, job == LAYER_SPOOL ? WORKER_FD_DATA : -EBADF, &j.outer);
+	if (r < 0)
+		(void)msb_err_errno(&j.err, r, "cannot start");
+	if (r == 0)
+		r = layer_jail_lock(job, &j.err);
+	if (r == 0)
+		r = job == LAYER_SPOOL ? stream(&j, d, input)
+				       : outer_scan(j.outer, STDIN_FILENO, &j.err);
+	if (r == 0)
+		r = outer_finish(j.outer, &j.err);
 	res->kind = j.err.kind;
 	memcpy(res->text, j.err.msg, sizeof(res->text));
 	return r;
@@ -240,6 +287,41 @@ static int merge_layers(struct worker_result *res)
 	return r;
 }
 
+static bool job_of_name(const char *name, enum layer_job *ret)
+{
+	static const char *const names[] = {
+		[LAYER_UNPACK] = "unpack",
+		[LAYER_MERGE] = "merge",
+		[LAYER_PACK] = "pack",
+		[LAYER_SCAN] = "scan",
+		[LAYER_SPOOL] = "spool",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (streq(name, names[i])) {
+			*ret = (enum layer_job)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int run(enum layer_job job, struct worker_result *res)
+{
+	switch (job) {
+	case LAYER_UNPACK:
+		return unpack_layer(res);
+	case LAYER_MERGE:
+		return merge_layers(res);
+	case LAYER_PACK:
+		return pack(res);
+	case LAYER_SCAN:
+	case LAYER_SPOOL:
+		break;
+	}
+	return read_archive(res, job);
+}
+
 /* The exit is a direct one: there is nothing to flush, and memory goes faster with the process. */
 int main(int argc, char **argv)
 {
@@ -247,18 +329,14 @@ int main(int argc, char **argv)
 	struct msb_err err = {};
 	enum layer_job job;
 
-	if (argc == 2 && streq(argv[1], "unpack"))
-		job = LAYER_UNPACK;
-	else if (argc == 2 && streq(argv[1], "merge"))
-		job = LAYER_MERGE;
-	else
+	if (argc != 2 || !job_of_name(argv[1], &job))
 		return 2;
 	res.error = layer_jail_enter(job, &err);
 	if (res.error < 0) {
 		res.kind = err.kind;
 		memcpy(res.text, err.msg, sizeof(res.text));
 	} else {
-		res.error = job == LAYER_UNPACK ? unpack_layer(&res) : merge_layers(&res);
+		res.error = run(job, &res);
 	}
 	if (io_write_full(WORKER_FD_RESULT, &res, sizeof(res)) < 0)
 		_exit(1);

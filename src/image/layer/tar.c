@@ -27,6 +27,7 @@ struct tar {
 	enum tar_state state;
 	int failed; /* sticky */
 	const char *why;
+	uint64_t offset; /* of the step under way in the stream */
 
 	uint8_t block[TAR_BLOCK];
 	size_t have; /* bytes of it */
@@ -496,9 +497,29 @@ int tar_feed(struct tar *t, const void *p, size_t n)
 		size_t taken = 0;
 
 		t->failed = step(t, at, n, &taken);
+		t->offset += taken;
 		at += taken;
 		n -= taken;
 	}
+	return t->failed;
+}
+
+/* Entries are handed on with the last byte of a block, and everything is whole blocks. */
+uint64_t tar_data_offset(const struct tar *t)
+{
+	return (t->offset / TAR_BLOCK + 1) * TAR_BLOCK;
+}
+
+int tar_skip(struct tar *t, uint64_t *ret)
+{
+	*ret = 0;
+	if (t->failed || t->state != ST_DATA || t->sparse.used)
+		return t->failed;
+	*ret = t->left;
+	t->offset += t->left;
+	t->pos += t->left;
+	t->left = 0;
+	t->failed = file_end(t);
 	return t->failed;
 }
 

@@ -76,5 +76,14 @@ int tar_feed(struct tar *t, const void *p, size_t n) MSB_MUST_CHECK;
 /** tar_finish - the stream has ended; -ENODATA when it ended inside an entry */
 int tar_finish(struct tar *t) MSB_MUST_CHECK;
 
+/** tar_data_offset - in entry(): where in the stream the contents of this entry begin */
+uint64_t tar_data_offset(const struct tar *t);
+
+/**
+ * tar_skip - take the rest of the present file's contents as read, without data() calls
+ * @ret: bytes of the stream that are not to be fed; 0 between contents and in sparse files
+ */
+int tar_skip(struct tar *t, uint64_t *ret) MSB_MUST_CHECK;
+
 /** tar_error - what was wrong, "" if nothing */
 const char *tar_error(const struct tar *t);

@@ -37,6 +37,7 @@ static int unpack(uint64_t data_bytes, struct layer_facts *ret)
 {
 	char path[128];
 	cleanup_fd int fd = -EBADF;
+	struct store_files files;
 	struct layer_job job;
 	int r;
 
@@ -44,7 +45,8 @@ static int unpack(uint64_t data_bytes, struct layer_facts *ret)
 	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	ASSERT_OK(fd);
 	ASSERT_OK(ftruncate(fd, (off_t)data_bytes));
-	r = layer_unpack_start(program, fd, fd, &job, &err);
+	files = (struct store_files){fd, fd, fd};
+	r = layer_unpack_start(program, &files, &job, &err);
 	if (r < 0)
 		return r;
 	r = io_write_full(job.in_fd, "layer", 5);
@@ -142,13 +144,14 @@ TEST(no_answer)
 
 TEST(abort_ends_a_worker_that_does_not_end)
 {
+	const struct store_files files = {STDERR_FILENO, STDERR_FILENO, STDERR_FILENO};
 	struct layer_job job = {};
 
-	layer_unpack_abort(&job);
+	layer_job_abort(&job);
 	setup(&good, "exec cat >/dev/null");
-	ASSERT_OK(layer_unpack_start(program, STDERR_FILENO, STDERR_FILENO, &job, &err));
+	ASSERT_OK(layer_unpack_start(program, &files, &job, &err));
 	ASSERT_EQ(kill(job.pid, 0), 0);
-	layer_unpack_abort(&job);
+	layer_job_abort(&job);
 	ASSERT_EQ(job.pid, 0);
 }
 

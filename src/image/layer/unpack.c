@@ -12,6 +12,7 @@
 #include "base/str.h"
 
 #include "image/layer/index.h"
+#include "image/layer/recipe.h"
 #include "image/layer/tar.h"
 
 enum { CHUNK = 1024 * 1024, BLOCK = 4096, HOLE = 64 * 1024 };
@@ -19,6 +20,8 @@ enum { CHUNK = 1024 * 1024, BLOCK = 4096, HOLE = 64 * 1024 };
 struct unpack {
 	struct tar *tar;
 	struct index_out index;
+	struct recipe_out *recipe;
+	const uint8_t *raw; /* first byte of the tar that is not in the recipe */
 	int data_fd;
 	struct msb_err *err; /* of the call under way */
 	uint64_t tar_bytes;
@@ -251,10 +254,17 @@ static int on_entry(void *arg, const struct tar_entry *t)
 	return file_begin(u, &e);
 }
 
+static int recipe_failed(struct unpack *u, int r)
+{
+	return msb_err_errno(u->err, r, "cannot write the layer recipe");
+}
+
 static int on_data(void *arg, const uint8_t *p, size_t n)
 {
 	struct unpack *u = arg;
 	uint64_t at = u->file_pos;
+
+	int r;
 
 	if (u->file.kind != INDEX_FILE)
 		return 0;
@@ -263,7 +273,15 @@ static int on_data(void *arg, const uint8_t *p, size_t n)
 		memcpy(u->inline_data + at, p, n);
 		return 0;
 	}
-	return chunk_put(u, u->file.data_block * BLOCK + at, p, n);
+	at += u->file.data_block * BLOCK;
+	/* The parser hands on pieces of what it is fed. */
+	r = recipe_literal(u->recipe, u->raw, (size_t)(p - u->raw));
+	if (r == 0)
+		r = recipe_copy(u->recipe, at, n);
+	if (r < 0)
+		return recipe_failed(u, r);
+	u->raw = p + n;
+	return chunk_put(u, at, p, n);
 }
 
 static int on_hole(void *arg, uint64_t n)
@@ -284,7 +302,7 @@ static int on_end(void *arg)
 static const struct tar_ops ops = {
 	.entry = on_entry, .data = on_data, .hole = on_hole, .end = on_end};
 
-int unpack_new(int data_fd, int index_fd, struct unpack **ret)
+int unpack_new(int data_fd, int index_fd, int recipe_fd, struct unpack **ret)
 {
 	struct unpack *u = calloc(1, sizeof(*u));
 	int r = -ENOMEM;
@@ -296,6 +314,8 @@ int unpack_new(int data_fd, int index_fd, struct unpack **ret)
 	u->tar = tar_new(&ops, u);
 	if (u->chunk && u->tar)
 		r = index_out_init(&u->index, index_fd);
+	if (r == 0)
+		r = recipe_out_new(recipe_fd, &u->recipe);
 	if (r < 0) {
 		unpack_free(u);
 		return r;
@@ -310,6 +330,7 @@ struct unpack *unpack_free(struct unpack *u)
 		return NULL;
 	tar_free(u->tar);
 	index_out_deinit(&u->index);
+	recipe_out_free(u->recipe);
 	free(u->chunk);
 	free(u);
 	return NULL;
@@ -334,8 +355,12 @@ int unpack_feed(struct unpack *u, const void *p, size_t n, struct msb_err *err)
 		err->msg[0] = '\0';
 	u->err = err;
 	u->tar_bytes += n;
+	u->raw = p;
 	r = tar_feed(u->tar, p, n);
-	return r < 0 ? tar_failed(u, r, err) : 0;
+	if (r < 0)
+		return tar_failed(u, r, err);
+	r = recipe_literal(u->recipe, u->raw, n - (size_t)(u->raw - (const uint8_t *)p));
+	return r < 0 ? recipe_failed(u, r) : 0;
 }
 
 int unpack_finish(struct unpack *u, struct unpack_stats *ret, struct msb_err *err)
@@ -355,6 +380,9 @@ int unpack_finish(struct unpack *u, struct unpack_stats *ret, struct msb_err *er
 	r = index_out_finish(&u->index);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot write the layer index");
+	r = recipe_out_finish(u->recipe);
+	if (r < 0)
+		return recipe_failed(u, r);
 	*ret = (struct unpack_stats){
 		.entries = u->index.entries,
 		.data_bytes = u->data_end,

@@ -22,8 +22,8 @@ struct unpack_stats {
 	uint64_t tar_bytes;
 };
 
-/** unpack_new - @data_fd and @index_fd are empty regular files, borrowed */
-int unpack_new(int data_fd, int index_fd, struct unpack **ret) MSB_MUST_CHECK;
+/** unpack_new - the descriptors are empty regular files, borrowed */
+int unpack_new(int data_fd, int index_fd, int recipe_fd, struct unpack **ret) MSB_MUST_CHECK;
 struct unpack *unpack_free(struct unpack *u);
 DEFINE_CLEANUP(struct unpack *, unpack_free);
 

@@ -43,8 +43,7 @@ struct stream {
 	struct msb_err *err;
 
 	struct store_work *work;
-	int data_fd;
-	int index_fd;
+	struct store_files files;
 	int part_fd; /* -EBADF: another process has it */
 	struct layer_job job;
 	struct sha256 *sha;
@@ -204,10 +203,9 @@ static int stream_begin(struct stream *s, uint64_t *ret_have)
 	s->sha = sha256_new();
 	if (!s->chunk || !s->sha)
 		return local_failure(s, -ENOMEM, "cannot download a layer");
-	r = store_layer_begin(s->p->store, &s->work, &s->data_fd, &s->index_fd, s->err);
+	r = store_layer_begin(s->p->store, &s->work, &s->files, s->err);
 	if (r == 0)
-		r = layer_unpack_start(
-			s->p->layer_program, s->data_fd, s->index_fd, &s->job, s->err);
+		r = layer_unpack_start(s->p->layer_program, &s->files, &s->job, s->err);
 	if (r < 0)
 		return say(s, VERDICT_LOCAL, r);
 	return open_part(s, ret_have);
@@ -215,10 +213,9 @@ static int stream_begin(struct stream *s, uint64_t *ret_have)
 
 static void stream_end(struct stream *s)
 {
-	layer_unpack_abort(&s->job);
+	layer_job_abort(&s->job);
 	store_work_free(s->work);
-	fd_close(s->data_fd);
-	fd_close(s->index_fd);
+	store_files_close(&s->files);
 	fd_close(s->part_fd);
 	sha256_free(s->sha);
 	free(s->chunk);
@@ -348,8 +345,7 @@ static enum verdict fetch(struct pull *p, struct pull_conns *conns, size_t layer
 		.progress = {.digest = p->manifest.layers[layer].digest,
 			.total = p->manifest.layers[layer].size},
 		.err = err,
-		.data_fd = -EBADF,
-		.index_fd = -EBADF,
+		.files = STORE_FILES_NONE,
 		.part_fd = -EBADF,
 	};
 	enum verdict verdict = VERDICT_LOCAL;

@@ -3,12 +3,11 @@
  * msb-pull: brings images from registries into the store. One request on standard input
  * (request.h), events on standard output (report.h), exit status 0 or 1.
  */
-#include <libgen.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "base/io.h"
 
+#include "image/layer/job.h"
 #include "image/registry/http.h"
 #include "image/registry/pull.h"
 
@@ -33,38 +32,6 @@ static int read_request(struct request *ret, struct msb_err *err)
 	return r;
 }
 
-/* msb-layer stands where MSB_LIB says, or beside this program. */
-static int find_layer_program(char ret[PATH_MAX], struct msb_err *err)
-{
-	const char *lib = getenv("MSB_LIB");
-	char self[PATH_MAX];
-	ssize_t n;
-
-	if (!lib || !lib[0]) {
-		n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-		if (n < 0)
-			return msb_err_errno(err, -errno, "cannot find msb-layer");
-		self[n] = '\0';
-		lib = dirname(self);
-	}
-	if (snprintf(ret, PATH_MAX, "%s/msb-layer", lib) >= PATH_MAX || ret[0] != '/')
-		return msb_err_set(err, -EINVAL, MSB_USAGE, "MSB_LIB is no absolute path");
-	if (access(ret, X_OK) < 0)
-		return msb_err_errno(err, -errno, "cannot run %s", ret);
-	return 0;
-}
-
-/* A merge opens one file for each layer, and again in the child. */
-static void raise_descriptors(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-		l.rlim_cur = MIN(l.rlim_max, (rlim_t)65536);
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
-}
-
 static int run(struct report *report, struct msb_err *err)
 {
 	struct request req = {};
@@ -73,7 +40,7 @@ static int run(struct report *report, struct msb_err *err)
 
 	if (r == 0) {
 		report->quiet = req.quiet;
-		r = find_layer_program(layer, err);
+		r = layer_find_program(layer, err);
 	}
 	if (r == 0)
 		r = http_global_init(err);
@@ -89,7 +56,7 @@ int main(void)
 	struct msb_err err = {};
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	raise_descriptors();
+	layer_raise_descriptors();
 	report_init(&report, STDOUT_FILENO, false);
 	if (run(&report, &err) == 0)
 		return 0;

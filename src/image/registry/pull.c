@@ -6,8 +6,8 @@
 
 #include "base/io.h"
 
-#include "image/layer/job.h"
-#include "image/registry/confine.h"
+#include "image/assemble.h"
+#include "image/confine.h"
 #include "image/registry/pull-internal.h"
 
 struct client_conn *pull_conn(struct pull *p, struct pull_conns *c, size_t place)
@@ -269,83 +269,41 @@ static int get_layers(struct pull *p, struct msb_err *err)
 	return n && !started ? msb_err_errno(err, r, "cannot start a thread") : 0;
 }
 
-struct merge_input {
-	size_t n;
-	struct store_layer *layers;
-	int *index_fds;
-	uint64_t *data_bytes;
-};
-
-static void merge_input_deinit(struct merge_input *m)
+static int image_layers(struct pull *p, struct store_image *image, struct msb_err *err)
 {
-	for (size_t i = 0; i < m->n; i++)
-		fd_close(m->index_fds[i]);
-	free(m->layers);
-	free(m->index_fds);
-	free(m->data_bytes);
-}
-
-static int merge_input_open(struct pull *p, struct merge_input *m, struct msb_err *err)
-{
-	size_t n = MAX(p->manifest.n_layers, (size_t)1);
-
-	m->layers = calloc(n, sizeof(m->layers[0]));
-	m->index_fds = calloc(n, sizeof(m->index_fds[0]));
-	m->data_bytes = calloc(n, sizeof(m->data_bytes[0]));
-	if (!m->layers || !m->index_fds || !m->data_bytes)
+	image->layers = calloc(MAX(p->manifest.n_layers, (size_t)1), sizeof(image->layers[0]));
+	if (!image->layers)
 		return msb_err_errno(err, -ENOMEM, "cannot put an image together");
 	for (size_t i = 0; i < p->manifest.n_layers; i++) {
-		const char *digest = p->manifest.layers[i].digest;
-		int data_fd = -EBADF;
-		int r = store_layer_get(p->store, digest, &m->layers[i], err);
+		int r = store_layer_get(
+			p->store, p->manifest.layers[i].digest, &image->layers[i], err);
 
-		if (r == 0)
-			r = store_layer_open(p->store, digest, &data_fd, &m->index_fds[i], err);
 		if (r < 0)
 			return r;
-		fd_close(data_fd);
-		m->data_bytes[i] = m->layers[i].data_bytes;
-		m->n++;
+		image->size_bytes += p->manifest.layers[i].size;
+		image->n_layers++;
 	}
 	return 0;
 }
 
-static int commit(
-	struct pull *p, struct store_work *work, const struct merge_input *m, struct msb_err *err)
+static int make_image(struct pull *p, struct msb_err *err)
 {
 	struct store_image image = {
-		.created_s = clock_real_ns() / NSEC_PER_SEC,
-		.n_layers = (uint32_t)m->n,
-		.layers = m->layers,
 		.manifest_json = (char *)(uintptr_t)buf_cstr(&p->manifest_text),
 		.config_json = (char *)(uintptr_t)buf_cstr(&p->config_text),
 	};
-
-	if (!image.manifest_json || !image.config_json)
-		return msb_err_errno(err, -ENOMEM, "cannot put an image together");
-	for (size_t i = 0; i < m->n; i++)
-		image.size_bytes += p->manifest.layers[i].size;
-	memcpy(image.digest, p->digest, sizeof(image.digest));
-	memcpy(image.config_digest, p->manifest.config.digest, sizeof(image.config_digest));
-	(void)snprintf(image.os, sizeof(image.os), "linux");
-	(void)snprintf(image.architecture, sizeof(image.architecture), "%s", host_architecture());
-	return store_image_commit(work, &image, err);
-}
-
-static int make_image(struct pull *p, struct msb_err *err)
-{
-	cleanup_with(merge_input_deinit) struct merge_input input = {};
-	cleanup_with(store_work_free_p) struct store_work *work = NULL;
-	cleanup_fd int meta_fd = -EBADF;
-	int r = merge_input_open(p, &input, err);
+	int r;
 
 	report_merge(p->report);
+	if (!image.manifest_json || !image.config_json)
+		return msb_err_errno(err, -ENOMEM, "cannot put an image together");
+	memcpy(image.digest, p->digest, sizeof(image.digest));
+	memcpy(image.config_digest, p->manifest.config.digest, sizeof(image.config_digest));
+	r = image_layers(p, &image, err);
 	if (r == 0)
-		r = store_image_begin(p->store, &work, &meta_fd, err);
-	if (r == 0)
-		r = layer_merge(
-			p->layer_program, input.index_fds, input.data_bytes, input.n, meta_fd, err);
-	return r < 0 ? r : commit(p, work, &input, err);
+		r = image_assemble(p->store, p->layer_program, &image, err);
+	free(image.layers);
+	return r;
 }
 
 /* Is the image behind @digest whole? */
@@ -385,7 +343,7 @@ static int from_registry(struct pull *p, struct msb_err *err)
 	int r = add_places(p, err);
 
 	if (r == 0)
-		r = pull_confine(p->req->home, p->layer_program, err);
+		r = image_confine(p->req->home, p->layer_program, CONFINE_NETWORK, -EBADF, err);
 	if (r == 0)
 		r = pull_resolve(p, &conns, err);
 	if (r == 0) {
@@ -445,7 +403,7 @@ static int try_login(struct pull *p, struct msb_err *err)
 	int r = add_places(p, err);
 
 	if (r == 0)
-		r = pull_confine(p->req->home, p->layer_program, err);
+		r = image_confine(p->req->home, p->layer_program, CONFINE_NETWORK, -EBADF, err);
 	if (r < 0)
 		return r;
 	conn = pull_conn(p, &conns, p->n_places - 1);

@@ -78,40 +78,72 @@ int store_layer_get(
 	return 0;
 }
 
-int store_layer_open(const struct store *s, const char *digest, int *ret_data_fd, int *ret_index_fd,
-	struct msb_err *err)
+void store_files_close(struct store_files *f)
+{
+	f->data_fd = fd_close(f->data_fd);
+	f->index_fd = fd_close(f->index_fd);
+	f->recipe_fd = fd_close(f->recipe_fd);
+}
+
+int store_layer_open(
+	const struct store *s, const char *digest, struct store_files *ret, struct msb_err *err)
 {
 	cleanup_fd int dir = open_entry(s->layers_fd, digest);
-	cleanup_fd int data = -EBADF;
-	cleanup_fd int index = -EBADF;
+	struct store_files f;
 
 	if (dir < 0)
 		return msb_err_errno(err, dir, "cannot open layer %.19s", digest);
-	data = openat(dir, "data", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	index = openat(dir, "index", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (data < 0 || index < 0)
+	f.data_fd = openat(dir, "data", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	f.index_fd = openat(dir, "index", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	f.recipe_fd = openat(dir, "recipe", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (f.data_fd < 0 || f.index_fd < 0 || f.recipe_fd < 0) {
+		store_files_close(&f);
 		return damaged(err, "layer", digest);
-	*ret_data_fd = TAKE_FD(data);
-	*ret_index_fd = TAKE_FD(index);
+	}
+	*ret = f;
 	return 0;
 }
 
-int store_layer_begin(struct store *s, struct store_work **ret, int *ret_data_fd, int *ret_index_fd,
+struct layer_walk {
+	const struct store *s;
+	int (*fn)(void *arg, const struct store_layer *layer);
+	void *arg;
+};
+
+static int walk_layer(void *arg, const char *digest)
+{
+	struct layer_walk *w = arg;
+	struct store_layer l;
+
+	return store_layer_get(w->s, digest, &l, NULL) < 0 ? 0 : w->fn(w->arg, &l);
+}
+
+int store_layer_each(
+	const struct store *s, int (*fn)(void *arg, const struct store_layer *layer), void *arg)
+{
+	struct layer_walk w = {.s = s, .fn = fn, .arg = arg};
+
+	return store_each_hex(s->layers_fd, walk_layer, &w);
+}
+
+int store_layer_begin(struct store *s, struct store_work **ret, struct store_files *ret_files,
 	struct msb_err *err)
 {
 	cleanup_with(store_work_free_p) struct store_work *w = NULL;
-	cleanup_fd int data = -EBADF;
-	cleanup_fd int index = -EBADF;
+	struct store_files f = STORE_FILES_NONE;
 	int r = work_begin(s, &w, err);
 
 	if (r == 0)
-		r = work_file(w, "data", &data, err);
+		r = work_file(w, "data", &f.data_fd, err);
 	if (r == 0)
-		r = work_file(w, "index", &index, err);
-	if (r < 0)
+		r = work_file(w, "index", &f.index_fd, err);
+	if (r == 0)
+		r = work_file(w, "recipe", &f.recipe_fd, err);
+	if (r < 0) {
+		store_files_close(&f);
 		return r;
-	*ret_data_fd = TAKE_FD(data);
-	*ret_index_fd = TAKE_FD(index);
+	}
+	*ret_files = f;
 	*ret = TAKE_PTR(w);
 	return 0;
 }
@@ -303,17 +335,19 @@ static int disk_open_layers(const struct store *s, const struct store_image *ima
 {
 	for (uint32_t i = 0; i < image->n_layers; i++) {
 		const struct store_layer *l = &image->layers[i];
-		cleanup_fd int index = -EBADF;
+		struct store_files files = STORE_FILES_NONE;
 		struct stat st;
 		int r;
 
 		/* Layers without large files have no data to show. */
 		if (!l->data_bytes)
 			continue;
-		r = store_layer_open(s, l->digest, &d->fds[d->n_fds], &index, err);
+		r = store_layer_open(s, l->digest, &files, err);
 		if (r < 0)
 			return r;
-		d->n_fds++;
+		d->fds[d->n_fds++] = files.data_fd;
+		files.data_fd = -EBADF;
+		store_files_close(&files);
 		if (fstat(d->fds[d->n_fds - 1], &st) < 0 || (uint64_t)st.st_size != l->data_bytes)
 			return damaged(err, "layer", l->digest);
 		extent_add(d, (int)d->n_fds - 1, 0, l->data_bytes);

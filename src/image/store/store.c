@@ -247,6 +247,21 @@ int work_file(struct store_work *w, const char *name, int *ret_fd, struct msb_er
 	return 0;
 }
 
+int store_spool(struct store *s, struct msb_err *err)
+{
+	cleanup_with(store_work_free_p) struct store_work *w = NULL;
+	int fd = openat(s->tmp_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd >= 0)
+		return fd;
+	/* A file system without unnamed files: one whose directory goes at once. */
+	r = work_begin(s, &w, err);
+	if (r == 0 && w)
+		r = work_file(w, "spool", &fd, err);
+	return r < 0 ? r : fd;
+}
+
 int work_put(struct store_work *w, const char *name, const void *p, size_t n, struct msb_err *err)
 {
 	cleanup_fd int fd = -EBADF;

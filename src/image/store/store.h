@@ -66,15 +66,29 @@ struct store_layer {
 int store_layer_get(const struct store *s, const char *digest, struct store_layer *ret,
 	struct msb_err *err) MSB_MUST_CHECK;
 
-/** store_layer_open - descriptors of a layer's data and index, owned by the caller */
-int store_layer_open(const struct store *s, const char *digest, int *ret_data_fd, int *ret_index_fd,
+/* The files of a layer, owned. */
+struct store_files {
+	int data_fd;
+	int index_fd;
+	int recipe_fd;
+};
+
+#define STORE_FILES_NONE ((struct store_files){-EBADF, -EBADF, -EBADF})
+
+void store_files_close(struct store_files *f);
+
+int store_layer_open(const struct store *s, const char *digest, struct store_files *ret,
 	struct msb_err *err) MSB_MUST_CHECK;
+
+/** store_layer_each - call @fn with every layer; damaged ones are left out */
+int store_layer_each(const struct store *s, int (*fn)(void *arg, const struct store_layer *layer),
+	void *arg) MSB_MUST_CHECK;
 
 /* A layer being made. */
 struct store_work;
 
 /** store_layer_begin - place for a layer; waits for nobody: two processes may make the same one */
-int store_layer_begin(struct store *s, struct store_work **ret, int *ret_data_fd, int *ret_index_fd,
+int store_layer_begin(struct store *s, struct store_work **ret, struct store_files *ret_files,
 	struct msb_err *err) MSB_MUST_CHECK;
 
 /** store_layer_commit - the files are complete: sync and publish; losing a race to another process
@@ -93,6 +107,9 @@ DEFINE_CLEANUP(struct store_work *, store_work_free);
  */
 int store_part_open(struct store *s, const char *digest, uint64_t *ret_size) MSB_MUST_CHECK;
 void store_part_remove(struct store *s, const char *digest);
+
+/** store_spool - unnamed file for what does not outlive its user; a descriptor */
+int store_spool(struct store *s, struct msb_err *err) MSB_MUST_CHECK;
 
 /* Images, by manifest digest. */
 

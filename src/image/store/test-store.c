@@ -25,18 +25,17 @@ static const char *digest_of(char c)
 static int add_layer(struct store *s, char c, size_t data_bytes, struct msb_err *err)
 {
 	cleanup_with(store_work_free_p) struct store_work *w = NULL;
-	cleanup_fd int data = -EBADF;
-	cleanup_fd int index = -EBADF;
+	cleanup_with(store_files_close) struct store_files files = STORE_FILES_NONE;
 	struct store_layer l = {.media_type = "x", .compression = "gzip", .data_bytes = data_bytes};
-	int r = store_layer_begin(s, &w, &data, &index, err);
+	int r = store_layer_begin(s, &w, &files, err);
 
 	if (r < 0)
 		return r;
 	memcpy(l.digest, digest_of(c), sizeof(l.digest));
 	memcpy(l.diff_id, digest_of(c), sizeof(l.diff_id));
-	if (ftruncate(data, (off_t)data_bytes) < 0)
+	if (ftruncate(files.data_fd, (off_t)data_bytes) < 0)
 		return -errno;
-	r = io_write_full(index, &c, 1);
+	r = io_write_full(files.index_fd, &c, 1);
 	return r < 0 ? msb_err_errno(err, r, "test") : store_layer_commit(w, &l, err);
 }
 
@@ -205,18 +204,16 @@ TEST(abandoned_work_is_removed)
 	struct msb_err err = {};
 	struct store *s;
 	struct store *other;
-	int data;
-	int index;
+	struct store_files files;
 
 	ASSERT_OK(store_open(test_tmpdir(), &s, &err));
-	ASSERT_OK(store_layer_begin(s, &w, &data, &index, &err));
+	ASSERT_OK(store_layer_begin(s, &w, &files, &err));
 	ASSERT_OK(store_open(test_tmpdir(), &other, &err));
 	ASSERT_EQ(entries("tmp"), 1); /* somebody works on it */
 	close(w->fd); /* what the death of a process does */
 	w->fd = -EBADF;
 	store_work_free(w);
-	close(data);
-	close(index);
+	store_files_close(&files);
 	store_close(other);
 	ASSERT_OK(store_open(test_tmpdir(), &other, &err));
 	ASSERT_EQ(entries("tmp"), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What msb-pull can touch while it talks to registries: see confine.h. */
-#include "image/registry/confine.h"
+/* What the programs that bring images can touch: see confine.h. */
+#include "image/confine.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -19,6 +19,7 @@ enum { VERSION_WITH_REFER = 2 };
 static const struct {
 	const char *path;
 	uint64_t rights;
+	unsigned int flags; /* needed for these only */
 } system_paths[] = {
 	{"/usr", READ | LANDLOCK_EXECUTE},
 	{"/lib", READ | LANDLOCK_EXECUTE},
@@ -26,10 +27,10 @@ static const struct {
 	{"/nix", READ | LANDLOCK_EXECUTE},
 	{"/gnu", READ | LANDLOCK_EXECUTE},
 	{"/etc", READ},
-	{"/run", READ},
+	{"/run", READ, CONFINE_NETWORK},
 	{"/proc", READ},
 	{"/sys", READ},
-	{"/var/lib/ca-certificates", READ},
+	{"/var/lib/ca-certificates", READ, CONFINE_NETWORK},
 	{"/dev/null", LANDLOCK_READ_FILE | LANDLOCK_WRITE_FILE},
 	{"/dev/urandom", LANDLOCK_READ_FILE},
 };
@@ -58,21 +59,29 @@ static int allow_ours(int ruleset, const char *home, const char *layer_program)
 	return allow(ruleset, path, LANDLOCK_READ_FILE | LANDLOCK_EXECUTE);
 }
 
-int pull_confine(const char *home, const char *layer_program, struct msb_err *err)
+int image_confine(const char *home, const char *layer_program, unsigned int flags, int dir_fd,
+	struct msb_err *err)
 {
+	const struct landlock_allow dir = {.dir_fd = dir_fd, .rights = READ};
+	const unsigned int keep =
+		LANDLOCK_KEEP_SIGNALS | (flags & CONFINE_NETWORK ? LANDLOCK_KEEP_NETWORK : 0);
 	cleanup_fd int ruleset = -EBADF;
 	int version = landlock_version();
 	int r;
 
 	if (version < VERSION_WITH_REFER)
 		return 0;
-	ruleset = landlock_ruleset(LANDLOCK_KEEP_SIGNALS | LANDLOCK_KEEP_NETWORK);
+	ruleset = landlock_ruleset(keep);
 	r = ruleset < 0 ? ruleset : allow_ours(ruleset, home, layer_program);
-	for (size_t i = 0; i < ARRAY_SIZE(system_paths) && r == 0; i++)
-		r = allow(ruleset, system_paths[i].path, system_paths[i].rights);
+	for (size_t i = 0; i < ARRAY_SIZE(system_paths) && r == 0; i++) {
+		if ((system_paths[i].flags & ~flags) == 0)
+			r = allow(ruleset, system_paths[i].path, system_paths[i].rights);
+	}
+	if (r == 0 && dir_fd >= 0)
+		r = landlock_rule(ruleset, &dir);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	if (r == 0)
 		r = landlock_enter(ruleset);
-	return r < 0 ? msb_err_errno(err, r, "cannot confine the download") : 0;
+	return r < 0 ? msb_err_errno(err, r, "cannot confine the process") : 0;
 }
