@@ -10,8 +10,10 @@
 #pragma once
 
 #include "base/base.h"
+#include "base/caps.h"
 
-enum { SPAWN_FDS_MAX = 520, SPAWN_FD_FIRST = 3 };
+/* Every extent of a machine's disks, and a dozen others. */
+enum { SPAWN_FDS_MAX = LIMIT_EXTENTS + 24, SPAWN_FD_FIRST = 3 };
 
 struct spawn_fd {
 	int from; /* descriptor of the parent, borrowed */

@@ -7,7 +7,7 @@
 
 #include "base/landlock.h"
 
-int confine_init(struct confine *c, struct msb_err *err)
+int confine_init(struct confine *c, int fd_min, struct msb_err *err)
 {
 	cleanup_fd int fd = landlock_ruleset(0);
 
@@ -16,7 +16,7 @@ int confine_init(struct confine *c, struct msb_err *err)
 		return 0;
 	if (fd < 0)
 		return msb_err_errno(err, fd, "cannot make a Landlock ruleset");
-	c->ruleset_fd = fcntl(fd, F_DUPFD_CLOEXEC, CONFINE_FD_MIN);
+	c->ruleset_fd = fcntl(fd, F_DUPFD_CLOEXEC, fd_min);
 	if (c->ruleset_fd < 0)
 		return msb_err_errno(err, -errno, "cannot keep a Landlock ruleset");
 	return 0;

@@ -11,15 +11,17 @@
 #include "base/base.h"
 #include "base/err.h"
 
-/* The ruleset stays clear of the numbers below, which the child's own descriptors are moved to. */
-enum { CONFINE_FD_MIN = 24 };
-
 struct confine {
 	int ruleset_fd; /* -EBADF: no Landlock here */
 };
 
-/** confine_init - start with nothing allowed; 0 also without Landlock */
-int confine_init(struct confine *c, struct msb_err *err) MSB_MUST_CHECK;
+/**
+ * confine_init - start with nothing allowed
+ * @fd_min: lowest number of a descriptor that no descriptor of the child overwrites
+ *
+ * Return: 0, also without Landlock.
+ */
+int confine_init(struct confine *c, int fd_min, struct msb_err *err) MSB_MUST_CHECK;
 void confine_deinit(struct confine *c);
 
 /** confine_allow - reading of @path and all below it, execution too with @exec; a missing path is

@@ -10,6 +10,9 @@ extern const char *engine_kvm_device;
 /** engine_check_spec - are the numbers of @spec within the caps? */
 int engine_check_spec(const struct engine_spec *spec, struct msb_err *err) MSB_MUST_CHECK;
 
+/** engine_extents - extents of all disks */
+uint32_t engine_extents(const struct engine_spec *spec);
+
 /** engine_vm_reset - @vm without process and descriptors, as before a start */
 void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops);
 

@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -26,6 +27,8 @@ struct run {
 	uint64_t console_ns;
 	uint64_t channel_ns;
 	uint64_t channel_bytes;
+	struct engine_extent extents[LIMIT_EXTENTS]; /* of all disks, in their order */
+	uint32_t n_extents;
 	bool console_bad;
 	bool kill_on_channel; /* as an ephemeral sandbox ends: without the guest's help */
 };
@@ -146,15 +149,38 @@ static int open_file(const char *path, int flags)
 	return fd;
 }
 
-static bool add_disk(struct engine_spec *spec, const char *path, bool read_only)
+static bool add_extent(struct run *run, struct engine_disk *d, const char *path)
 {
-	int fd;
+	struct engine_extent *e = &run->extents[run->n_extents];
+	struct stat st;
 
-	if (spec->n_disks == LIMIT_DISKS)
+	if (run->n_extents == LIMIT_EXTENTS)
 		return false;
-	fd = open_file(path, read_only ? O_RDONLY : O_RDWR);
-	spec->disks[spec->n_disks++] = (struct engine_disk){fd, read_only};
-	return fd >= 0;
+	e->fd = open_file(path, d->read_only ? O_RDONLY : O_RDWR);
+	if (e->fd < 0 || fstat(e->fd, &st) < 0)
+		return false;
+	e->len = (uint64_t)st.st_size;
+	run->n_extents++;
+	d->n_extents++;
+	return true;
+}
+
+/* FILE, or FILE,FILE... for a disk that is put together. */
+static bool add_disk(struct run *run, struct engine_spec *spec, char *paths, bool read_only)
+{
+	struct engine_disk *d = &spec->disks[spec->n_disks];
+	bool ok = spec->n_disks < LIMIT_DISKS;
+	char *save = NULL;
+
+	if (!ok)
+		return false;
+	*d = (struct engine_disk){.read_only = read_only, .extents = &run->extents[run->n_extents]};
+	for (char *p = strtok_r(paths, ",", &save); p && ok; p = strtok_r(NULL, ",", &save))
+		ok = add_extent(run, d, p);
+	if (d->n_extents == 1)
+		run->extents[run->n_extents - 1].len = 0;
+	spec->n_disks++;
+	return ok;
 }
 
 static bool parse(int argc, char **argv, struct engine_spec *spec, struct run *run,
@@ -171,7 +197,7 @@ static bool parse(int argc, char **argv, struct engine_spec *spec, struct run *r
 		else if (c == 'i')
 			ok = (spec->initramfs_fd = open_file(optarg, O_RDONLY)) >= 0;
 		else if (c == 'd' || c == 'D')
-			ok = add_disk(spec, optarg, c == 'd');
+			ok = add_disk(run, spec, optarg, c == 'd');
 		else if (c == 'c')
 			ok = str_to_u32(optarg, 1, LIMIT_VCPUS, &spec->vcpus) == 0;
 		else if (c == 'm')
@@ -205,9 +231,10 @@ int main(int argc, char **argv)
 	int r;
 
 	if (!parse(argc, argv, &spec, &run, &kind, &timeout_s)) {
-		fprintf(stderr, "usage: engine-run [-e auto|kvm|qemu] -k KERNEL [-i INITRAMFS] "
-				"[-d DISK]... [-D WRITABLE]... [-c CPUS] [-m MIB] [-a CMDLINE] "
-				"[-p VMM] [-t SECONDS] [-x]\n");
+		fprintf(stderr,
+			"usage: engine-run [-e auto|kvm|qemu] -k KERNEL [-i INITRAMFS] "
+			"[-d DISK[,DISK...]]... [-D WRITABLE]... [-c CPUS] [-m MIB] [-a CMDLINE] "
+			"[-p VMM] [-t SECONDS] [-x]\n");
 		return 2;
 	}
 	if (loop_init(&run.loop) < 0)

@@ -5,6 +5,33 @@
 #include "engine/engine-internal.h"
 #include "vmm/config.h"
 
+/* msb-vmm checks the same and more, but in the words of a protocol. */
+static int check_disks(const struct engine_spec *spec, struct msb_err *err)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < spec->n_disks; i++) {
+		const struct engine_disk *d = &spec->disks[i];
+
+		n += d->n_extents;
+		if (d->n_extents < 1 || (d->n_extents > 1 && !d->read_only))
+			return msb_err_set(
+				err, -EINVAL, MSB_FAIL, "disk %u: wrong number of extents", i);
+		for (uint32_t k = 0; k < d->n_extents; k++) {
+			const struct engine_extent *e = &d->extents[k];
+
+			if (e->len % 512 || (e->len == 0 && d->n_extents > 1) ||
+				((e->offset || e->len) && !d->read_only))
+				return msb_err_set(err, -EINVAL, MSB_FAIL,
+					"disk %u: extent %u cannot be used", i, k);
+		}
+	}
+	if (n > LIMIT_EXTENTS)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT,
+			"the disks consist of %" PRIu64 " pieces: at most %u", n, LIMIT_EXTENTS);
+	return 0;
+}
+
 int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
 {
 	if (spec->vcpus < 1 || spec->vcpus > LIMIT_VCPUS)
@@ -16,7 +43,16 @@ int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
 	if (spec->n_disks > LIMIT_DISKS)
 		return msb_err_set(err, -EINVAL, MSB_LIMIT, "%u disks: at most %u", spec->n_disks,
 			LIMIT_DISKS);
-	return 0;
+	return check_disks(spec, err);
+}
+
+uint32_t engine_extents(const struct engine_spec *spec)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < spec->n_disks; i++)
+		n += spec->disks[i].n_extents;
+	return n;
 }
 
 void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops)

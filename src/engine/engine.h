@@ -16,9 +16,18 @@
 
 enum engine_kind { ENGINE_AUTO = 0, ENGINE_KVM, ENGINE_QEMU };
 
-struct engine_disk {
+/* A piece of a file. */
+struct engine_extent {
 	int fd; /* borrowed */
+	uint64_t offset; /* in bytes */
+	uint64_t len; /* multiple of 512; 0 in a disk of one extent: up to the end of the file */
+};
+
+/* Extents one after the other; one whole file if the guest may write. */
+struct engine_disk {
 	bool read_only;
+	uint32_t n_extents;
+	const struct engine_extent *extents; /* borrowed */
 };
 
 struct engine_spec {

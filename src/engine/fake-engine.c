@@ -141,6 +141,28 @@ static void common(const char *mode)
 		hang();
 }
 
+/* Disk 0 of test-engines.c: two files of which one is used twice. */
+static void check_vmdk(void)
+{
+	static const char want[] = "# Disk DescriptorFile\n"
+				   "version=1\n"
+				   "CID=00000001\n"
+				   "parentCID=ffffffff\n"
+				   "createType=\"twoGbMaxExtentFlat\"\n"
+				   "RW 8 FLAT \"/dev/fdset/0\" 0\n"
+				   "RW 3 FLAT \"/dev/fdset/1\" 1\n"
+				   "RW 16 FLAT \"/dev/fdset/2\" 8\n";
+	char text[1024] = {0};
+
+	for (int i = 0; i < 4; i++)
+		complain((fcntl(QFD_DISK + i, F_GETFL) & O_ACCMODE) != O_RDONLY,
+			"an extent is writable");
+	complain((fcntl(QFD_DISK + 4, F_GETFL) & O_ACCMODE) != O_RDWR, "disk 1 is not");
+	if (pread(QFD_DISK + 3, text, sizeof(text) - 1, 0) < 0)
+		_exit(99);
+	complain(!streq(text, want), "another VMDK descriptor");
+}
+
 static void qemu(const char *mode)
 {
 	char long_line[20000];
@@ -152,6 +174,8 @@ static void qemu(const char *mode)
 		complain((fcntl(QFD_DISK, F_GETFL) & O_ACCMODE) != O_RDONLY, "disk 0 is writable");
 		complain((fcntl(QFD_DISK + 1, F_GETFL) & O_ACCMODE) != O_RDWR, "disk 1 is not");
 	}
+	if (streq(mode, "extents"))
+		check_vmdk();
 	if (streq(mode, "garbage")) {
 		say(QFD_QMP, greeting);
 		say(QFD_QMP, "hello\n");
@@ -200,7 +224,16 @@ static void tell(uint32_t type, uint32_t reason, const char *text)
 static void vmm(const char *mode, const struct vmm_config *c)
 {
 	if (streq(mode, "checks"))
-		check_process(c->disks[1].fd);
+		check_process(c->extents[1].fd);
+	if (streq(mode, "extents")) {
+		complain(c->size != vmm_config_size(4), "another size");
+		complain(c->n_disks != 2 || c->disks[0].n_extents != 3, "other disks");
+		complain(
+			c->extents[1].offset != 512 || c->extents[1].len != 1536, "another extent");
+		complain(c->extents[2].offset != 4096 || c->extents[2].len != 8192,
+			"another last extent");
+		check_process(c->extents[3].fd);
+	}
 	if (streq(mode, "garbage")) {
 		if (send(VMM_FD_CONTROL, "hello", 5, MSG_NOSIGNAL) != 5)
 			_exit(99);
@@ -249,8 +282,8 @@ int main(int argc, char **argv)
 	if (argc < 1)
 		return 99;
 	if (streq(argv[0], "msb-vmm")) {
-		if (recv(VMM_FD_CONTROL, &c, sizeof(c), 0) != (ssize_t)sizeof(c) ||
-			c.magic != VMM_CONFIG_MAGIC || c.size != sizeof(c))
+		if (recv(VMM_FD_CONTROL, &c, sizeof(c), 0) != (ssize_t)c.size ||
+			c.magic != VMM_CONFIG_MAGIC || c.size != vmm_config_size(c.n_extents))
 			return 99;
 		c.cmdline[sizeof(c.cmdline) - 1] = '\0';
 		common(mode_of(c.cmdline));

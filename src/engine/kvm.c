@@ -23,7 +23,7 @@
 
 /* Descriptors of the VMM process behind VMM_FD_CONTROL. */
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
-_Static_assert(KFD_DISK + LIMIT_DISKS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+_Static_assert(KFD_DISK + LIMIT_EXTENTS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
 
 /* Private memory of the VMM is 2 MiB; the rest is for KVM's own and the page cache in passing. */
 enum { VMM_EXTRA_MIB = 64, VMM_THREADS = 8 };
@@ -106,13 +106,31 @@ static int open_kvm(struct kvm_fds *f, struct msb_err *err)
 	return msb_err_hint(err, r, "%s", why.hint);
 }
 
+static void fill_disks(const struct engine_spec *spec, struct vmm_config *c)
+{
+	struct vmm_extent *to = c->extents;
+
+	for (uint32_t i = 0; i < spec->n_disks; i++) {
+		const struct engine_disk *d = &spec->disks[i];
+
+		c->disks[i] =
+			(struct vmm_disk){.read_only = d->read_only, .n_extents = d->n_extents};
+		/* Each extent has a descriptor of its own, also where they share a file. */
+		for (uint32_t k = 0; k < d->n_extents; k++, to++)
+			*to = (struct vmm_extent){.fd = KFD_DISK + (int)(to - c->extents),
+				.offset = d->extents[k].offset,
+				.len = d->extents[k].len};
+	}
+	c->n_extents = (uint32_t)(to - c->extents);
+}
+
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
 {
 	int n;
 
 	*c = (struct vmm_config){
 		.magic = VMM_CONFIG_MAGIC,
-		.size = sizeof(*c),
+		.size = (uint32_t)vmm_config_size(engine_extents(spec)),
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
 		.kvm_fd = KFD_KVM,
@@ -123,9 +141,7 @@ static int fill_config(const struct engine_spec *spec, struct vmm_config *c, str
 		.cgroup_fd = -1,
 		.n_disks = spec->n_disks,
 	};
-	for (uint32_t i = 0; i < spec->n_disks; i++)
-		c->disks[i] = (struct vmm_disk){
-			.fd = KFD_DISK + (int)i, .read_only = spec->disks[i].read_only};
+	fill_disks(spec, c);
 	n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s", arch_cmdline_kvm(spec->vcpus),
 		spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
 	if (n < 0 || (size_t)n >= sizeof(c->cmdline))
@@ -157,8 +173,10 @@ static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct e
 		spawn_add_fd(&s, spec->initramfs_fd, KFD_INITRAMFS);
 	spawn_add_fd(&s, f->channel, KFD_CHANNEL);
 	spawn_add_fd(&s, f->log, KFD_LOG);
-	for (uint32_t i = 0; i < spec->n_disks; i++)
-		spawn_add_fd(&s, spec->disks[i].fd, KFD_DISK + (int)i);
+	for (uint32_t i = 0, fd = KFD_DISK; i < spec->n_disks; i++) {
+		for (uint32_t k = 0; k < spec->disks[i].n_extents; k++)
+			spawn_add_fd(&s, spec->disks[i].extents[k].fd, (int)fd++);
+	}
 	vm->spawned_ns = clock_mono_ns();
 	return spawn_run(&s, &vm->pid, &vm->pidfd);
 }
@@ -179,7 +197,7 @@ static int prepare(const struct engine_spec *spec, struct kvm_fds *f, struct eng
 		return r;
 	r = make_streams(vm, f);
 	/* The message waits in the socket for the process to start. */
-	if (r == 0 && send(vm->control_fd, &config, sizeof(config), MSG_NOSIGNAL) < 0)
+	if (r == 0 && send(vm->control_fd, &config, config.size, MSG_NOSIGNAL) < 0)
 		r = -errno;
 	return r < 0 ? msb_err_errno(err, r, "cannot make the sockets of msb-vmm") : 0;
 }

@@ -3,8 +3,9 @@
  * The QEMU engine: QEMU's minimal machine with the TCG emulator, for hosts without usable KVM.
  *
  * QEMU gets everything as inherited descriptors: kernel and initramfs are opened again through
- * /proc/self/fd, disks come from descriptor sets, the agent channel, the guest console and QMP are
- * socket pairs. Its command line holds numbers of ours and the kernel command line, nothing else.
+ * /proc/self/fd, disks come from descriptor sets (qemu-disk.c), the agent channel, the guest
+ * console and QMP are socket pairs. Its command line holds numbers of ours and the kernel command
+ * line, nothing else.
  *
  * Confinement: QEMU's own seccomp filter, no_new_privs, a Landlock ruleset that leaves it the
  * system's libraries and firmware read-only, its own session and, where the host permits it, an
@@ -28,6 +29,7 @@
 #include "engine/arch.h"
 #include "engine/confine.h"
 #include "engine/engine-internal.h"
+#include "engine/qemu-disk.h"
 #include "engine/qmp.h"
 #include "vmm/config.h"
 
@@ -40,9 +42,11 @@ enum {
 	QFD_CONSOLE,
 	QFD_DISK, /* and following */
 };
-_Static_assert(QFD_DISK + LIMIT_DISKS <= CONFINE_FD_MIN, "the ruleset must not be overwritten");
+enum { QEMU_FDS_MAX = LIMIT_EXTENTS + LIMIT_DISKS };
+_Static_assert(QFD_DISK + (int)QEMU_FDS_MAX <= SPAWN_FDS_MAX, "disks must fit the spawn table");
 
-enum { QEMU_ARGS_MAX = 96, QEMU_TEXT_MAX = 8192 };
+/* Two words for each descriptor of the disks. */
+enum { QEMU_ARGS_MAX = 128 + 2 * QEMU_FDS_MAX, QEMU_TEXT_MAX = 8192 + 32 * QEMU_FDS_MAX };
 
 /* Translated code, what QEMU notes about it, and QEMU; threads that read and write disks. */
 enum { QEMU_CODE_MIB = 256, QEMU_EXTRA_MIB = QEMU_CODE_MIB * 2, QEMU_THREADS = 80 };
@@ -120,6 +124,8 @@ static void args_boot(
 
 	if (r < 0)
 		a->error = r;
+	else if (strlen(cmdline) + strlen(spec->cmdline_extra) + 2 > LIMIT_CMDLINE)
+		a->error = -E2BIG; /* the kernel would cut it off in silence */
 	arg(a, "-kernel");
 	arg(a, "/proc/self/fd/%d", QFD_KERNEL);
 	if (spec->initramfs_fd >= 0) {
@@ -130,7 +136,12 @@ static void args_boot(
 	arg(a, "%s%s%s", cmdline, spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
 }
 
-static void args_devices(struct qemu_args *a, const struct engine_spec *spec)
+static void add_word(void *p, const char *word)
+{
+	arg(p, "%s", word);
+}
+
+static void args_devices(struct qemu_args *a, const struct qemu_disks *disks)
 {
 	arg(a, "-chardev");
 	arg(a, "socket,id=qmp,fd=%d", QFD_QMP);
@@ -147,18 +158,7 @@ static void args_devices(struct qemu_args *a, const struct engine_spec *spec)
 	arg(a, "socket,id=chan,fd=%d", QFD_CHANNEL);
 	arg(a, "-device");
 	arg(a, "virtserialport,chardev=chan,nr=1,name=msb.channel,id=channel");
-	for (unsigned int i = 0; i < spec->n_disks; i++) {
-		bool ro = spec->disks[i].read_only;
-
-		arg(a, "-add-fd");
-		arg(a, "fd=%u,set=%u", QFD_DISK + i, i);
-		/* Many sandboxes read one image: locks of theirs must not exclude each other. */
-		arg(a, "-blockdev");
-		arg(a, "driver=file,node-name=d%u,filename=/dev/fdset/%u,read-only=%s,%s", i, i,
-			ro ? "on" : "off", ro ? "locking=off" : "discard=unmap");
-		arg(a, "-device");
-		arg(a, "virtio-blk-device,drive=d%u,num-queues=1", i);
-	}
+	qemu_disks_args(disks, add_word, a);
 	arg(a, "-device");
 	arg(a, "virtio-rng-device");
 	arg(a, "-device");
@@ -172,14 +172,13 @@ struct qemu_fds {
 	int channel;
 	int console;
 	int err;
-	int disks[LIMIT_DISKS];
+	struct qemu_disks disks;
 };
 
 static void qemu_fds_init(struct qemu_fds *f)
 {
-	*f = (struct qemu_fds){.qmp = -EBADF, .channel = -EBADF, .console = -EBADF, .err = -EBADF};
-	for (unsigned int i = 0; i < LIMIT_DISKS; i++)
-		f->disks[i] = -EBADF;
+	f->qmp = f->channel = f->console = f->err = -EBADF;
+	qemu_disks_init(&f->disks, QFD_DISK);
 }
 
 static void qemu_fds_deinit(struct qemu_fds *f)
@@ -188,8 +187,7 @@ static void qemu_fds_deinit(struct qemu_fds *f)
 	fd_close(f->channel);
 	fd_close(f->console);
 	fd_close(f->err);
-	for (unsigned int i = 0; i < LIMIT_DISKS; i++)
-		fd_close(f->disks[i]);
+	qemu_disks_deinit(&f->disks);
 	qemu_fds_init(f);
 }
 
@@ -224,28 +222,6 @@ static int make_streams(struct engine_vm *vm, struct qemu_fds *f)
 	f->err = fds[1];
 	/* Events come only after this command; it waits in the socket for QEMU to start. */
 	return io_write_full(vm->control_fd, hello, strlen(hello));
-}
-
-/* A descriptor set serves an open for reading only with a descriptor that is open for just that. */
-static int make_disks(const struct engine_spec *spec, struct qemu_fds *f)
-{
-	for (unsigned int i = 0; i < spec->n_disks; i++) {
-		int want = spec->disks[i].read_only ? O_RDONLY : O_RDWR;
-		int flags = fcntl(spec->disks[i].fd, F_GETFL);
-		char path[32];
-
-		if (flags < 0)
-			return -errno;
-		if ((flags & O_ACCMODE) == want) {
-			f->disks[i] = fcntl(spec->disks[i].fd, F_DUPFD_CLOEXEC, 0);
-		} else {
-			(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", spec->disks[i].fd);
-			f->disks[i] = open(path, want | O_CLOEXEC);
-		}
-		if (f->disks[i] < 0)
-			return -errno;
-	}
-	return 0;
 }
 
 int engine_find_qemu(char *ret, size_t size, struct msb_err *err)
@@ -389,8 +365,7 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 	spawn_add_fd(&s, f->qmp, QFD_QMP);
 	spawn_add_fd(&s, f->channel, QFD_CHANNEL);
 	spawn_add_fd(&s, f->console, QFD_CONSOLE);
-	for (unsigned int i = 0; i < spec->n_disks; i++)
-		spawn_add_fd(&s, f->disks[i], QFD_DISK + (int)i);
+	qemu_disks_spawn(&f->disks, &s);
 	vm->spawned_ns = clock_mono_ns();
 	return run_apart(
 		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
@@ -410,16 +385,16 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 
 	args_machine(args, spec);
 	args_boot(args, spec, start);
-	args_devices(args, spec);
+	r = qemu_disks_open(&f->disks, spec, err);
+	if (r < 0)
+		return r;
+	args_devices(args, &f->disks);
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
 
 	r = make_streams(vm, f);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
-	r = make_disks(spec, f);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot open the disks for QEMU");
 	return 0;
 }
 
@@ -441,7 +416,8 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 	if (r == 0)
 		r = find_binary(spec, binary, sizeof(binary), err);
 	if (r == 0)
-		r = confine_init(&confine, err);
+		r = confine_init(
+			&confine, QFD_DISK + (int)(engine_extents(spec) + spec->n_disks), err);
 	if (r == 0)
 		r = confine_qemu(&confine, spec, binary, err);
 	if (r == 0)

@@ -21,6 +21,7 @@ enum { PATIENCE_MS = 20000 };
 
 struct machine {
 	struct engine_spec spec;
+	struct engine_extent extents[4];
 	struct engine_vm vm;
 	struct msb_err err;
 	char cmdline[64];
@@ -61,16 +62,19 @@ static void machine_init(struct machine *m, const char *mode)
 		.vmm_path = path,
 	};
 	/* Read-only by wish, not by descriptor. */
-	m->spec.disks[0] = (struct engine_disk){.fd = memfd("disk 0"), .read_only = true};
-	m->spec.disks[1] = (struct engine_disk){.fd = memfd("disk 1")};
+	m->extents[0].fd = memfd("disk 0");
+	m->extents[3].fd = memfd("disk 1");
+	m->spec.disks[0] =
+		(struct engine_disk){.read_only = true, .n_extents = 1, .extents = &m->extents[0]};
+	m->spec.disks[1] = (struct engine_disk){.n_extents = 1, .extents = &m->extents[3]};
 }
 
 static void machine_deinit(struct machine *m)
 {
 	fd_close(m->spec.kernel_fd);
 	fd_close(m->spec.initramfs_fd);
-	for (unsigned int i = 0; i < m->spec.n_disks; i++)
-		fd_close(m->spec.disks[i].fd);
+	fd_close(m->extents[0].fd);
+	fd_close(m->extents[3].fd);
 }
 
 static void start(struct machine *m, const struct engine_ops *ops)
@@ -162,6 +166,40 @@ TEST(guest_ends_the_machine)
 TEST(process_is_confined_and_has_only_its_descriptors)
 {
 	check_both("checks", ENGINE_EXIT_POWEROFF, "");
+}
+
+/* One disk of three pieces, two of them from one file. */
+static void extents_init(struct machine *m)
+{
+	machine_init(m, "extents");
+	m->extents[0].len = 4096;
+	m->extents[1] =
+		(struct engine_extent){.fd = memfd("layer"), .offset = 512, .len = 3ul * 512};
+	m->extents[2] =
+		(struct engine_extent){.fd = m->extents[0].fd, .offset = 4096, .len = 16ul * 512};
+	m->spec.disks[0].n_extents = 3;
+}
+
+static void extents_deinit(struct machine *m)
+{
+	fd_close(m->extents[1].fd);
+	machine_deinit(m);
+}
+
+TEST(disks_of_extents_arrive)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		extents_init(&m);
+		start(&m, engines[i]);
+		live(&m);
+		if (m.vm.exit != ENGINE_EXIT_POWEROFF)
+			test_fail(
+				__FILE__, __LINE__, "%s: %s", engines[i]->name, m.vm.exit_err.msg);
+		engine_vm_deinit(&m.vm);
+		extents_deinit(&m);
+	}
 }
 
 TEST(early_death_is_reported_with_the_last_words)
@@ -285,6 +323,62 @@ TEST(impossible_requests_are_refused)
 		m.spec.vmm_path = "/etc/passwd";
 		check_refused(engines[i], &m, EACCES, MSB_PERMISSION, "/etc/passwd");
 		machine_deinit(&m);
+	}
+}
+
+TEST(impossible_disks_are_refused)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		static struct engine_extent many[LIMIT_EXTENTS];
+		struct machine m;
+
+		extents_init(&m);
+		m.spec.disks[0].read_only = false;
+		check_refused(engines[i], &m, EINVAL, MSB_FAIL, "number of extents");
+		m.spec.disks[0].read_only = true;
+		m.extents[1].len = 1000;
+		check_refused(engines[i], &m, EINVAL, MSB_FAIL, "extent 1");
+		m.extents[1].len = 0;
+		check_refused(engines[i], &m, EINVAL, MSB_FAIL, "extent 1");
+		m.spec.disks[0].n_extents = 0;
+		check_refused(engines[i], &m, EINVAL, MSB_FAIL, "number of extents");
+		for (unsigned int k = 0; k < LIMIT_EXTENTS; k++)
+			many[k] = (struct engine_extent){.fd = m.extents[0].fd, .len = 512};
+		m.spec.disks[0].extents = many;
+		m.spec.disks[0].n_extents = LIMIT_EXTENTS;
+		check_refused(engines[i], &m, E2BIG, MSB_LIMIT, "529 pieces");
+		extents_deinit(&m);
+	}
+}
+
+/* All that an image of the largest number of layers needs. */
+TEST(hundreds_of_extents_start)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		static struct engine_extent many[LIMIT_EXTENTS - 1];
+		struct rlimit old;
+		struct rlimit more;
+		struct machine m;
+
+		ASSERT_OK(getrlimit(RLIMIT_NOFILE, &old));
+		if (old.rlim_max < 4096)
+			SKIP("a hard limit of less than 4096 descriptors");
+		more = (struct rlimit){.rlim_cur = 4096, .rlim_max = old.rlim_max};
+		ASSERT_OK(setrlimit(RLIMIT_NOFILE, &more));
+		machine_init(&m, "powers-off");
+		for (unsigned int k = 0; k < ARRAY_SIZE(many); k++)
+			many[k] = (struct engine_extent){
+				.fd = m.extents[0].fd, .offset = k * 512ul, .len = 512};
+		m.spec.disks[0].extents = many;
+		m.spec.disks[0].n_extents = ARRAY_SIZE(many);
+		start(&m, engines[i]);
+		live(&m);
+		if (m.vm.exit != ENGINE_EXIT_POWEROFF)
+			test_fail(
+				__FILE__, __LINE__, "%s: %s", engines[i]->name, m.vm.exit_err.msg);
+		engine_vm_deinit(&m.vm);
+		machine_deinit(&m);
+		ASSERT_OK(setrlimit(RLIMIT_NOFILE, &old));
 	}
 }
 

@@ -156,6 +156,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops, s
 	cleanup_with(machine_files_close) struct machine_files f = {
 		.kernel = -EBADF, .initramfs = -EBADF, .disk = -EBADF};
 	const struct sandbox_spec *spec = &sup->spec;
+	struct engine_extent whole = {.fd = -EBADF};
 	char vmm_path[PATH_MAX];
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
@@ -174,7 +175,9 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops, s
 		return r;
 	es.kernel_fd = f.kernel;
 	es.initramfs_fd = f.initramfs;
-	es.disks[0] = (struct engine_disk){.fd = f.disk, .read_only = spec->root_kind != ROOT_DISK};
+	whole.fd = f.disk;
+	es.disks[0] = (struct engine_disk){
+		.read_only = spec->root_kind != ROOT_DISK, .n_extents = 1, .extents = &whole};
 	if (is_kvm(ops)) {
 		r = snprintf(vmm_path, sizeof(vmm_path), "%s/msb-vmm", spec->lib_dir);
 		if (r < 0 || (size_t)r >= sizeof(vmm_path))

@@ -17,14 +17,22 @@
 
 enum { VMM_CONFIG_MAGIC = 0x31764d4d, VMM_FD_CONTROL = 3 };
 
+/* A disk is put together from extents. The extents of the first disk come first in the list. */
 struct vmm_disk {
-	int32_t fd;
 	uint32_t read_only;
+	uint32_t n_extents; /* at least one; exactly one unless read-only */
+};
+
+struct vmm_extent {
+	int32_t fd;
+	uint32_t reserved; /* 0 */
+	uint64_t offset; /* in the file, in bytes */
+	uint64_t len; /* multiple of 512; 0 in a disk of one extent: up to the end of the file */
 };
 
 struct vmm_config {
 	uint32_t magic;
-	uint32_t size; /* sizeof(struct vmm_config) */
+	uint32_t size; /* of the message: vmm_config_size() */
 	uint32_t vcpus;
 	uint32_t mem_mib;
 	int32_t kvm_fd; /* /dev/kvm */
@@ -36,6 +44,8 @@ struct vmm_config {
 	uint32_t n_disks;
 	struct vmm_disk disks[LIMIT_DISKS];
 	char cmdline[LIMIT_CMDLINE]; /* NUL-terminated; device discovery is appended by the VMM */
+	uint32_t n_extents; /* of all disks */
+	struct vmm_extent extents[LIMIT_EXTENTS]; /* the message ends with the last one in use */
 };
 
 enum vmm_event_type {
@@ -77,6 +87,12 @@ enum vmm_jail_bits {
 	VMM_JAIL_NOCAPS = JAIL_NOCAPS,
 	VMM_JAIL_CGROUP = 1u << 7,
 };
+
+/** vmm_config_size - bytes of the message for @n_extents extents, at most LIMIT_EXTENTS */
+static inline size_t vmm_config_size(uint32_t n_extents)
+{
+	return offsetof(struct vmm_config, extents) + n_extents * sizeof(struct vmm_extent);
+}
 
 /** vmm_config_check - is @c complete and within all limits? 0, or -EINVAL with the reason */
 int vmm_config_check(const struct vmm_config *c, struct msb_err *err) MSB_MUST_CHECK;

@@ -11,12 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	/* The header is given: random bytes should reach what is behind it. */
 	memcpy(&c.vcpus, data, MIN(size, sizeof(c) - offsetof(struct vmm_config, vcpus)));
+	if (c.n_extents <= LIMIT_EXTENTS)
+		c.size = (uint32_t)vmm_config_size(c.n_extents);
 	if (vmm_config_check(&c, &err) < 0) {
 		assert(err.msg[0]);
 		return 0;
 	}
 	assert(c.vcpus >= 1 && c.vcpus <= LIMIT_VCPUS);
-	assert(c.n_disks <= LIMIT_DISKS);
+	assert(c.n_disks <= LIMIT_DISKS && c.n_extents <= LIMIT_EXTENTS);
+	for (uint32_t i = 0; i < c.n_extents; i++) {
+		assert(c.extents[i].fd > VMM_FD_CONTROL && c.extents[i].len % 512 == 0);
+		assert(c.extents[i].offset + c.extents[i].len >= c.extents[i].offset);
+	}
 	assert(memchr(c.cmdline, 0, sizeof(c.cmdline)));
 	assert(c.kvm_fd > VMM_FD_CONTROL && c.kernel_fd > VMM_FD_CONTROL);
 	return 0;

@@ -30,18 +30,25 @@ static int attach(struct machine *m, struct virtio_dev *dev, struct msb_err *err
 static int add_disks(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
 	struct msb_err *err)
 {
+	const struct vmm_extent *from = c->extents;
+	struct blk_extent *to = m->extents;
+
 	for (uint32_t i = 0; i < c->n_disks; i++) {
-		struct blk_host host = {
-			.fd = c->disks[i].fd, .read_only = c->disks[i].read_only != 0};
+		struct blk_host host = {.extents = to,
+			.n_extents = c->disks[i].n_extents,
+			.read_only = c->disks[i].read_only != 0};
 		struct virtio_blk *b = &m->disks[i];
 		int r;
 
+		for (uint32_t n = 0; n < host.n_extents; n++, from++, to++)
+			*to = (struct blk_extent){
+				.fd = from->fd, .offset = from->offset, .len = from->len};
 		(void)snprintf(host.serial, sizeof(host.serial), "msb-disk%" PRIu32, i);
 		r = virtio_blk_init(b, env, &host);
 		if (r < 0)
 			return msb_err_errno(err, r, "cannot use disk %" PRIu32, i);
 		m->n_disks++;
-		m->disk_max = MAX(m->disk_max, b->sectors * 512);
+		m->disk_max = MAX(m->disk_max, host.extents[0].offset + b->sectors * 512);
 		r = attach(m, &b->dev, err);
 		if (r < 0)
 			return r;

@@ -45,10 +45,11 @@ struct machine {
 	struct virtio_balloon balloon;
 	struct virtio_blk disks[LIMIT_DISKS];
 	unsigned int n_disks;
+	struct blk_extent extents[LIMIT_EXTENTS]; /* of all disks */
 	struct virtio_mmio transports[MACHINE_DEVICES_MAX]; /* in the order of their addresses */
 	unsigned int n_transports;
 
-	uint64_t disk_max; /* size of the largest disk in bytes */
+	uint64_t disk_max; /* highest end of a disk in its file, in bytes */
 };
 
 /**

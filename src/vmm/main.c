@@ -65,20 +65,20 @@ static int read_config(struct vmm_config *c, struct msb_err *err)
 
 	if (n < 0)
 		return msb_err_errno(err, -errno, "cannot read the start configuration");
-	if ((size_t)n != sizeof(*c))
+	if ((size_t)n < vmm_config_size(0) || (size_t)n > sizeof(*c) || (size_t)n != c->size)
 		return msb_err_set(err, -EINVAL, MSB_PROTOCOL,
-			"start configuration: %zd bytes instead of %zu", n, sizeof(*c));
+			"start configuration: %zd bytes instead of %" PRIu32, n, c->size);
 	return vmm_config_check(c, err);
 }
 
 static int close_foreign_fds(const struct vmm_config *c, struct msb_err *err)
 {
-	int keep[6 + LIMIT_DISKS] = {
+	int keep[6 + LIMIT_EXTENTS] = {
 		VMM_FD_CONTROL, c->kvm_fd, c->kernel_fd, c->initramfs_fd, c->channel_fd, c->log_fd};
 	unsigned int n = 6;
 
-	for (uint32_t i = 0; i < c->n_disks; i++)
-		keep[n++] = c->disks[i].fd;
+	for (uint32_t i = 0; i < c->n_extents; i++)
+		keep[n++] = c->extents[i].fd;
 	return jail_close_fds(keep, n, err);
 }
 

@@ -88,6 +88,29 @@ def test_machines_share_a_read_only_disk(machine):
         assert facts["vda"] == "disk a"
 
 
+def fnv(data):
+    value = 0xcbf29ce484222325
+    for byte in data:
+        value = ((value ^ byte) * 0x100000001b3) & 0xffffffffffffffff
+    return f"{value:016x}"
+
+
+@pytest.mark.parametrize("pieces", [2, 300])
+def test_disk_of_many_files(machine, tmp_path, pieces):
+    files, whole = [], b""
+    for i in range(pieces):
+        # 4 KiB to 16 KiB, no two alike: what comes from the wrong place changes the sum.
+        data = bytes((i * 31 + k // 7 + k) & 0xff for k in range(4096 * (1 + i % 4)))
+        (tmp_path / f"p{i}").write_bytes(data)
+        files.append(str(tmp_path / f"p{i}"))
+        whole += data
+    code, facts, out, err = run(machine["argv"] + ["-m", "128", "-a", "do=sum", "-d", ",".join(files)])
+    assert code == 0, (out, err)
+    assert facts["vda.ro"] == "1"
+    assert int(facts["vda.sectors"]) * 512 == len(whole)
+    assert facts["sum"] == fnv(whole)
+
+
 def test_panic_leaves_its_words_on_the_console(machine):
     _, _, out, err = run(machine["argv"] + ["-a", "do=panic"])
     assert "Kernel panic - not syncing: Attempted to kill init" in out, err

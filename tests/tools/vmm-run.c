@@ -160,7 +160,7 @@ static void make_env(char *envp[2])
 static void start(const struct options *o, struct session *ss)
 {
 	struct vmm_config config = {.magic = VMM_CONFIG_MAGIC,
-		.size = sizeof(config),
+		.size = (uint32_t)vmm_config_size(o->n_disks),
 		.vcpus = o->vcpus,
 		.mem_mib = o->mem_mib,
 		.kvm_fd = FD_KVM,
@@ -169,7 +169,8 @@ static void start(const struct options *o, struct session *ss)
 		.channel_fd = FD_CHANNEL,
 		.log_fd = FD_LOG,
 		.cgroup_fd = -1,
-		.n_disks = o->n_disks};
+		.n_disks = o->n_disks,
+		.n_extents = o->n_disks};
 	char *const argv[] = {(char *)(uintptr_t) "msb-vmm", NULL};
 	char *envp[] = {NULL, NULL};
 	struct spawn s = {.path = o->vmm, .argv = argv, .envp = envp, .cgroup_fd = -1};
@@ -195,11 +196,11 @@ static void start(const struct options *o, struct session *ss)
 	for (unsigned int i = 0; i < o->n_disks; i++) {
 		int fd = must_open(o->disks[i], o->read_only[i] ? O_RDONLY : O_RDWR);
 
-		config.disks[i] =
-			(struct vmm_disk){.fd = FD_DISKS + (int)i, .read_only = o->read_only[i]};
+		config.disks[i] = (struct vmm_disk){.read_only = o->read_only[i], .n_extents = 1};
+		config.extents[i] = (struct vmm_extent){.fd = FD_DISKS + (int)i};
 		give(&s, fd, FD_DISKS + (int)i);
 	}
-	if (send(control[0], &config, sizeof(config), 0) != (ssize_t)sizeof(config))
+	if (send(control[0], &config, config.size, 0) != (ssize_t)config.size)
 		die("send");
 	ss->start_ns = clock_mono_ns();
 	r = spawn_run(&s, &ss->pid, NULL);

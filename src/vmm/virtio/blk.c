@@ -50,20 +50,63 @@ static bool range_ok(const struct virtio_blk *b, uint64_t sector, uint64_t n)
 	return sector <= b->sectors && n <= b->sectors - sector;
 }
 
+/* The extent that holds byte @off of the disk, which is below the capacity. */
+static const struct blk_extent *extent_at(const struct virtio_blk *b, uint64_t off)
+{
+	uint32_t low = 0;
+	uint32_t high = b->host.n_extents;
+
+	while (high - low > 1) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (b->host.extents[mid].start <= off)
+			low = mid;
+		else
+			high = mid;
+	}
+	return &b->host.extents[low];
+}
+
 /*
- * Moves all bytes of @iov from or to the file. The file ending early is an error: the capacity was
+ * Shortens @iov to @max bytes.
+ * @ret_cut: what was taken off the last entry, to be given back
+ * Return: entries that are left.
+ */
+static size_t iov_shorten(struct iovec *iov, size_t n, uint64_t max, size_t *ret_cut)
+{
+	size_t i = 0;
+
+	*ret_cut = 0;
+	for (; i < n && max > 0; i++) {
+		if (iov[i].iov_len > max) {
+			*ret_cut = iov[i].iov_len - (size_t)max;
+			iov[i].iov_len = (size_t)max;
+		}
+		max -= iov[i].iov_len;
+	}
+	return i;
+}
+
+/*
+ * Moves all bytes of @iov from or to the files. A file ending early is an error: the capacity was
  * its size.
  */
 static uint8_t transfer(
 	const struct virtio_blk *b, struct iovec *iov, size_t n_iov, uint64_t off, bool in)
 {
 	while (n_iov > 0) {
+		const struct blk_extent *e = extent_at(b, off);
+		off_t at = (off_t)(e->offset + (off - e->start));
+		size_t cut;
+		size_t n_here = iov_shorten(iov, n_iov, e->start + e->len - off, &cut);
 		ssize_t n;
 
 		if (in)
-			n = preadv(b->host.fd, iov, (int)n_iov, (off_t)off);
+			n = preadv(e->fd, iov, (int)n_here, at);
 		else
-			n = pwritev(b->host.fd, iov, (int)n_iov, (off_t)off);
+			n = pwritev(e->fd, iov, (int)n_here, at);
+		if (n_here > 0)
+			iov[n_here - 1].iov_len += cut;
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -122,11 +165,12 @@ static uint8_t write_zeros(const struct virtio_blk *b, uint64_t off, uint64_t le
 
 static uint8_t zero_range(const struct virtio_blk *b, uint64_t off, uint64_t len, bool unmap)
 {
+	const struct blk_extent *e = &b->host.extents[0]; /* the only one of a writable disk */
 	int mode = FALLOC_FL_KEEP_SIZE | (unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE);
 	int r;
 
 	do {
-		r = fallocate(b->host.fd, mode, (off_t)off, (off_t)len);
+		r = fallocate(e->fd, mode, (off_t)(e->offset + off), (off_t)len);
 	} while (r < 0 && errno == EINTR);
 	if (r == 0)
 		return VIRTIO_BLK_S_OK;
@@ -185,7 +229,7 @@ static uint8_t do_flush(const struct virtio_blk *b)
 	if (b->host.read_only)
 		return VIRTIO_BLK_S_OK;
 	do {
-		r = fdatasync(b->host.fd);
+		r = fdatasync(b->host.extents[0].fd);
 	} while (r < 0 && errno == EINTR);
 	return r == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 }
@@ -318,13 +362,41 @@ static int disk_size(int fd, uint64_t *ret)
 	return 0;
 }
 
+/* Puts the extents one behind the other. */
+static int lay_out(const struct blk_host *host, uint64_t *ret_bytes)
+{
+	struct blk_extent *e = host->extents;
+	uint64_t bytes = 0;
+
+	if (host->n_extents < 1 || (host->n_extents > 1 && !host->read_only))
+		return -EINVAL;
+	if (host->n_extents == 1 && e->len == 0) {
+		int r = disk_size(e->fd, &bytes);
+
+		if (r < 0)
+			return r;
+		if (bytes < e->offset)
+			return -EINVAL;
+		e->len = (bytes - e->offset) / SECTOR * SECTOR;
+		bytes = 0;
+	}
+	for (uint32_t i = 0; i < host->n_extents; i++) {
+		if (e[i].len % SECTOR || (e[i].len == 0 && host->n_extents > 1))
+			return -EINVAL;
+		e[i].start = bytes;
+		bytes += e[i].len;
+	}
+	*ret_bytes = bytes;
+	return 0;
+}
+
 int virtio_blk_init(struct virtio_blk *b, const struct virtio_env *env, const struct blk_host *host)
 {
 	uint64_t features;
 	uint64_t bytes = 0;
 	int r;
 
-	r = disk_size(host->fd, &bytes);
+	r = lay_out(host, &bytes);
 	if (r < 0)
 		return r;
 	*b = (struct virtio_blk){

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A disk with a driver; the first byte says whether it may be written. */
+/* A disk with a driver; the first byte says whether it may be written, and how many pieces it has
+ * if not. */
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -9,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DISK = 64 << 10 };
+enum { DISK = 64 << 10, PIECES_MAX = 16 };
 
 struct target {
 	struct fuzz_device f;
@@ -54,17 +55,34 @@ static void check(struct fuzz_device *f)
 	FUZZ_REQUIRE(fstat(t->fd, &st) == 0 && st.st_size == DISK);
 }
 
+/* Pieces of one file in any order, so that each of its sectors is on the disk once. */
+static uint32_t cut(struct blk_extent e[PIECES_MAX], int fd, unsigned int n)
+{
+	uint64_t len = DISK / n / 512 * 512;
+
+	for (unsigned int i = 0; i < n; i++)
+		e[i] = (struct blk_extent){
+			.fd = fd, .offset = ((i * 7 + 3) % n) * len, .len = n == 1 ? 0 : len};
+	if (n == 1)
+		e[0].offset = 0;
+	return n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
 	struct target t = {.f = {.host = request, .check = check}};
-	struct blk_host h = {.serial = "fuzz", .read_only = fuzz_take(&in, 1) & 1};
+	uint8_t first = (uint8_t)fuzz_take(&in, 1);
+	struct blk_host h = {.serial = "fuzz", .read_only = first & 1};
+	struct blk_extent e[PIECES_MAX];
 	static uint8_t pattern[DISK];
 	static uint8_t after[DISK];
 
 	memset(pattern, 0xd1, sizeof(pattern));
-	h.fd = t.fd = memfd_create("disk", MFD_CLOEXEC);
+	t.fd = memfd_create("disk", MFD_CLOEXEC);
 	FUZZ_REQUIRE(t.fd >= 0 && pwrite(t.fd, pattern, DISK, 0) == DISK);
+	h.n_extents = cut(e, t.fd, h.read_only ? 1 + (first >> 1) % PIECES_MAX : 1);
+	h.extents = e;
 	fuzz_device_init(&t.f);
 	FUZZ_REQUIRE(virtio_blk_init(&t.b, &t.f.d.env, &h) == 0);
 	t.f.dev = &t.b.dev;

@@ -35,14 +35,15 @@ static void run_console(struct fuzz_device *f, struct fuzz_input *in)
 static void run_blk(struct fuzz_device *f, struct fuzz_input *in)
 {
 	struct virtio_blk b;
-	struct blk_host host = {.fd = memfd_create("disk", MFD_CLOEXEC), .serial = "fuzz"};
+	struct blk_extent e = {.fd = memfd_create("disk", MFD_CLOEXEC)};
+	struct blk_host host = {.extents = &e, .n_extents = 1, .serial = "fuzz"};
 
-	FUZZ_REQUIRE(host.fd >= 0 && ftruncate(host.fd, 64 << 10) == 0);
+	FUZZ_REQUIRE(e.fd >= 0 && ftruncate(e.fd, 64 << 10) == 0);
 	FUZZ_REQUIRE(virtio_blk_init(&b, &f->d.env, &host) == 0);
 	f->dev = &b.dev;
 	fuzz_device_run(f, in, false);
 	virtio_blk_deinit(&b);
-	(void)fd_close(host.fd);
+	(void)fd_close(e.fd);
 }
 
 static void run_rng(struct fuzz_device *f, struct fuzz_input *in)

@@ -91,6 +91,7 @@ struct rig {
 	struct drv d;
 	struct virtio_blk b;
 	int fd;
+	struct blk_extent extent;
 	uint64_t data; /* 64 KiB of guest memory */
 	uint64_t hdr;
 	uint64_t status;
@@ -99,13 +100,16 @@ struct rig {
 
 static void rig_init(struct rig *r, bool read_only, uint64_t features)
 {
-	struct blk_host host = {.read_only = read_only, .serial = "serial-0123456789abc"};
+	struct blk_host host = {.extents = &r->extent,
+		.n_extents = 1,
+		.read_only = read_only,
+		.serial = "serial-0123456789abc"};
 
 	memset(&disk, 0, sizeof(disk));
 	ASSERT_OK(drv_init(&r->d));
 	r->fd = memfd_create("disk", MFD_CLOEXEC);
 	ASSERT_OK(ftruncate(r->fd, SECTORS * SECTOR + 100)); /* the odd tail is not part of it */
-	host.fd = r->fd;
+	r->extent = (struct blk_extent){.fd = r->fd};
 	ASSERT_OK(virtio_blk_init(&r->b, &r->d.env, &host));
 	drv_attach(&r->d, &r->b.dev);
 	drv_start(&r->d, features, 16);
@@ -587,18 +591,117 @@ TEST(many_requests_in_one_kick)
 	rig_deinit(&r);
 }
 
+enum { PIECES = 37, PIECES_SECTORS = 1 + PIECES * (PIECES - 1) / 2 };
+
+/* Extents of 1, 1, 2, 3, ... sectors, each of another file at another offset. */
+static void pieces_init(struct rig *r, struct blk_extent e[PIECES], uint8_t *model)
+{
+	struct blk_host host = {
+		.extents = e, .n_extents = PIECES, .read_only = true, .serial = "pieces"};
+	uint64_t at = 0;
+
+	memset(&disk, 0, sizeof(disk));
+	ASSERT_OK(drv_init(&r->d));
+	for (unsigned int i = 0; i < PIECES; i++) {
+		uint64_t len = MAX(i, 1u) * SECTOR;
+
+		e[i] = (struct blk_extent){
+			.fd = memfd_create("piece", MFD_CLOEXEC), .offset = i * 100ul, .len = len};
+		for (uint64_t k = 0; k < len; k++)
+			model[at + k] = (uint8_t)(i * 7 + k * 13 + k / 256);
+		ASSERT_EQ(pwrite(e[i].fd, model + at, len, (off_t)e[i].offset), len);
+		/* What lies behind must never be seen. */
+		ASSERT_EQ(pwrite(e[i].fd, "beyond", 6, (off_t)(e[i].offset + len)), 6);
+		at += len;
+	}
+	ASSERT_EQ(at, PIECES_SECTORS * SECTOR);
+	ASSERT_OK(virtio_blk_init(&r->b, &r->d.env, &host));
+	drv_attach(&r->d, &r->b.dev);
+	drv_start(&r->d, ALL_FEATURES, 16);
+	r->data = drv_alloc(&r->d, 64 * 1024);
+	r->hdr = drv_alloc(&r->d, 16);
+	r->status = drv_alloc(&r->d, 1);
+	r->fd = -EBADF;
+}
+
+static void pieces_deinit(struct rig *r, struct blk_extent e[PIECES])
+{
+	rig_deinit(r);
+	for (unsigned int i = 0; i < PIECES; i++)
+		fd_close(e[i].fd);
+}
+
+TEST(pieces_of_files_are_one_disk)
+{
+	static uint8_t model[PIECES_SECTORS * SECTOR];
+	struct blk_extent e[PIECES];
+	struct rig r;
+
+	pieces_init(&r, e, model);
+	ASSERT_EQ(drv_read(&r.d, VIRTIO_MMIO_CONFIG), PIECES_SECTORS);
+	for (uint32_t at = 0; at < PIECES_SECTORS; at++) {
+		for (uint32_t n = 1; n <= 120 && at + n <= PIECES_SECTORS; n += 17) {
+			/* Two buffers that meet anywhere, short reads sometimes. */
+			uint32_t len = n * SECTOR;
+			uint32_t cut = 1 + (at * 131 + n * 17) % (len - 1);
+			struct drv_buf b[4] = {{r.hdr, 16, false}, {r.data, cut, true},
+				{r.data + cut, len - cut, true}, {r.status, 1, true}};
+
+			memset(drv_ptr(&r.d, r.data), 0xcc, len + 1);
+			disk.at_most = at % 3 == 0 ? 1000 : 0;
+			set_header(&r, VIRTIO_BLK_T_IN, at);
+			ASSERT_EQ(run(&r, b, 4), VIRTIO_BLK_S_OK);
+			ASSERT_MEMEQ(drv_ptr(&r.d, r.data), model + at * SECTOR, len);
+			ASSERT_EQ(((uint8_t *)drv_ptr(&r.d, r.data))[len], 0xcc);
+		}
+	}
+	ASSERT_EQ(read_sectors(&r, PIECES_SECTORS - 1, 2), VIRTIO_BLK_S_IOERR);
+	ASSERT_EQ(write_sectors(&r, 0, 1), VIRTIO_BLK_S_IOERR);
+	pieces_deinit(&r, e);
+}
+
+/* A layer that was cut short spoils what it held and nothing else. */
+TEST(a_piece_that_is_too_short_is_an_error)
+{
+	static uint8_t model[PIECES_SECTORS * SECTOR];
+	struct blk_extent e[PIECES];
+	struct rig r;
+	uint64_t sector;
+
+	pieces_init(&r, e, model);
+	sector = e[20].start / SECTOR;
+	ASSERT_OK(ftruncate(e[20].fd, (off_t)(e[20].offset + e[20].len - SECTOR)));
+	ASSERT_EQ(read_sectors(&r, sector, 19), VIRTIO_BLK_S_OK);
+	ASSERT_EQ(read_sectors(&r, sector + 19, 1), VIRTIO_BLK_S_IOERR);
+	ASSERT_EQ(read_sectors(&r, sector + 18, 3), VIRTIO_BLK_S_IOERR);
+	ASSERT_EQ(read_sectors(&r, sector + 20, 3), VIRTIO_BLK_S_OK);
+	ASSERT_MEMEQ(drv_ptr(&r.d, r.data), model + (sector + 20) * SECTOR, 3 * SECTOR);
+	pieces_deinit(&r, e);
+}
+
 TEST(init_refused)
 {
 	struct drv d;
 	struct virtio_blk b;
-	struct blk_host host = {.fd = -1};
+	struct blk_extent e[2] = {{.fd = -1}, {.fd = -1, .len = 512}};
+	struct blk_host host = {.extents = e, .n_extents = 1};
 	int p[2];
 
 	ASSERT_OK(drv_init(&d));
 	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), EBADF);
 	ASSERT_EQ(pipe2(p, O_CLOEXEC), 0);
-	host.fd = p[0];
+	e[0].fd = p[0];
 	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), ENOTBLK);
+	e[0].len = 513;
+	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), EINVAL);
+	host.n_extents = 0;
+	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), EINVAL);
+	host.n_extents = 2;
+	e[0].len = 512;
+	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), EINVAL); /* only if read-only */
+	host.read_only = true;
+	e[0].len = 0;
+	ASSERT_ERR(virtio_blk_init(&b, &d.env, &host), EINVAL);
 	(void)fd_close(p[0]);
 	(void)fd_close(p[1]);
 	drv_deinit(&d);

@@ -83,7 +83,7 @@ static void configure(const struct guest *g, unsigned int vcpus)
 	ASSERT_OK(io_socketpair(SOCK_STREAM, channel));
 	ASSERT_OK(io_pipe(0, log));
 	env.config = (struct vmm_config){.magic = VMM_CONFIG_MAGIC,
-		.size = sizeof(env.config),
+		.size = (uint32_t)vmm_config_size(0),
 		.vcpus = vcpus,
 		.mem_mib = 64,
 		.kvm_fd = kvm,
