@@ -36,6 +36,16 @@ struct cli_command {
 
 /* Commands, one per cmd-<verb>.c. */
 extern const struct cli_command cmd_run;
+extern const struct cli_command cmd_create;
+extern const struct cli_command cmd_exec;
+extern const struct cli_command cmd_shell;
+extern const struct cli_command cmd_start;
+extern const struct cli_command cmd_stop;
+extern const struct cli_command cmd_restart;
+extern const struct cli_command cmd_rm;
+extern const struct cli_command cmd_ls;
+extern const struct cli_command cmd_ps;
+extern const struct cli_command cmd_wait;
 extern const struct cli_command cmd_doctor;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_version;

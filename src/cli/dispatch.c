@@ -71,6 +71,16 @@ static const struct opt top_opts[] = {
 
 static const struct opt_command *const tables[] = {
 	&cmd_run.table,
+	&cmd_create.table,
+	&cmd_exec.table,
+	&cmd_shell.table,
+	&cmd_start.table,
+	&cmd_stop.table,
+	&cmd_restart.table,
+	&cmd_rm.table,
+	&cmd_ls.table,
+	&cmd_ps.table,
+	&cmd_wait.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,

@@ -103,17 +103,29 @@ static void stop_limit_passed(struct loop_timer *t)
 	struct session *s = container_of(t, struct session, stop_limit);
 
 	clear_line(s);
-	cli_note("the sandbox did not stop within %u seconds (supervisor: process %ld)",
-		(unsigned int)(STOP_LIMIT_NS / NSEC_PER_SEC), (long)sandbox_pid(s->sb));
+	cli_note("the %s did not end within %u seconds (sandbox '%s')",
+		s->opts->spec ? "sandbox" : "command", (unsigned int)(STOP_LIMIT_NS / NSEC_PER_SEC),
+		s->opts->name);
 	s->status = CLI_EXIT_FAILED;
 	loop_stop(&s->loop, 0);
+}
+
+static void over(struct session *s)
+{
+	s->sandbox_over = true;
+	s->timing.end_ns = clock_mono_ns();
+	s->exec_open = false;
+	loop_timer_del(&s->stop_limit);
+	loop_timer_del(&s->timeout);
+	finish_if_done(s);
 }
 
 /* Decides the exit status, unless something did before, and ends the sandbox. */
 static void end(struct session *s, int status)
 {
+	const struct sandbox_spec *spec = s->opts->spec;
 	/* A disk has to be unmounted; a scratch layer is thrown away. */
-	uint32_t grace = s->opts->spec->root_kind == ROOT_DISK ? DISK_GRACE_MS : 0;
+	bool keep = spec && (spec->root_kind == ROOT_DISK || !spec->ephemeral);
 
 	if (s->status == STATUS_UNKNOWN)
 		s->status = status;
@@ -126,7 +138,12 @@ static void end(struct session *s, int status)
 		return;
 	loop_timer_set(
 		&s->loop, &s->stop_limit, clock_mono_ns() + STOP_LIMIT_NS, stop_limit_passed);
-	(void)sandbox_stop(s->sb, grace);
+	if (spec)
+		(void)sandbox_stop(s->sb, keep ? DISK_GRACE_MS : 0);
+	else if (s->exec_open)
+		(void)sandbox_stream_cancel(&s->exec);
+	else
+		over(s);
 }
 
 static void timed_out(struct loop_timer *t)
@@ -275,8 +292,11 @@ static void exec_done(struct sandbox_stream *stream, const struct sandbox_result
 		break;
 	default:
 		/* The connection ended: `failed` or `stopped` is next and says why. */
-		break;
+		return;
 	}
+	/* Given up before, and now it is gone. */
+	if (!s->opts->spec && !s->sandbox_over)
+		over(s);
 }
 
 static const struct sandbox_stream_ops exec_ops = {
@@ -292,7 +312,7 @@ static void say_emulated(struct session *s)
 {
 	struct probe_result probe;
 	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/cache/kvm-probe.json", s->opts->spec->home);
+	int n = snprintf(path, sizeof(path), "%s/cache/kvm-probe.json", s->opts->home);
 
 	/* The supervisor has just asked the same question and left the answer there. */
 	engine_probe_kvm(n > 0 && (size_t)n < sizeof(path) ? path : NULL, &probe);
@@ -306,18 +326,9 @@ static void sandbox_ready(struct sandbox *sb, const struct msg_sb_ready *m, void
 
 	progress_clear(s);
 	s->timing.start = m->timing;
-	if (!s->opts->quiet && s->opts->spec->engine == ENGINE_AUTO && streq(m->engine, "qemu"))
+	if (!s->opts->quiet && s->opts->spec && s->opts->spec->engine == ENGINE_AUTO &&
+		streq(m->engine, "qemu"))
 		say_emulated(s);
-}
-
-static void over(struct session *s)
-{
-	s->sandbox_over = true;
-	s->timing.end_ns = clock_mono_ns();
-	s->exec_open = false;
-	loop_timer_del(&s->stop_limit);
-	loop_timer_del(&s->timeout);
-	finish_if_done(s);
 }
 
 static void print_console(const char *console)
@@ -356,8 +367,7 @@ static void sandbox_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, 
 	if (m->reason == STOP_MAX_DURATION && (s->status == STATUS_UNKNOWN || s->command_status)) {
 		clear_line(s);
 		s->status = CLI_EXIT_TIMEOUT;
-		cli_note("the sandbox was stopped: it ran for %.3g s (--max-duration)",
-			(double)s->opts->spec->max_duration_ns / 1e9);
+		cli_note("the sandbox was stopped: it reached its --max-duration");
 	} else if (s->status == STATUS_UNKNOWN) {
 		clear_line(s);
 		s->status = CLI_EXIT_FAILED;
@@ -476,12 +486,24 @@ static int catch_signals(struct session *s)
 static int start(struct session *s, struct msb_err *err)
 {
 	const struct session_opts *o = s->opts;
-	struct msg_exec m = {.user = "", .cwd = ""};
+	struct msg_exec m = {.user = o->user ? o->user : "",
+		.cwd = o->cwd ? o->cwd : "",
+		.n_rlimits = o->n_rlimits};
 	int r;
 
 	m.flags = (o->pty ? (uint32_t)EXEC_PTY : 0) | (o->use_stdin ? (uint32_t)EXEC_STDIN : 0);
 	(void)term_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &m.rows, &m.cols);
-	r = sandbox_spawn(&s->loop, o->spec, o->image_fd, &sandbox_events, s, &s->sb, err);
+	if (o->n_rlimits)
+		memcpy(m.rlimits, o->rlimits, o->n_rlimits * sizeof(m.rlimits[0]));
+	if (!o->spec)
+		r = sandbox_connect(&s->loop, o->home, o->name, &sandbox_events, s, &s->sb, err);
+	else if (o->dir)
+		r = sandbox_start(&s->loop, o->spec, o->dir, &sandbox_events, s, &s->sb, err);
+	else
+		r = sandbox_spawn(&s->loop, o->spec, o->image_fd, &sandbox_events, s, &s->sb, err);
+	/* The supervisor has it; with ours it would look alive after its end. */
+	if (o->dir)
+		sandbox_dir_close(o->dir);
 	if (r < 0)
 		return r;
 	r = sandbox_exec(s->sb, &s->exec, &m, o->argv, o->env);
@@ -492,8 +514,10 @@ static int start(struct session *s, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot send the command to the sandbox");
 	s->exec_open = true;
+	if (!o->spec)
+		return 0;
 	/* The guest boots meanwhile: time to remove what killed sandboxes left. */
-	(void)sandbox_reap_stale(o->spec->home);
+	(void)sandbox_reap_stale(o->home);
 	if (!o->quiet && isatty(STDERR_FILENO))
 		loop_timer_set(
 			&s->loop, &s->progress, clock_mono_ns() + PROGRESS_DELAY_NS, progress_show);
@@ -563,6 +587,10 @@ int session_run(const struct session_opts *opts)
 			(void)msb_err_errno(&err, r, "waiting for the sandbox");
 	}
 	session_deinit(&s);
+	if (r == -ENOTCONN && opts->not_running) {
+		*opts->not_running = true;
+		return CLI_EXIT_FAILED;
+	}
 	if (r < 0)
 		return cli_fail(&err);
 	if (opts->timing)

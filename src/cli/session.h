@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An attached run: start a sandbox, run one command in it with our own stdin, stdout and stderr,
- * end it, say how the command ended.
+ * An attached command: start a sandbox, or connect to one that runs, run the command in it with our
+ * own stdin, stdout and stderr, end the sandbox if it was started here, say how the command ended.
  *
  * The machine starts while the request waits in its channel. From `started` on stdin is read and,
  * with a terminal, raw mode is on. Signals to us are signals to the command; a second one ends the
- * sandbox. The function returns when the supervisor has cleaned up, or after a limit.
+ * sandbox, or, in one that ran before, the command. The function returns when the supervisor has
+ * cleaned up, or after a limit.
  */
 #pragma once
 
@@ -13,9 +14,20 @@
 
 #include "sandbox/spec.h"
 
+struct sandbox_dir;
+
 struct session_opts {
-	const struct sandbox_spec *spec;
+	const char *home;
+	const char *name;
+	const struct sandbox_spec *spec; /* of what is to be started; NULL: connect to @name */
 	int image_fd; /* borrowed, -1: none; as for sandbox_spawn() */
+	struct sandbox_dir
+		*dir; /* locked: start this existing sandbox, and close; NULL: a new one */
+	bool *not_running; /* set, and nothing is said, when there is nothing to connect to */
+	const char *user; /* of the command, NULL: the sandbox's */
+	const char *cwd; /* absolute, NULL: the sandbox's */
+	const struct msg_rlimit *rlimits;
+	uint32_t n_rlimits;
 	const char *const *argv;
 	const char *const *env; /* for the command only, NULL-terminated */
 	bool pty; /* the command gets a terminal */

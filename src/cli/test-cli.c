@@ -96,8 +96,8 @@ TEST(version_tree_completion)
 	expect_line("msb --version", 0, "msb " MSB_VERSION "\n");
 	expect_line("msb -V", 0, "msb " MSB_VERSION "\n");
 	expect_line("msb version", 0, "msb " MSB_VERSION "\n");
-	expect("msb --tree", 0, "\n  run\n    -m, --memory SIZE\n");
-	expect("msb run --tree", 0, "msb run\n  -m, --memory SIZE\n");
+	expect("msb --tree", 0, "\n  run\n    -n, --name NAME\n");
+	expect("msb run --tree", 0, "msb run\n  -n, --name NAME\n");
 	expect("msb completion bash", 0, "complete -o default -F _msb msb");
 	expect("msb completion zsh", 0, "#compdef msb");
 	expect("msb completion fish", 0, "complete -c msb");
@@ -117,7 +117,13 @@ TEST(wrong_words)
 	expect_line(
 		"msb run --workdir x", 2, "msb: option --workdir: 'x' is not an absolute path\n");
 	expect_line("msb run --user=", 2, "msb: option --user: the value is empty\n");
-	expect("msb run --name x", 2, "msb: option --name: not supported by this version");
+	expect_line("msb run --name=", 2, "msb: option --name: the value is empty\n");
+	expect("msb run --volume x", 2, "msb: option --volume: not supported by this version");
+	expect("msb create --name a/b", 2, "msb: 'a/b' is not a sandbox name");
+	expect("msb create --timeout 3", 2, "msb: unknown option '--timeout'");
+	expect("msb exec", 2, "msb: NAME is missing");
+	expect("msb stop", 2, "msb: which sandboxes?");
+	expect("msb rm --label =x y", 2, "msb: option --label: a label is KEY or KEY=VALUE");
 }
 
 /* Of options and commands that people see, and of those only. */

@@ -68,8 +68,15 @@ static int make_memfd(const struct sandbox_spec *spec, int *ret_fd, struct msb_e
 	return 0;
 }
 
-static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owner_fd, int image_fd,
-	pid_t *ret_pid, struct msb_err *err)
+/* What a supervisor is given besides its description; -1: nothing. */
+struct given {
+	int image_fd;
+	int dir_fd;
+	int lock_fd;
+};
+
+static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owner_fd,
+	const struct given *given, pid_t *ret_pid, struct msb_err *err)
 {
 	char arg0[] = "msb-sandbox";
 	char name[LIMIT_SANDBOX_NAME + 1];
@@ -96,8 +103,12 @@ static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owne
 	s.envp = env.envp;
 	spawn_add_fd(&s, spec_fd, SUP_FD_SPEC);
 	spawn_add_fd(&s, owner_fd, SUP_FD_OWNER);
-	if (image_fd >= 0)
-		spawn_add_fd(&s, image_fd, SUP_FD_IMAGE);
+	if (given->image_fd >= 0)
+		spawn_add_fd(&s, given->image_fd, SUP_FD_IMAGE);
+	if (given->lock_fd >= 0) {
+		spawn_add_fd(&s, given->dir_fd, SUP_FD_DIR);
+		spawn_add_fd(&s, given->lock_fd, SUP_FD_LOCK);
+	}
 	if (spec->log_level > LOG_WARN)
 		spawn_add_fd(&s, STDERR_FILENO, STDERR_FILENO);
 	r = spawn_run(&s, ret_pid, NULL);
@@ -107,7 +118,7 @@ static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owne
 	return r < 0 ? msb_err_errno(err, r, "%s", path) : 0;
 }
 
-int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_fd,
+static int spawn_with(struct loop *loop, const struct sandbox_spec *spec, const struct given *given,
 	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
 {
 	cleanup_fd int spec_fd = -EBADF;
@@ -117,8 +128,6 @@ int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_
 	int fds[2];
 	int r = sandbox_spec_check(spec, err);
 
-	if (r == 0 && !spec->image_path[0] && image_fd < 0)
-		r = msb_err_set(err, -EINVAL, MSB_USAGE, "the sandbox has no image");
 	if (r == 0)
 		r = make_memfd(spec, &spec_fd, err);
 	if (r < 0)
@@ -132,13 +141,31 @@ int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_
 	if (r < 0)
 		return msb_err_errno(err, r, "connection to the sandbox");
 	(void)TAKE_FD(ours);
-	r = run_supervisor(spec, spec_fd, theirs, image_fd, &sb->pid, err);
+	r = run_supervisor(spec, spec_fd, theirs, given, &sb->pid, err);
 	if (r < 0) {
 		sandbox_close(sb);
 		return r;
 	}
 	*ret = sb;
 	return 0;
+}
+
+int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_fd,
+	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
+{
+	const struct given given = {.image_fd = image_fd, .dir_fd = -EBADF, .lock_fd = -EBADF};
+
+	if (!spec->image_path[0] && image_fd < 0)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "the sandbox has no image");
+	return spawn_with(loop, spec, &given, events, arg, ret, err);
+}
+
+int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, const struct sandbox_dir *dir,
+	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
+{
+	const struct given given = {.image_fd = -EBADF, .dir_fd = dir->fd, .lock_fd = dir->lock_fd};
+
+	return spawn_with(loop, spec, &given, events, arg, ret, err);
 }
 
 static int open_sandbox_dir(const char *home, const char *name, int *ret_fd, struct msb_err *err)

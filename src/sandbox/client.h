@@ -48,9 +48,18 @@ struct sandbox_events {
  * @image_fd: borrowed, the root device when spec->image_path is "", else -1
  * @events: must outlive the handle
  *
- * When the owner closes, or dies, an ephemeral sandbox ends at once.
+ * When the owner closes, or dies, a sandbox that is not detached ends at once.
  */
 int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_fd,
+	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/**
+ * sandbox_start - start an existing sandbox that the caller has locked
+ * @dir: of sandbox_dir_lock(); borrowed, the supervisor holds the lock from now on
+ */
+struct sandbox_dir;
+int sandbox_start(struct loop *loop, const struct sandbox_spec *spec, const struct sandbox_dir *dir,
 	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 

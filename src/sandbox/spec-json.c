@@ -150,6 +150,8 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_int(&o, "version", SANDBOX_SPEC_VERSION);
 	json_put_str(&o, "name", spec->name);
 	json_put_bool(&o, "ephemeral", spec->ephemeral);
+	json_put_bool(&o, "detached", spec->detached);
+	json_put_u64(&o, "created_ns", spec->created_ns);
 	json_put_str(&o, "engine", engine_names[spec->engine]);
 	put_image(&o, spec);
 	put_root_disk(&o, &spec->root_disk);
@@ -396,9 +398,9 @@ static int get_host(const struct json *root, struct sandbox_spec *spec, struct m
 
 static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"version", "name", "ephemeral", "engine", "image",
-		"root_disk", "vcpus", "mem_mib", "max_duration_ns", "boot_timeout_ns", "labels",
-		"guest", "host"};
+	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
+		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
+		"boot_timeout_ns", "labels", "guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -413,6 +415,10 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 		r = json_get_str(root, "name", &spec->name, err);
 	if (r == 0)
 		r = json_get_bool(root, "ephemeral", &spec->ephemeral, err);
+	if (r == 0)
+		r = json_opt_bool(root, "detached", &spec->detached, err);
+	if (r == 0)
+		r = json_opt_u64(root, "created_ns", &spec->created_ns, err);
 	if (r == 0)
 		r = get_choice(
 			root, "engine", engine_names, ARRAY_SIZE(engine_names), &engine, err);

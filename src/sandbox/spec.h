@@ -52,7 +52,9 @@ struct sandbox_root_disk {
 
 struct sandbox_spec {
 	const char *name;
-	bool ephemeral; /* ends with its owner, leaves no directory */
+	bool ephemeral; /* leaves no directory */
+	bool detached; /* does not end with its owner */
+	uint64_t created_ns; /* CLOCK_REALTIME */
 	enum engine_kind engine;
 
 	enum sandbox_image_kind image_kind;

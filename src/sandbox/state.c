@@ -9,16 +9,19 @@
  *	     an empty directory and nothing else.
  *   run     the supervisor that created the directory holds the lock until it ends.
  *   remove  only with the lock held: unlink the files, `lock` last, then rmdir by name.
+ *   start   the client takes the lock of an existing directory and hands it to the supervisor that
+ *	     it spawns: from there on as above.
  *   reap    open the directory, and only if spec.json is missing or says ephemeral, take the lock
  *	     without waiting, look again, remove. A directory without `lock` is either about to be
  *	     locked by its creator or an almost finished removal: rmdir it if it is empty; the
  *	     creator notices (its rename fails) and takes another name.
  *
- * Order: at most one directory lock is waited for, never: every flock here is LOCK_NB, so there is
- * no order to break. Files are unlinked relative to the descriptor of the locked directory and the
- * final rmdir by name fails on a directory that somebody else has put there meanwhile, because that
- * one is never empty. Persistent sandboxes are never locked by a reaper, so it cannot make
- * another command believe they are running.
+ * Locks are those of open file descriptions (F_OFD_SETLK): they pass to a supervisor with the
+ * descriptor, end with the last holder, and whether somebody holds one can be asked without taking
+ * it. Nothing here waits for a lock, so there is no order to break. Files are unlinked relative to
+ *the descriptor of the locked directory and the final rmdir by name fails on a directory that
+ *somebody else has put there meanwhile, because that one is never empty. Persistent sandboxes are
+ *never locked by a reaper, so it cannot make another command believe they are running.
  *
  * A supervisor in its jail still removes its own directory:
  * #syscalls(sandbox:loop): unlinkat openat(2&O_ACCMODE=O_RDONLY) getdents64 lseek
@@ -31,7 +34,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -166,9 +168,18 @@ static int lock_dir(int dir_fd, int flags)
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
+	if (fcntl(fd, F_OFD_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) < 0)
+		return errno == EACCES ? -EWOULDBLOCK : -errno;
 	return TAKE_FD(fd);
+}
+
+bool sandbox_dir_alive(int dir_fd)
+{
+	cleanup_fd int fd = openat(
+		dir_fd, SANDBOX_LOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &query) == 0 && query.l_type != F_UNLCK;
 }
 
 /* Unlinks everything that is not a directory, `lock` last. */
@@ -208,7 +219,7 @@ static bool is_named(int parent_fd, int dir_fd, const char *name)
 static int remove_dir(int parent_fd, int dir_fd, const char *name)
 {
 	static const char *const files[] = {
-		SANDBOX_SPEC, SANDBOX_SOCKET, SANDBOX_LOG, SANDBOX_LOCK};
+		SANDBOX_SPEC, SANDBOX_SOCKET, SANDBOX_LOG, SANDBOX_STATE, SANDBOX_LOCK};
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
@@ -443,4 +454,98 @@ void sandbox_dir_close(struct sandbox_dir *d)
 	d->fd = fd_close(d->fd);
 	d->parent_fd = fd_close(d->parent_fd);
 	d->lock_fd = fd_close(d->lock_fd);
+}
+
+static int no_such(const char *name, struct msb_err *err)
+{
+	return msb_err_hint(err,
+		msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "no sandbox is named '%s'", name),
+		"'msb ls' lists what there is");
+}
+
+int sandbox_dir_find(const char *home, const char *name, int *ret_fd, struct msb_err *err)
+{
+	cleanup_fd int parent_fd = -EBADF;
+	int r = sandbox_name_check(name, err);
+
+	if (r < 0)
+		return r;
+	r = open_parent(home, false, &parent_fd);
+	if (r == 0)
+		r = open_dir(parent_fd, name);
+	if (r == -ENOENT)
+		return no_such(name, err);
+	if (r < 0)
+		return msb_err_errno(err, r, "sandbox '%s'", name);
+	*ret_fd = r;
+	return 0;
+}
+
+int sandbox_dir_lock(
+	const char *home, const char *name, struct sandbox_dir *ret, struct msb_err *err)
+{
+	struct sandbox_dir d = {.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF};
+	int r = sandbox_dir_find(home, name, &d.fd, err);
+
+	if (r < 0)
+		return r;
+	r = open_parent(home, false, &d.parent_fd);
+	if (r == 0)
+		r = str_copy(d.name, sizeof(d.name), name);
+	if (r == 0 && is_persistent(d.fd))
+		r = d.lock_fd = lock_dir(d.fd, 0);
+	else if (r == 0)
+		r = sandbox_dir_alive(d.fd) ? -EWOULDBLOCK : -ENOENT;
+	/* Removed between open and lock: gone, or another one that has taken the name. */
+	if (r >= 0 && !is_named(d.parent_fd, d.fd, name))
+		r = -ENOENT;
+	if (r >= 0) {
+		*ret = d;
+		return 0;
+	}
+	sandbox_dir_close(&d);
+	if (r == -EWOULDBLOCK)
+		return msb_err_set(err, r, MSB_BUSY, "sandbox '%s' is running", name);
+	return r == -ENOENT ? no_such(name, err) : msb_err_errno(err, r, "sandbox '%s'", name);
+}
+
+int sandbox_dir_adopt(const char *home, const char *name, int dir_fd, int lock_fd,
+	struct sandbox_dir *ret, struct msb_err *err)
+{
+	struct sandbox_dir d = {.parent_fd = -EBADF, .fd = dir_fd, .lock_fd = lock_fd};
+	int r = str_copy(d.name, sizeof(d.name), name);
+
+	if (r == 0)
+		r = open_parent(home, false, &d.parent_fd);
+	if (r < 0)
+		return msb_err_errno(err, r, "sandbox '%s'", name);
+	*ret = d;
+	return 0;
+}
+
+int sandbox_each(const char *home, sandbox_each_fn *fn, void *arg)
+{
+	int parent_fd = -EBADF;
+	struct dirent *e;
+	DIR *d;
+	int r = open_parent(home, false, &parent_fd);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	d = fdopendir(parent_fd);
+	if (!d) {
+		fd_close(parent_fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (e = readdir(d))) {
+		cleanup_fd int fd = -EBADF;
+
+		if ((e->d_type != DT_DIR && e->d_type != DT_UNKNOWN) || !name_valid(e->d_name))
+			continue;
+		fd = open_dir(dirfd(d), e->d_name);
+		if (fd >= 0)
+			r = fn(e->d_name, fd, arg);
+	}
+	closedir(d);
+	return r;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sandbox directories: $MSB_HOME/sandboxes/<name>/{lock, spec.json, agent.sock, kernel.log}.
+ * Sandbox directories: $MSB_HOME/sandboxes/<name>/{lock, spec.json, state.json, agent.sock, ...}.
  *
- * The directory is the database. A flock on `lock`, held by the supervisor for its whole life,
- * means alive; spec.json appears by rename and says whether the directory outlives its supervisor.
+ * The directory is the database. A lock on `lock`, held by the supervisor for its whole life,
+ * means alive; spec.json appears by rename and says whether the directory outlives its supervisor;
+ * state.json is what the supervisor last said (record.h).
  * A directory whose lock is free is a stopped sandbox, or left-over of a killed one: if ephemeral,
  * or without spec.json (killed while being created), whoever comes next removes it.
  */
@@ -18,6 +19,8 @@
 #define SANDBOX_SPEC   "spec.json"
 #define SANDBOX_SOCKET "agent.sock"
 #define SANDBOX_LOG    "kernel.log"
+#define SANDBOX_STATE  "state.json"
+#define SANDBOX_IMAGE  "image.erofs" /* made for this sandbox alone */
 
 /** sandbox_name_check - 1 to 128 bytes, first one alphanumeric, the rest of [A-Za-z0-9._-] */
 int sandbox_name_check(const char *name, struct msb_err *err) MSB_MUST_CHECK;
@@ -61,3 +64,28 @@ int sandbox_dir_remove(struct sandbox_dir *d);
 
 /** sandbox_dir_close - let go; legal on a closed or removed one */
 void sandbox_dir_close(struct sandbox_dir *d);
+
+/** sandbox_dir_find - descriptor of the directory of @name, without a lock; -ENOENT */
+int sandbox_dir_find(const char *home, const char *name, int *ret_fd, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** sandbox_dir_alive - does a supervisor hold the lock of the directory? Takes no lock itself */
+bool sandbox_dir_alive(int dir_fd);
+
+/**
+ * sandbox_dir_lock - take an existing, persistent, stopped one
+ *
+ * Return: 0, -EWOULDBLOCK (MSB_BUSY) when it runs, -ENOENT, or another negative errno.
+ */
+int sandbox_dir_lock(const char *home, const char *name, struct sandbox_dir *ret,
+	struct msb_err *err) MSB_MUST_CHECK;
+
+/** sandbox_dir_adopt - from inherited descriptors, consumed on success */
+int sandbox_dir_adopt(const char *home, const char *name, int dir_fd, int lock_fd,
+	struct sandbox_dir *ret, struct msb_err *err) MSB_MUST_CHECK;
+
+/* @dir_fd is closed after the call; a value other than 0 ends the walk and is returned. */
+typedef int sandbox_each_fn(const char *name, int dir_fd, void *arg);
+
+/** sandbox_each - call @fn for every directory with a sandbox's name, in no order */
+int sandbox_each(const char *home, sandbox_each_fn *fn, void *arg) MSB_MUST_CHECK;

@@ -15,6 +15,15 @@ int sup_start(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 /** sup_jail - give up every right that is not needed any more; once everything is open */
 int sup_jail(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 
+/* sup-record.c: state.json. */
+
+/** sup_record_open - write it for the first time; the descriptor stays open */
+int sup_record_open(struct supervisor *sup) MSB_MUST_CHECK;
+/** sup_record_say - the sandbox is @status now */
+void sup_record_say(struct supervisor *sup, enum sandbox_status status);
+/** sup_record_end - the last words */
+void sup_record_end(struct supervisor *sup);
+
 void sup_fail(struct supervisor *sup, const struct msb_err *err);
 uint64_t sup_boot_timeout_ns(const struct supervisor *sup);
 

@@ -129,6 +129,17 @@ static void machine_files_close(struct machine_files *f)
 	fd_close(f->disk);
 }
 
+/* The unnamed file of an image that was made for this sandbox gets a name in its directory. */
+static int keep_image(const struct supervisor *sup, struct msb_err *err)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", SUP_FD_IMAGE);
+	if (linkat(AT_FDCWD, path, sup->dir.fd, SANDBOX_IMAGE, AT_SYMLINK_FOLLOW) < 0)
+		return msb_err_errno(err, -errno, "image of sandbox '%s'", sup->spec.name);
+	return 0;
+}
+
 static int open_files(struct supervisor *sup, struct machine_files *f, struct msb_err *err)
 {
 	const struct sandbox_spec *spec = &sup->spec;
@@ -145,10 +156,15 @@ static int open_files(struct supervisor *sup, struct machine_files *f, struct ms
 		return r;
 	if (spec->image_path[0])
 		return open_file("image", spec->image_path, flags, &f->disk, err);
+	if (sup->adopted) {
+		f->disk = openat(sup->dir.fd, SANDBOX_IMAGE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		return f->disk < 0 ? msb_err_errno(err, -errno, "image of sandbox '%s'", spec->name)
+				   : 0;
+	}
 	if (fcntl(SUP_FD_IMAGE, F_SETFD, FD_CLOEXEC) < 0)
 		return msb_err_errno(err, -errno, "image");
 	f->disk = SUP_FD_IMAGE;
-	return 0;
+	return spec->ephemeral ? 0 : keep_image(sup, err);
 }
 
 static int start_machine(struct supervisor *sup, const struct engine_ops *ops, struct msb_err *err)
@@ -319,8 +335,7 @@ static int listen_for_clients(struct supervisor *sup)
 	return r;
 }
 
-/* What the world may see of the sandbox. */
-static int publish(struct supervisor *sup, struct msb_err *err)
+static int write_spec(struct supervisor *sup)
 {
 	struct buf json;
 	int r;
@@ -331,6 +346,17 @@ static int publish(struct supervisor *sup, struct msb_err *err)
 		r = io_write_file_atomic(sup->dir.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json),
 			0600, !sup->spec.ephemeral);
 	buf_deinit(&json);
+	return r;
+}
+
+/* What the world may see of the sandbox. */
+static int publish(struct supervisor *sup, struct msb_err *err)
+{
+	/* state.json first: with spec.json the directory outlives us. */
+	int r = sup->adopted ? 0 : sup_record_open(sup);
+
+	if (r == 0 && !sup->adopted)
+		r = write_spec(sup);
 	if (r == 0) {
 		sup->persisted = !sup->spec.ephemeral;
 		r = listen_for_clients(sup);
@@ -368,6 +394,23 @@ static void abort_machine(struct supervisor *sup)
 	engine_vm_deinit(&sup->vm);
 }
 
+/* A new one, or one that the client has found and locked. */
+static int take_directory(struct supervisor *sup, struct msb_err *err)
+{
+	const struct sandbox_spec *spec = &sup->spec;
+	int r;
+
+	if (!sup->adopted)
+		return sandbox_dir_create(spec->home, spec->name, &sup->dir, err);
+	r = sandbox_dir_adopt(spec->home, spec->name, SUP_FD_DIR, SUP_FD_LOCK, &sup->dir, err);
+	if (r < 0)
+		return r;
+	sup->persisted = true;
+	(void)unlinkat(sup->dir.fd, SANDBOX_SOCKET, 0); /* of a supervisor that was killed */
+	r = sup_record_open(sup);
+	return r < 0 ? msb_err_errno(err, r, "%s of sandbox '%s'", SANDBOX_STATE, spec->name) : 0;
+}
+
 static int start_steps(struct supervisor *sup, struct msb_err *err)
 {
 	const struct engine_ops *ops = NULL;
@@ -378,7 +421,7 @@ static int start_steps(struct supervisor *sup, struct msb_err *err)
 	log_init("msb-sandbox", sup->spec.log_level);
 	r = harden(sup, err);
 	if (r == 0)
-		r = sandbox_dir_create(sup->spec.home, sup->spec.name, &sup->dir, err);
+		r = take_directory(sup, err);
 	if (r == 0)
 		r = choose_engine(sup, &ops, err);
 	if (r == 0)
@@ -413,6 +456,11 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sup->detail = "";
 	sup->signal_fd = -EBADF;
 	sup->listen_fd = -EBADF;
+	sup->record_fd = -EBADF;
+	sup->record.exit_status = -1;
+	/* Before anything else can have these numbers. */
+	sup->adopted = fcntl(SUP_FD_DIR, F_SETFD, FD_CLOEXEC) == 0 &&
+		       fcntl(SUP_FD_LOCK, F_SETFD, FD_CLOEXEC) == 0;
 	sup->dir = (struct sandbox_dir){.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF};
 	sandbox_spec_init(&sup->spec);
 	console_init(&sup->console);

@@ -97,16 +97,23 @@ static void tell_now(struct loop_timer *t)
 	tell_outcome(container_of(t, struct supervisor, tell_timer));
 }
 
+/* Nobody has used a sandbox that never came up: its creation has failed. */
+static bool outlives(const struct supervisor *sup)
+{
+	return !sup->spec.ephemeral && sup->persisted && (sup->adopted || sup->was_ready);
+}
+
 static void remove_directory(struct supervisor *sup)
 {
 	int r;
 
 	if (sup->dir.fd < 0)
 		return;
-	r = sup->spec.ephemeral || !sup->persisted ? sandbox_dir_remove(&sup->dir) : 0;
+	sup_record_end(sup);
+	r = outlives(sup) ? 0 : sandbox_dir_remove(&sup->dir);
 	if (r < 0)
 		log_warn("%s/sandboxes/%s: %s", sup->spec.home, sup->spec.name, strerror(-r));
-	if (sup->listen_fd >= 0 && !sup->spec.ephemeral)
+	if (sup->listen_fd >= 0 && outlives(sup))
 		(void)unlinkat(sup->dir.fd, SANDBOX_SOCKET, 0);
 	loop_fd_del(&sup->listen_src);
 	loop_timer_del(&sup->listen_timer);
@@ -196,6 +203,7 @@ static void sup_stop(
 	if (again)
 		return;
 	sup->state = SUP_STOPPING;
+	sup_record_say(sup, SANDBOX_STOPPING);
 	loop_timer_set(&sup->loop, &sup->end_timer, after_ms((uint64_t)grace_ms + margin_ms),
 		stop_impatient);
 }
@@ -228,6 +236,7 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	sup->timing.guest_ready_ns = m->ready_ns;
 	sup->timing.guest_ready_tsc = m->ready_tsc;
 	loop_timer_del(&sup->boot_timer);
+	sup->was_ready = true;
 	if (sup->state == SUP_STARTING)
 		sup->state = SUP_RUNNING;
 	/* What the machine said about its start is there by now. */
@@ -244,6 +253,7 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	if (e == 0)
 		e = relay_announce(r, &frame);
 	buf_deinit(&frame);
+	sup_record_say(sup, SANDBOX_RUNNING);
 	if (e < 0)
 		log_warn("clients are not told that the guest is ready: %s", strerror(-e));
 	if (sup->timing.ready_ns - sup->config_ns > CLOCK_STALE_MS * NSEC_PER_MSEC &&
@@ -308,7 +318,7 @@ static void on_owner_gone(struct relay *r)
 {
 	struct supervisor *sup = of_relay(r);
 
-	if (!sup->spec.ephemeral)
+	if (sup->spec.detached)
 		return;
 	log_debug("the owner is gone");
 	sup_stop(sup, STOP_REQUESTED, 0, ABANDONED_MS);

@@ -22,6 +22,7 @@
 
 #include "engine/engine.h"
 #include "sandbox/console.h"
+#include "sandbox/record.h"
 #include "sandbox/relay.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
@@ -31,6 +32,8 @@ enum {
 	SUP_FD_SPEC = 3, /* memfd with the JSON of the spec */
 	SUP_FD_OWNER = 4, /* the owner's connection, a non-blocking stream socket */
 	SUP_FD_IMAGE = 5, /* the root device, only when the spec has no image path */
+	SUP_FD_DIR = 6, /* an existing directory that is to be started ... */
+	SUP_FD_LOCK = 7, /* ... and its lock, held */
 };
 
 enum sup_state { SUP_STARTING, SUP_RUNNING, SUP_STOPPING, SUP_KILLING, SUP_ENDED };
@@ -42,6 +45,10 @@ struct supervisor {
 
 	struct sandbox_dir dir;
 	bool persisted; /* the directory has a spec.json that outlives this process */
+	bool adopted; /* the directory was there before */
+	bool was_ready; /* the guest served requests */
+	struct sandbox_record record; /* what state.json says */
+	int record_fd; /* state.json, -1: none */
 	struct console console;
 	struct relay relay;
 

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msb ls, msb ps: what sandboxes there are. */
+#include "base/json.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "cli/names.h"
+#include "cli/table.h"
+#include "sandbox/info.h"
+#include "sandbox/state.h"
+
+enum format { FORMAT_TEXT, FORMAT_JSON };
+enum { IMAGE_WIDTH = 36, COMMAND_WIDTH = 40 };
+
+struct ls_args {
+	struct cli_common common;
+	struct opt_list labels;
+	int format;
+	bool running;
+	bool stopped;
+	bool all;
+	bool quiet;
+};
+
+static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", NULL};
+
+#define AT(field) .offset = offsetof(struct ls_args, field)
+#define LABEL_OPT                                                                    \
+	{                                                                            \
+		.name = "label", .type = OPT_LIST, AT(labels), .arg = "KEY[=VALUE]", \
+		.help = "Only those with this label; given twice, with both"         \
+	}
+#define FORMAT_OPT                                                                 \
+	{                                                                          \
+		.name = "format", .type = OPT_CHOICE, AT(format), .arg = "FORMAT", \
+		.choices = formats, .def = "text", .help = "Form of the output"    \
+	}
+#define QUIET_OPT                                                                                 \
+	{                                                                                         \
+		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "Only names" \
+	}
+
+static const struct opt ls_opts[] = {
+	{.name = "running",
+		.type = OPT_FLAG,
+		AT(running),
+		.excludes = "stopped",
+		.help = "Only those that run"},
+	{.name = "stopped", .type = OPT_FLAG, AT(stopped), .help = "Only those that do not"},
+	{.name = "all", .letter = 'a', .type = OPT_FLAG, AT(all), .help = "", .hidden = true},
+	LABEL_OPT,
+	FORMAT_OPT,
+	QUIET_OPT,
+};
+
+static const struct opt ps_opts[] = {
+	{.name = "all",
+		.letter = 'a',
+		.type = OPT_FLAG,
+		AT(all),
+		.help = "Also those that do not run"},
+	LABEL_OPT,
+	FORMAT_OPT,
+	QUIET_OPT,
+};
+
+static const struct opt_operand ps_operands[] = {
+	{.name = "NAME", .help = "Only this sandbox"},
+};
+
+static const struct opt_example ls_examples[] = {
+	{"All sandboxes", "msb ls"},
+	{"Remove what does not run", "msb rm $(msb ls -q --stopped)"},
+};
+
+static const struct opt_example ps_examples[] = {
+	{"What runs", "msb ps"},
+	{"For a program", "msb ps -a --format json"},
+};
+
+/* How one of the two commands shows a sandbox. */
+struct view {
+	size_t columns;
+	const char *const *header;
+	void (*row)(struct table *t, const struct sandbox_info *info);
+	void (*members)(struct json_out *o, const struct sandbox_info *info);
+};
+
+static const char *status_text(const struct sandbox_info *info, char *to, size_t size)
+{
+	size_t n = 0;
+
+	for (const char *at = sandbox_status_name(info->record.status); *at && n < size - 1; at++)
+		to[n++] = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
+	to[n] = '\0';
+	return to;
+}
+
+static const char *image_text(const struct sandbox_info *info)
+{
+	return info->readable && info->spec.image[0] ? info->spec.image : "-";
+}
+
+static void ls_row(struct table *t, const struct sandbox_info *info)
+{
+	char status[16];
+	char when[TIME_TEXT];
+
+	table_add(t, info->name, 0);
+	table_add(t, image_text(info), IMAGE_WIDTH);
+	table_add(t, status_text(info, status, sizeof(status)), 0);
+	table_add(t, time_local(info->spec.created_ns, when), 0);
+}
+
+static void ls_members(struct json_out *o, const struct sandbox_info *info)
+{
+	char when[TIME_TEXT];
+
+	json_put_str(o, "name", info->name);
+	json_put_str(o, "status", sandbox_status_name(info->record.status));
+	json_put_str(o, "created_at", time_rfc3339(info->spec.created_ns, when));
+	json_put_str(o, "image", image_text(info));
+}
+
+static void ps_row(struct table *t, const struct sandbox_info *info)
+{
+	char text[TIME_TEXT];
+
+	table_add(t, info->name, 0);
+	table_add(t, image_text(info), IMAGE_WIDTH);
+	(void)snprintf(text, sizeof(text), "%" PRIu32, info->spec.vcpus);
+	table_add(t, text, 0);
+	table_add(t, size_mib(info->spec.mem_mib, text), 0);
+	table_add(t, status_text(info, text, sizeof(text)), 0);
+}
+
+static void ps_members(struct json_out *o, const struct sandbox_info *info)
+{
+	json_put_str(o, "name", info->name);
+	json_put_str(o, "status", sandbox_status_name(info->record.status));
+	json_put_str(o, "image", image_text(info));
+	json_put_u64(o, "cpus", info->spec.vcpus);
+	json_put_u64(o, "memory_mib", info->spec.mem_mib);
+}
+
+static const char *const ls_header[] = {"NAME", "IMAGE", "STATUS", "CREATED"};
+static const char *const ps_header[] = {"NAME", "IMAGE", "CPUS", "MEM", "STATUS"};
+
+static const struct view ls_view = {.columns = ARRAY_SIZE(ls_header),
+	.header = ls_header,
+	.row = ls_row,
+	.members = ls_members};
+static const struct view ps_view = {.columns = ARRAY_SIZE(ps_header),
+	.header = ps_header,
+	.row = ps_row,
+	.members = ps_members};
+
+static int put_json(
+	const struct view *v, const struct sandbox_list *list, bool one, struct buf *out)
+{
+	struct json_out o;
+
+	json_out_init(&o, out, JSON_PRETTY);
+	if (!one)
+		json_begin_array(&o, NULL);
+	for (size_t i = 0; i < list->n; i++) {
+		json_begin_object(&o, NULL);
+		v->members(&o, &list->items[i]);
+		json_end_object(&o);
+	}
+	if (!one)
+		json_end_array(&o);
+	return json_out_end(&o);
+}
+
+static int put_table(const struct view *v, const struct sandbox_list *list, struct buf *out)
+{
+	struct table t;
+	int r;
+
+	table_init(&t, v->columns);
+	for (size_t i = 0; i < v->columns; i++)
+		table_add(&t, v->header[i], 0);
+	for (size_t i = 0; i < list->n; i++)
+		v->row(&t, &list->items[i]);
+	r = table_format(&t, out);
+	table_deinit(&t);
+	return r;
+}
+
+static int put_names(const struct sandbox_list *list, struct buf *out)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < list->n && r == 0; i++)
+		r = buf_printf(out, "%s\n", list->items[i].name);
+	return r;
+}
+
+static int show(const struct ls_args *a, const struct view *v, const struct sandbox_list *list,
+	bool one, const char *none)
+{
+	struct msb_err err = {0};
+	struct buf out;
+	int status;
+	int r = 0;
+
+	buf_init(&out, CLI_TEXT_MAX * 16);
+	if (a->format == FORMAT_JSON)
+		r = put_json(v, list, one, &out);
+	else if (a->quiet)
+		r = put_names(list, &out);
+	else if (list->n)
+		r = put_table(v, list, &out);
+	else
+		cli_note("%s", none);
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "writing the list");
+		status = cli_fail(&err);
+	} else {
+		status = cli_print(&out);
+	}
+	buf_deinit(&out);
+	return status;
+}
+
+/* Drops what was not asked for. */
+static void filter(const struct ls_args *a, bool running, bool stopped, struct sandbox_list *list)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct sandbox_info *info = &list->items[i];
+		bool alive = sandbox_status_alive(info->record.status);
+		bool match = (!running || alive) && (!stopped || !alive) &&
+			     labels_match(&info->spec, &a->labels);
+
+		if (match)
+			list->items[kept++] = *info;
+		else
+			sandbox_info_deinit(info);
+	}
+	list->n = kept;
+}
+
+static int run_list(const struct ls_args *a, const struct view *v, bool running, bool stopped)
+{
+	struct sandbox_list list = {.n = 0};
+	struct msb_err err = {0};
+	char home[PATH_MAX];
+	int status;
+
+	if (labels_check(&a->labels, &err) < 0 ||
+		sandbox_home_default(home, sizeof(home), &err) < 0)
+		return cli_fail(&err);
+	/* Nothing else reaps when nobody starts anything. */
+	(void)sandbox_reap_stale(home);
+	if (sandbox_list_get(home, &list, &err) < 0)
+		return cli_fail(&err);
+	filter(a, running, stopped, &list);
+	status = show(a, v, &list, false, running ? "no running sandboxes" : "no sandboxes");
+	sandbox_list_deinit(&list);
+	return status;
+}
+
+static int run_ls(void *args, const struct opt_words *words)
+{
+	const struct ls_args *a = args;
+
+	return run_list(a, &ls_view, a->running, a->stopped);
+}
+
+static int run_ps(void *args, const struct opt_words *words)
+{
+	const struct ls_args *a = args;
+	struct sandbox_info info;
+	struct sandbox_list list = {.items = &info, .n = 1};
+	struct msb_err err = {0};
+	char home[PATH_MAX];
+	int status;
+
+	if (!words->operands.n)
+		return run_list(a, &ps_view, !a->all, false);
+	if (sandbox_home_default(home, sizeof(home), &err) < 0 ||
+		sandbox_info_get(home, words->operands.items[0], &info, &err) < 0)
+		return cli_fail(&err);
+	status = show(a, &ps_view, &list, true, "");
+	sandbox_info_deinit(&info);
+	return status;
+}
+
+const struct cli_command cmd_ls = {
+	.table = {.name = "ls",
+		.aliases = {"list"},
+		.summary = "List sandboxes",
+		.description =
+			"Lists named sandboxes and those that run at this moment. A sandbox whose "
+			"supervisor was killed is shown as crashed; msb start brings it back.",
+		.group = "Sandboxes",
+		.opts = ls_opts,
+		.n_opts = ARRAY_SIZE(ls_opts),
+		.examples = ls_examples,
+		.n_examples = ARRAY_SIZE(ls_examples)},
+	.args_size = sizeof(struct ls_args),
+	.run = run_ls,
+};
+
+const struct cli_command cmd_ps = {
+	.table = {.name = "ps",
+		.aliases = {"status"},
+		.summary = "Show running sandboxes",
+		.group = "Sandboxes",
+		.opts = ps_opts,
+		.n_opts = ARRAY_SIZE(ps_opts),
+		.operands = ps_operands,
+		.n_operands = ARRAY_SIZE(ps_operands),
+		.examples = ps_examples,
+		.n_examples = ARRAY_SIZE(ps_examples)},
+	.args_size = sizeof(struct ls_args),
+	.run = run_ps,
+};

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msb stop, msb rm, msb wait: the ends of sandboxes. */
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "cli/life.h"
+#include "cli/names.h"
+
+struct stop_args {
+	struct cli_common common;
+	struct opt_list labels;
+	uint64_t time_ns; /* grace of stop, limit of wait */
+	bool force;
+	bool quiet;
+};
+
+#define AT(field) .offset = offsetof(struct stop_args, field)
+#define LABEL_OPT                                                                    \
+	{                                                                            \
+		.name = "label", .type = OPT_LIST, AT(labels), .arg = "KEY[=VALUE]", \
+		.help = "Also those with this label; given twice, with both"         \
+	}
+#define QUIET_OPT                                                                                 \
+	{                                                                                         \
+		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "No notices" \
+	}
+
+static const struct opt stop_opts[] = {
+	LABEL_OPT,
+	{.name = "timeout",
+		.letter = 't',
+		.type = OPT_DURATION,
+		AT(time_ns),
+		.arg = "TIME",
+		.def = "10",
+		.help = "Time for processes to end by themselves"},
+	{.name = "force",
+		.letter = 'f',
+		.type = OPT_FLAG,
+		AT(force),
+		.help = "Switch the machine off at once; what was not synced is lost"},
+	QUIET_OPT,
+};
+
+static const struct opt rm_opts[] = {
+	LABEL_OPT,
+	{.name = "force",
+		.letter = 'f',
+		.type = OPT_FLAG,
+		AT(force),
+		.help = "Also those that run: switch their machines off"},
+	QUIET_OPT,
+};
+
+static const struct opt wait_opts[] = {
+	LABEL_OPT,
+	{.name = "timeout",
+		.letter = 't',
+		.type = OPT_DURATION,
+		AT(time_ns),
+		.arg = "TIME",
+		.min = 1,
+		.help = "Give up after this long and exit with 124"},
+};
+
+static const struct opt_operand operands[] = {
+	{.name = "NAME", .help = "Name of a sandbox", .repeatable = true},
+};
+
+static const struct opt_example stop_examples[] = {
+	{"With ten seconds for its processes", "msb stop dev"},
+	{"At once", "msb stop --force dev"},
+};
+
+static const struct opt_example rm_examples[] = {
+	{"A stopped sandbox with all its files", "msb rm dev"},
+	{"Everything with a label", "msb rm --force --label job=42"},
+};
+
+static const struct opt_example wait_examples[] = {
+	{"Until a job is done", "msb wait job && msb logs job"},
+};
+
+static int stop_one(const char *home, const char *name, void *arg, struct msb_err *err)
+{
+	const struct stop_args *a = arg;
+
+	return life_stop(home, name, life_grace_ms(a->time_ns), a->force, err);
+}
+
+static int rm_one(const char *home, const char *name, void *arg, struct msb_err *err)
+{
+	const struct stop_args *a = arg;
+
+	return life_remove(home, name, a->force, err);
+}
+
+static int wait_one(const char *home, const char *name, void *arg, struct msb_err *err)
+{
+	const struct stop_args *a = arg;
+
+	return life_wait(home, name, a->time_ns, err);
+}
+
+static int run_each(struct stop_args *a, const struct opt_words *words, const char *done,
+	int (*each)(const char *home, const char *name, void *arg, struct msb_err *err))
+{
+	struct msb_err err = {0};
+	char home[PATH_MAX];
+	const struct names n = {
+		.home = home,
+		.words = &words->operands,
+		.labels = &a->labels,
+		.done = done,
+		.quiet = a->quiet,
+		.each = each,
+		.arg = a,
+	};
+
+	return sandbox_home_default(home, sizeof(home), &err) < 0 ? cli_fail(&err) : names_each(&n);
+}
+
+static int run_stop(void *args, const struct opt_words *words)
+{
+	return run_each(args, words, "Stopped", stop_one);
+}
+
+static int run_rm(void *args, const struct opt_words *words)
+{
+	return run_each(args, words, "Removed", rm_one);
+}
+
+static int run_wait(void *args, const struct opt_words *words)
+{
+	return run_each(args, words, NULL, wait_one);
+}
+
+const struct cli_command cmd_stop = {
+	.table = {.name = "stop",
+		.summary = "Stop running sandboxes",
+		.description =
+			"Asks the processes of each sandbox to end, kills those that do not in "
+			"time, writes the file systems out and switches the machine off. Files of "
+			"a named sandbox are there again after msb start. A sandbox that does not "
+			"run is no error.",
+		.group = "Sandboxes",
+		.opts = stop_opts,
+		.n_opts = ARRAY_SIZE(stop_opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = stop_examples,
+		.n_examples = ARRAY_SIZE(stop_examples)},
+	.args_size = sizeof(struct stop_args),
+	.run = run_stop,
+};
+
+const struct cli_command cmd_rm = {
+	.table = {.name = "rm",
+		.aliases = {"remove"},
+		.summary = "Remove sandboxes with their files",
+		.description = "Removes stopped sandboxes: their root disks, logs and settings. "
+			       "One that runs is left alone, unless --force ends it first.",
+		.group = "Sandboxes",
+		.opts = rm_opts,
+		.n_opts = ARRAY_SIZE(rm_opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = rm_examples,
+		.n_examples = ARRAY_SIZE(rm_examples)},
+	.args_size = sizeof(struct stop_args),
+	.run = run_rm,
+};
+
+const struct cli_command cmd_wait = {
+	.table = {.name = "wait",
+		.summary = "Wait until sandboxes do not run any more",
+		.group = "Sandboxes",
+		.opts = wait_opts,
+		.n_opts = ARRAY_SIZE(wait_opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = wait_examples,
+		.n_examples = ARRAY_SIZE(wait_examples)},
+	.args_size = sizeof(struct stop_args),
+	.run = run_wait,
+};

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of named sandboxes: see life.h.
+ *
+ * The lock of the directory is the truth, the supervisor's connection the quick way to hear of a
+ * change. Where there is no connection (yet, or any more) an inotify watch on the directory says
+ * when to look again. Closing the lock is seen by inotify a moment before the lock is free, hence
+ * the short limit on each wait.
+ */
+#include "cli/life.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "sandbox/client.h"
+#include "sandbox/info.h"
+
+enum {
+	LOOK_AGAIN_MS = 50,
+	/* A supervisor listens long before this, or is stuck. */
+	CONNECT_MS = 10000,
+	/* On top of the grace: the unmounting, the end of the machine. */
+	STOP_MARGIN_MS = 15000,
+	FORCE_MS = 5000,
+	KILL_MS = 10000,
+	ATTEMPTS = 16,
+};
+
+/* One command to one supervisor. */
+struct talk {
+	struct loop loop;
+	struct sandbox *sb;
+	struct loop_timer limit;
+	bool ready;
+	bool over;
+	bool timed_out;
+	struct life_error *err; /* why it failed, may be NULL */
+	int result;
+	int fatal; /* signal that ends us */
+};
+
+static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
+{
+	struct talk *t = arg;
+
+	t->ready = true;
+	loop_stop(&t->loop, 0);
+}
+
+static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
+{
+	struct talk *t = arg;
+
+	t->over = true;
+	t->result = -EIO;
+	if (t->err) {
+		t->err->err = *err;
+		(void)snprintf(t->err->console, sizeof(t->err->console), "%s", console);
+	}
+	loop_stop(&t->loop, 0);
+}
+
+static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
+{
+	struct talk *t = arg;
+
+	t->over = true;
+	loop_stop(&t->loop, 0);
+}
+
+static const struct sandbox_events talk_events = {
+	.ready = on_ready, .failed = on_failed, .stopped = on_stopped};
+
+/* For a stop it does not matter whether the guest is ready. */
+static const struct sandbox_events stop_events = {.failed = on_failed, .stopped = on_stopped};
+
+static int talk_init(struct talk *t, struct life_error *err)
+{
+	int r;
+
+	*t = (struct talk){.err = err};
+	r = loop_init(&t->loop);
+	return r < 0 ? msb_err_errno(err ? &err->err : NULL, r, "cannot start") : 0;
+}
+
+static void talk_deinit(struct talk *t)
+{
+	t->sb = sandbox_close(t->sb);
+	loop_timer_del(&t->limit);
+	loop_deinit(&t->loop);
+}
+
+static void limit_passed(struct loop_timer *timer)
+{
+	struct talk *t = container_of(timer, struct talk, limit);
+
+	t->timed_out = true;
+	loop_stop(&t->loop, 0);
+}
+
+static uint64_t after_ms(uint64_t ms)
+{
+	return clock_mono_ns() + ms * NSEC_PER_MSEC;
+}
+
+/* Until the guest is ready. The supervisor has its own limit for that. */
+static int wait_ready(struct talk *t, const char *name)
+{
+	int r = loop_run(&t->loop);
+
+	if (r < 0)
+		return msb_err_errno(&t->err->err, r, "waiting for the sandbox");
+	if (t->ready)
+		return 0;
+	if (t->result == 0)
+		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL,
+			"sandbox '%s' was stopped before it was ready", name);
+	/* It has said its last word, and is our child. */
+	if (sandbox_pid(t->sb) > 0)
+		(void)waitpid(sandbox_pid(t->sb), NULL, 0);
+	return t->result;
+}
+
+int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+{
+	struct talk t;
+	int r = talk_init(&t, err);
+
+	if (r < 0)
+		return r;
+	r = sandbox_spawn(&t.loop, spec, image_fd, &talk_events, &t, &t.sb, &err->err);
+	if (r == 0) {
+		/* The guest boots meanwhile. */
+		(void)sandbox_reap_stale(spec->home);
+		r = wait_ready(&t, spec->name);
+	}
+	talk_deinit(&t);
+	return r;
+}
+
+int life_lock(const char *home, const char *lib_dir, const char *name, struct life_lock *ret,
+	struct msb_err *err)
+{
+	int r = sandbox_dir_lock(home, name, &ret->dir, err);
+
+	if (r < 0)
+		return r;
+	r = sandbox_spec_load(ret->dir.fd, &ret->spec, err);
+	if (r < 0) {
+		sandbox_dir_close(&ret->dir);
+		return msb_err_prefix(err, r, "sandbox '%s'", name);
+	}
+	/* It may have moved, and been made by another installation. */
+	ret->spec.name = ret->dir.name;
+	ret->spec.home = home;
+	ret->spec.lib_dir = lib_dir;
+	ret->spec.detached = true;
+	return 0;
+}
+
+void life_unlock(struct life_lock *l)
+{
+	sandbox_spec_deinit(&l->spec);
+	sandbox_dir_close(&l->dir);
+}
+
+int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
+	struct life_error *err)
+{
+	struct life_lock l;
+	struct talk t;
+	int r = life_lock(home, lib_dir, name, &l, &err->err);
+
+	if (r < 0)
+		return r;
+	l.spec.log_level = level;
+	r = talk_init(&t, err);
+	if (r == 0) {
+		r = sandbox_start(&t.loop, &l.spec, &l.dir, &talk_events, &t, &t.sb, &err->err);
+		life_unlock(&l);
+		if (r == 0)
+			r = wait_ready(&t, name);
+		talk_deinit(&t);
+	} else {
+		life_unlock(&l);
+	}
+	return r;
+}
+
+/* Until something may have happened in the directory. */
+static void wait_for_change(int inotify_fd)
+{
+	struct pollfd p = {.fd = inotify_fd, .events = POLLIN};
+	char drop[4096];
+
+	if (poll(&p, 1, LOOK_AGAIN_MS) == 1 && read(inotify_fd, drop, sizeof(drop)) < 0)
+		return;
+}
+
+static int watch(int dir_fd)
+{
+	cleanup_fd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", dir_fd);
+	if (fd < 0 ||
+		inotify_add_watch(fd, path,
+			IN_CREATE | IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE | IN_DELETE_SELF) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* 0 when nobody holds the lock any more, -ETIMEDOUT. */
+static int wait_dead(int dir_fd, uint64_t deadline_ns)
+{
+	/* Without a watch (no descriptor left) looking again now and then has to do. */
+	cleanup_fd int inotify_fd = watch(dir_fd);
+
+	while (sandbox_dir_alive(dir_fd)) {
+		if (clock_mono_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		wait_for_change(inotify_fd);
+	}
+	return 0;
+}
+
+/*
+ * Connects to the supervisor that holds the lock. It may be about to listen, or about to end.
+ * Return: 0, 1 when it has ended, or a negative errno.
+ */
+static int connect_alive(
+	struct talk *t, const char *home, const char *name, int dir_fd, struct msb_err *err)
+{
+	cleanup_fd int inotify_fd = watch(dir_fd);
+	uint64_t deadline = after_ms(CONNECT_MS);
+
+	for (;;) {
+		int r;
+
+		if (!sandbox_dir_alive(dir_fd))
+			return 1;
+		r = sandbox_connect(&t->loop, home, name, &stop_events, t, &t->sb, err);
+		if (r == 0 || (r != -ENOTCONN && r != -ENOENT && r != -EAGAIN))
+			return r;
+		if (clock_mono_ns() >= deadline)
+			return r;
+		wait_for_change(inotify_fd);
+	}
+}
+
+/* The last resort: the machine dies with its supervisor. */
+static int kill_supervisor(const char *name, int dir_fd, struct msb_err *err)
+{
+	struct sandbox_record rec;
+	cleanup_fd int pidfd = -EBADF;
+	pid_t pid;
+
+	sandbox_record_read(dir_fd, &rec);
+	pid = rec.pid;
+	pidfd = pid > 1 ? io_pidfd_open(pid) : -ESRCH;
+	/* The number is its own only as long as it says so while we hold on to it. */
+	sandbox_record_read(dir_fd, &rec);
+	if (pidfd >= 0 && sandbox_status_alive(rec.status) && rec.pid == pid)
+		(void)io_pidfd_kill(pidfd, SIGKILL);
+	if (wait_dead(dir_fd, after_ms(KILL_MS)) == 0)
+		return 0;
+	return msb_err_set(err, -ETIMEDOUT, MSB_TIMEOUT,
+		"sandbox '%s' does not end (supervisor: process %ld)", name, (long)rec.pid);
+}
+
+/* Asks; @err only says why asking was not possible. Return: 0 when its supervisor has said that it
+ * ended. */
+static int ask_to_stop(const char *home, const char *name, int dir_fd, uint32_t grace_ms,
+	bool force, struct msb_err *err)
+{
+	struct talk t;
+	int r = talk_init(&t, NULL);
+
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 0)
+		r = sandbox_stop(t.sb, force ? 0 : grace_ms);
+	/* A second request without grace does not wait for the guest. */
+	if (r == 0 && force)
+		r = sandbox_stop(t.sb, 0);
+	if (r == 0) {
+		loop_timer_set(&t.loop, &t.limit,
+			after_ms(force ? FORCE_MS : (uint64_t)grace_ms + STOP_MARGIN_MS),
+			limit_passed);
+		r = loop_run(&t.loop);
+	}
+	if (r == 0 && t.timed_out)
+		r = -ETIMEDOUT;
+	talk_deinit(&t);
+	return MIN(r, 0);
+}
+
+int life_stop(
+	const char *home, const char *name, uint32_t grace_ms, bool force, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0 || !sandbox_dir_alive(dir_fd))
+		return r;
+	r = ask_to_stop(home, name, dir_fd, grace_ms, force, err);
+	/* Told, the lock is free within the moment that it takes a killed one to vanish. */
+	if (r == 0 && wait_dead(dir_fd, after_ms(KILL_MS)) == 0)
+		return 0;
+	return kill_supervisor(name, dir_fd, err);
+}
+
+int life_await_listening(const char *home, const char *name, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	talk_deinit(&t);
+	return MIN(r, 0);
+}
+
+int life_remove(const char *home, const char *name, bool force, struct msb_err *err)
+{
+	struct sandbox_dir d;
+	bool stopped = false;
+	int r = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		r = sandbox_dir_lock(home, name, &d, err);
+		if (r == 0) {
+			r = sandbox_dir_remove(&d);
+			sandbox_dir_close(&d);
+			return r < 0 ? msb_err_errno(err, r, "directory of sandbox '%s'", name) : 0;
+		}
+		/* An ephemeral one has removed itself. */
+		if (r == -ENOENT && stopped)
+			return 0;
+		if (r != -EWOULDBLOCK)
+			return r;
+		if (!force)
+			return msb_err_hint(
+				err, r, "stop it first, or use 'msb rm --force %s'", name);
+		r = life_stop(home, name, 0, true, err);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		stopped = true;
+	}
+	return msb_err_set(err, -EBUSY, MSB_BUSY,
+		"sandbox '%s' is started again and again by somebody else", name);
+}
+
+int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct msb_err *err)
+{
+	uint64_t deadline = timeout_ns ? clock_mono_ns() + timeout_ns : UINT64_MAX;
+	cleanup_fd int dir_fd = -EBADF;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = wait_dead(dir_fd, deadline);
+	return r < 0 ? msb_err_set(err, r, MSB_TIMEOUT, "sandbox '%s' still runs", name) : 0;
+}
+
+int life_fail(const struct life_error *err)
+{
+	int status = cli_fail(&err->err);
+	size_t len = strlen(err->console);
+
+	if (len == 0)
+		return status;
+	cli_note("last lines of the guest's console:");
+	if (io_write_full(STDERR_FILENO, err->console, len) == 0 && err->console[len - 1] != '\n' &&
+		io_write_full(STDERR_FILENO, "\n", 1) < 0)
+		return status;
+	return status;
+}

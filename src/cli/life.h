@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of named sandboxes, one blocking call per step: what create, start, stop, restart, rm
+ * and run have in common.
+ *
+ * Every call copes with other commands that do something to the same sandbox at the same time, and
+ * with supervisors that were killed or do not answer: it succeeds, or says why not, and never waits
+ * without a limit.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include "sandbox/spec.h"
+#include "sandbox/state.h"
+
+enum { LIFE_STOP_GRACE_MS = 10000, LIFE_GRACE_MAX_MS = 24 * 3600 * 1000 };
+
+static inline uint32_t life_grace_ms(uint64_t ns)
+{
+	return (uint32_t)MIN(ns / NSEC_PER_MSEC, (uint64_t)LIFE_GRACE_MAX_MS);
+}
+
+struct life_error {
+	struct msb_err err;
+	char console[8192]; /* last lines of a guest that failed, or "" */
+};
+
+/** life_create - make a sandbox and wait until its guest is ready; nothing is left on failure
+ * @image_fd: as for sandbox_spawn() */
+int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+	MSB_MUST_CHECK;
+
+/** life_start - start a stopped one; -EWOULDBLOCK (MSB_BUSY) when it runs */
+int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
+	struct life_error *err) MSB_MUST_CHECK;
+
+struct life_lock {
+	struct sandbox_dir dir;
+	struct sandbox_spec spec; /* as it is to be started: of this installation, detached */
+};
+
+/** life_lock - take a stopped sandbox in order to start it; life_unlock() */
+int life_lock(const char *home, const char *lib_dir, const char *name, struct life_lock *ret,
+	struct msb_err *err) MSB_MUST_CHECK;
+void life_unlock(struct life_lock *l);
+
+/**
+ * life_stop - end a running one; success if it does not run
+ * @grace_ms: time for its processes between SIGTERM and SIGKILL
+ * @force: switch the machine off at once
+ */
+int life_stop(const char *home, const char *name, uint32_t grace_ms, bool force,
+	struct msb_err *err) MSB_MUST_CHECK;
+
+/** life_remove - with its directory; a running one only with @force, else -EWOULDBLOCK (MSB_BUSY)
+ */
+int life_remove(const char *home, const char *name, bool force, struct msb_err *err) MSB_MUST_CHECK;
+
+/** life_await_listening - a sandbox that runs takes clients, or has ended; 0 or a negative errno */
+int life_await_listening(const char *home, const char *name, struct msb_err *err) MSB_MUST_CHECK;
+
+/** life_wait - until it does not run; -ETIMEDOUT after @timeout_ns (0: no limit) */
+int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** life_fail - cli_fail(), and the console */
+int life_fail(const struct life_error *err);

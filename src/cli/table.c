@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables for people: see table.h. */
+#include "cli/table.h"
+
+#include <time.h>
+
+#include "base/str.h"
+
+enum { GAP = 4 };
+
+void table_init(struct table *t, size_t columns)
+{
+	assert(columns > 0 && columns <= TABLE_COLUMNS_MAX);
+	*t = (struct table){.columns = columns};
+}
+
+void table_deinit(struct table *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free(t->cells[i]);
+	free(t->cells);
+	*t = (struct table){.columns = t->columns};
+}
+
+static char *printable(const char *text, size_t max)
+{
+	size_t len = strlen(text);
+	bool cut = max > 3 && len > max;
+	size_t keep = cut ? max - 3 : len;
+	char *to = malloc(keep + 4);
+
+	if (!to)
+		return NULL;
+	for (size_t i = 0; i < keep; i++)
+		to[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+	memcpy(to + keep, cut ? "..." : "", cut ? 4 : 1);
+	return to;
+}
+
+void table_add(struct table *t, const char *text, size_t max)
+{
+	char **more;
+
+	if (t->error)
+		return;
+	if ((t->n & (t->n - 1)) == 0) {
+		more = realloc(t->cells, (t->n ? t->n * 2 : 1) * sizeof(*more));
+		if (!more) {
+			t->error = -ENOMEM;
+			return;
+		}
+		t->cells = more;
+	}
+	t->cells[t->n] = printable(text, max);
+	if (t->cells[t->n])
+		t->n++;
+	else
+		t->error = -ENOMEM;
+}
+
+/* Columns of a cell on a terminal: bytes that do not continue a UTF-8 character. */
+static size_t width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+int table_format(const struct table *t, struct buf *out)
+{
+	size_t widest[TABLE_COLUMNS_MAX] = {0};
+	int r = t->error;
+
+	for (size_t i = 0; i < t->n; i++)
+		widest[i % t->columns] = MAX(widest[i % t->columns], width(t->cells[i]));
+	for (size_t i = 0; i < t->n && r == 0; i++) {
+		bool last = i % t->columns == t->columns - 1;
+		size_t pad = last ? 0 : widest[i % t->columns] - width(t->cells[i]) + GAP;
+
+		r = buf_printf(out, "%s%*s%s", t->cells[i], (int)pad, "", last ? "\n" : "");
+	}
+	return r;
+}
+
+const char *time_local(uint64_t real_ns, char to[TIME_TEXT])
+{
+	time_t s = (time_t)(real_ns / NSEC_PER_SEC);
+	struct tm tm;
+
+	if (!real_ns || !localtime_r(&s, &tm) ||
+		strftime(to, TIME_TEXT, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		memcpy(to, "-", 2);
+	return to;
+}
+
+const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT])
+{
+	time_t s = (time_t)(real_ns / NSEC_PER_SEC);
+	unsigned int ms = (unsigned int)(real_ns / NSEC_PER_MSEC % 1000);
+	struct tm tm;
+	size_t n;
+
+	if (!gmtime_r(&s, &tm))
+		memset(&tm, 0, sizeof(tm));
+	n = strftime(to, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(to + n, TIME_TEXT - n, ".%03uZ", ms);
+	return to;
+}
+
+const char *size_mib(uint64_t mib, char to[TIME_TEXT])
+{
+	if (mib < 1024)
+		(void)snprintf(to, TIME_TEXT, "%" PRIu64 " MiB", mib);
+	else
+		(void)snprintf(to, TIME_TEXT, "%.4g GiB", (double)mib / 1024);
+	return to;
+}
