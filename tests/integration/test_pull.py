@@ -15,7 +15,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from puller import Puller  # noqa: E402
 from registry import (DOCKER_REGISTRY, INDEX, Authority, Hostile, Picture, Registry, digest, run, tar_of)  # noqa: E402
-from test_layers import Image, Mounted, tree  # noqa: E402
+import trees  # noqa: E402
+from trees import Image, Mounted, tree  # noqa: E402
 
 needs_registry = pytest.mark.skipif(not DOCKER_REGISTRY or not shutil.which("skopeo"),
                                     reason="docker-registry or skopeo is missing")
@@ -60,9 +61,7 @@ def test_pull_twice_and_share_layers(tmp_path, puller):
 
 
 @needs_registry
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting and comparing ownership need root")
-@pytest.mark.skipif(shutil.which("umoci") is None, reason="umoci is missing")
-@pytest.mark.skipif("erofs" not in open("/proc/filesystems").read(), reason="this kernel cannot mount EROFS")
+@pytest.mark.skipif(trees.missing() is not None, reason=str(trees.missing()))
 def test_same_tree_as_umoci(tmp_path, puller):
     image = Image(tmp_path)
     image.add(lambda t: t.add("/usr/share/doc/bash", "doc"))
