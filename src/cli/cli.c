@@ -44,6 +44,40 @@ int cli_print(struct buf *text)
 	return CLI_EXIT_FAILED;
 }
 
+int cli_print_json(struct json_out *out, struct buf *text)
+{
+	struct msb_err err = {0};
+	int r = json_out_end(out);
+
+	if (r == 0)
+		return cli_print(text);
+	(void)msb_err_errno(&err, r, "writing JSON");
+	return cli_fail(&err);
+}
+
+void cli_done(const char *verb, const char *fmt, ...)
+{
+	bool tty = isatty(STDERR_FILENO);
+	const char *no_color = getenv("NO_COLOR");
+	bool color = tty && !(no_color && *no_color);
+	char what[1024];
+	char line[1200];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
+		what[0] = '\0';
+	va_end(ap);
+	if (tty)
+		n = snprintf(line, sizeof(line), "   %s\u2713%s %-12s %s\n",
+			color ? "\033[32m" : "", color ? "\033[0m" : "", verb, what);
+	else
+		n = snprintf(line, sizeof(line), "%s %s\n", verb, what);
+	if (n < 0 || io_write_full(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) < 0)
+		return;
+}
+
 static int lib_dir_from_env(const char *value, char *to, size_t size, struct msb_err *err)
 {
 	cleanup_free char *real = realpath(value, NULL);

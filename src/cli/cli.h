@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/opt.h"
 
 #ifndef MSB_VERSION
@@ -46,6 +47,7 @@ extern const struct cli_command cmd_rm;
 extern const struct cli_command cmd_ls;
 extern const struct cli_command cmd_ps;
 extern const struct cli_command cmd_wait;
+extern const struct cli_command cmd_pull;
 extern const struct cli_command cmd_doctor;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_version;
@@ -67,6 +69,12 @@ int cli_fail(const struct msb_err *err);
 
 /** cli_print - write to stdout; returns an exit status, 0 if all went out */
 int cli_print(struct buf *text);
+
+/** cli_print_json - end the document and write it to stdout; returns an exit status */
+int cli_print_json(struct json_out *out, struct buf *text);
+
+/** cli_done - "verb what" on stderr, with a check mark on a terminal */
+void cli_done(const char *verb, const char *fmt, ...) MSB_PRINTF(2, 3);
 
 /** cli_note - one line on stderr, "msb: " in front */
 void cli_note(const char *fmt, ...) MSB_PRINTF(1, 2);

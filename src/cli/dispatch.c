@@ -81,6 +81,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_ls.table,
 	&cmd_ps.table,
 	&cmd_wait.table,
+	&cmd_pull.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,
@@ -88,8 +89,13 @@ static const struct opt_command *const tables[] = {
 	&cmd_man.table,
 };
 
+static const struct opt_group groups[] = {
+	{"image", "Images in the local store"},
+};
+
 static const struct opt_variable variables[] = {
 	{"MSB_HOME", "Where sandboxes and caches are kept, ~/.microsandbox by default"},
+	{"MSB_CONFIG_PATH", "The configuration to use instead of MSB_HOME/config.json"},
 	{"MSB_LIB", "Where msb finds its other programs, the guest kernel and the image base; by "
 		    "default lib/msb beside the directory of the program"},
 };
@@ -106,6 +112,8 @@ const struct opt_program cli_program = {
 	.n_common = ARRAY_SIZE(common_opts),
 	.commands = tables,
 	.n_commands = ARRAY_SIZE(tables),
+	.groups = groups,
+	.n_groups = ARRAY_SIZE(groups),
 	.top = top_opts,
 	.n_top = ARRAY_SIZE(top_opts),
 	.variables = variables,

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "base/str.h"
+#include "cli/human.h"
 
 enum { GAP = 4 };
 
@@ -25,15 +25,18 @@ void table_deinit(struct table *t)
 static char *printable(const char *text, size_t max)
 {
 	size_t len = strlen(text);
-	bool cut = max > 3 && len > max;
-	size_t keep = cut ? max - 3 : len;
-	char *to = malloc(keep + 4);
+	char *to = malloc(len + 1);
 
 	if (!to)
 		return NULL;
-	for (size_t i = 0; i < keep; i++)
-		to[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
-	memcpy(to + keep, cut ? "..." : "", cut ? 4 : 1);
+	(void)human_text(to, len + 1, text);
+	len = strlen(to);
+	if (max > 3 && len > max) {
+		/* Not within a character. */
+		for (len = max - 3; len && ((uint8_t)to[len] & 0xc0) == 0x80; len--)
+			;
+		memcpy(to + len, "...", 4);
+	}
 	return to;
 }
 
@@ -58,26 +61,16 @@ void table_add(struct table *t, const char *text, size_t max)
 		t->error = -ENOMEM;
 }
 
-/* Columns of a cell on a terminal: bytes that do not continue a UTF-8 character. */
-static size_t width(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
 int table_format(const struct table *t, struct buf *out)
 {
 	size_t widest[TABLE_COLUMNS_MAX] = {0};
 	int r = t->error;
 
 	for (size_t i = 0; i < t->n; i++)
-		widest[i % t->columns] = MAX(widest[i % t->columns], width(t->cells[i]));
+		widest[i % t->columns] = MAX(widest[i % t->columns], human_width(t->cells[i]));
 	for (size_t i = 0; i < t->n && r == 0; i++) {
 		bool last = i % t->columns == t->columns - 1;
-		size_t pad = last ? 0 : widest[i % t->columns] - width(t->cells[i]) + GAP;
+		size_t pad = last ? 0 : widest[i % t->columns] - human_width(t->cells[i]) + GAP;
 
 		r = buf_printf(out, "%s%*s%s", t->cells[i], (int)pad, "", last ? "\n" : "");
 	}

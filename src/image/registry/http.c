@@ -40,9 +40,26 @@ int http_global_init(struct msb_err *err)
 	return 0;
 }
 
-int http_options_ca(struct http_options *o, const char *path, struct msb_err *err)
+/* What is trusted so far; without any certificates of its own a machine is fine, too. */
+static int trusted(struct http_options *o, char **ret, size_t *ret_len, struct msb_err *err)
 {
 	const char *system = curl_version_info(CURLVERSION_NOW)->cainfo;
+	int r = 0;
+
+	if (o->ca_pem) {
+		*ret = TAKE_PTR(o->ca_pem);
+		*ret_len = o->ca_len;
+		return 0;
+	}
+	if (system)
+		r = io_read_file(AT_FDCWD, system, CA_FILE_MAX, ret, ret_len);
+	return r < 0 && r != -ENOENT
+		       ? msb_err_errno(err, r, "cannot read the certificates in %s", system)
+		       : 0;
+}
+
+int http_options_ca(struct http_options *o, const char *path, struct msb_err *err)
+{
 	cleanup_free char *ours = NULL;
 	cleanup_free char *theirs = NULL;
 	size_t ours_len = 0;
@@ -54,11 +71,9 @@ int http_options_ca(struct http_options *o, const char *path, struct msb_err *er
 	if (!strstr(ours, "-----BEGIN"))
 		return msb_err_set(
 			err, -EINVAL, MSB_USAGE, "%s has no certificate in PEM form", path);
-	if (system)
-		r = io_read_file(AT_FDCWD, system, CA_FILE_MAX, &theirs, &theirs_len);
-	/* A machine without any certificates of its own is fine when the user brings some. */
-	if (r < 0 && r != -ENOENT)
-		return msb_err_errno(err, r, "cannot read the certificates in %s", system);
+	r = trusted(o, &theirs, &theirs_len, err);
+	if (r < 0)
+		return r;
 	o->ca_pem = malloc(ours_len + theirs_len + 2);
 	if (!o->ca_pem)
 		return msb_err_errno(err, -ENOMEM, "reading certificates");
@@ -67,6 +82,19 @@ int http_options_ca(struct http_options *o, const char *path, struct msb_err *er
 	if (theirs_len)
 		memcpy(o->ca_pem + ours_len + 1, theirs, theirs_len);
 	o->ca_len = ours_len + 1 + theirs_len;
+	return 0;
+}
+
+int http_options_copy(
+	struct http_options *ret, const struct http_options *from, struct msb_err *err)
+{
+	*ret = *from;
+	if (!from->ca_pem)
+		return 0;
+	ret->ca_pem = malloc(from->ca_len + 1);
+	if (!ret->ca_pem)
+		return msb_err_errno(err, -ENOMEM, "reading certificates");
+	memcpy(ret->ca_pem, from->ca_pem, from->ca_len);
 	return 0;
 }
 

@@ -89,8 +89,12 @@ struct http;
 /** http_global_init - once, before any thread */
 int http_global_init(struct msb_err *err) MSB_MUST_CHECK;
 
-/** http_options_ca - put the certificates of @path beside the system's */
+/** http_options_ca - put the certificates of @path beside the system's and earlier ones */
 int http_options_ca(struct http_options *o, const char *path, struct msb_err *err) MSB_MUST_CHECK;
+
+/** http_options_copy - @ret: http_options_deinit(), also after a failure */
+int http_options_copy(struct http_options *ret, const struct http_options *from,
+	struct msb_err *err) MSB_MUST_CHECK;
 void http_options_deinit(struct http_options *o);
 
 /** http_new - @options must outlive it; NULL when out of memory */

@@ -23,6 +23,7 @@ struct pull {
 	const char *layer_program;
 	struct store *store;
 	struct http_options http;
+	struct http_options place_http[PLACES_MAX]; /* with the authorities of that place */
 
 	/* Where to ask, best first. */
 	size_t n_places;

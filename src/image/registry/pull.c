@@ -75,9 +75,15 @@ static int init_sync(struct pull *p)
 static int add_place(
 	struct pull *p, const struct client_place *place, struct creds *creds, struct msb_err *err)
 {
+	struct http_options *http = &p->place_http[p->n_places];
+	const char *ca_file = request_host_ca(p->req, place->name);
 	struct client *c = NULL;
-	int r = client_new(place, p->req->ref.path, creds, &p->http, &c, err);
+	int r = http_options_copy(http, &p->http, err);
 
+	if (r == 0 && ca_file)
+		r = http_options_ca(http, ca_file, err);
+	if (r == 0)
+		r = client_new(place, p->req->ref.path, creds, http, &c, err);
 	if (r < 0)
 		return r;
 	p->places[p->n_places++] = c;
@@ -180,6 +186,8 @@ static void pull_deinit(struct pull *p)
 {
 	for (size_t i = 0; i < p->n_places; i++)
 		client_free(p->places[i]);
+	for (size_t i = 0; i < PLACES_MAX; i++)
+		http_options_deinit(&p->place_http[i]);
 	http_options_deinit(&p->http);
 	manifest_deinit(&p->manifest);
 	image_config_deinit(&p->config);

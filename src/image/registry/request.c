@@ -61,7 +61,7 @@ static int parse_auth(struct request *r, struct msb_err *err)
 
 static int check_hosts(const struct request *r, struct msb_err *err)
 {
-	static const char *const keys[] = {"insecure", "mirrors"};
+	static const char *const keys[] = {"insecure", "mirrors", "ca_file"};
 	const struct json *hosts = NULL;
 	int e = json_opt_object(r->root, "hosts", &hosts, err);
 
@@ -69,6 +69,7 @@ static int check_hosts(const struct request *r, struct msb_err *err)
 		return e;
 	json_foreach (host, hosts) {
 		const struct json *mirrors = NULL;
+		const char *ca_file;
 		bool insecure;
 
 		e = json_only(host, keys, ARRAY_SIZE(keys), err);
@@ -76,6 +77,8 @@ static int check_hosts(const struct request *r, struct msb_err *err)
 			e = json_opt_bool(host, "insecure", &insecure, err);
 		if (e == 0)
 			e = json_opt_array(host, "mirrors", &mirrors, err);
+		if (e == 0)
+			e = json_opt_str(host, "ca_file", &ca_file, err);
 		if (e < 0)
 			return msb_err_prefix(err, e, "hosts.%s", json_key(host));
 	}
@@ -191,4 +194,12 @@ const struct json *request_mirrors(const struct request *r, const char *host)
 	const struct json *mirrors = entry ? json_find(entry, "mirrors") : NULL;
 
 	return mirrors && json_type(mirrors) == JSON_ARRAY ? mirrors : NULL;
+}
+
+const char *request_host_ca(const struct request *r, const char *host)
+{
+	const struct json *entry = find_host(r, host);
+	const char *file = NULL;
+
+	return entry && json_opt_str(entry, "ca_file", &file, NULL) == 0 ? file : NULL;
 }

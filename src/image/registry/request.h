@@ -10,7 +10,8 @@
  *	insecure    the registry of the reference needs no valid certificate and no TLS
  *	ca_file	    PEM file of authorities beside those of the system
  *	auth	    {"username", "password"}: instead of stored credentials
- *	hosts	    {HOST: {"insecure": bool, "mirrors": ["[http[s]://]HOST[:PORT][/PREFIX]", ...]}}
+ *	hosts	    {HOST: {"insecure": bool, "mirrors": ["[http[s]://]HOST[:PORT][/PREFIX]", ...],
+ *		    "ca_file": PEM file of authorities for this host, beside all others}}
  *	limits	    {"parallel", "connect_s", "stall_s", "attempts", "first_wait_ms"}
  *
  * Unknown members are refused, so that nothing is silently ignored. What comes back: report.h.
@@ -56,3 +57,6 @@ bool request_insecure(const struct request *r, const char *host);
 
 /** request_mirrors - array of mirrors of @host, NULL if it has none */
 const struct json *request_mirrors(const struct request *r, const char *host);
+
+/** request_host_ca - file of authorities of @host alone, NULL if it has none */
+const char *request_host_ca(const struct request *r, const char *host);

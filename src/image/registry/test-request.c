@@ -41,7 +41,7 @@ TEST(everything)
 		parse("{\"op\":\"pull\",\"home\":\"/h\",\"ref\":\"h.example:5000/a:1\","
 		      "\"policy\":\"always\",\"quiet\":true,\"insecure\":true,\"ca_file\":\"/ca\","
 		      "\"auth\":{\"username\":\"u\",\"password\":\"p\"},\"hosts\":{\"docker.io\":"
-		      "{\"mirrors\":[\"m\"]},\"x.example\":{\"insecure\":true}},"
+		      "{\"mirrors\":[\"m\"]},\"x.example\":{\"insecure\":true,\"ca_file\":\"/x\"}},"
 		      "\"limits\":{\"parallel\":2,\"stall_s\":9,\"connect_s\":8,\"attempts\":7,"
 		      "\"first_wait_ms\":6}}",
 			&r));
@@ -58,6 +58,9 @@ TEST(everything)
 	ASSERT_TRUE(request_insecure(&r, "x.example"));
 	ASSERT_TRUE(!request_insecure(&r, "docker.io"));
 	ASSERT_TRUE(!request_insecure(&r, "h.example"));
+	ASSERT_STREQ(request_host_ca(&r, "x.example"), "/x");
+	ASSERT_TRUE(!request_host_ca(&r, "docker.io"));
+	ASSERT_TRUE(!request_host_ca(&r, "h.example:5000"));
 	request_deinit(&r);
 }
 
@@ -89,6 +92,7 @@ TEST(refused)
 		"{\"home\":\"/h\",\"ref\":\"a\",\"auth\":{\"username\":\"u\"}}",
 		"{\"home\":\"/h\",\"ref\":\"a\",\"auth\":{\"username\":\"u\",\"x\":1}}",
 		"{\"home\":\"/h\",\"ref\":\"a\",\"hosts\":{\"h\":{\"mirror\":[]}}}",
+		"{\"home\":\"/h\",\"ref\":\"a\",\"hosts\":{\"h\":{\"ca_file\":1}}}",
 		"{\"home\":\"/h\",\"ref\":\"a\",\"hosts\":{\"h\":{\"mirrors\":\"x\"}}}",
 		"{\"home\":\"/h\",\"ref\":\"a\",\"limits\":{\"parallel\":0}}",
 		"{\"home\":\"/h\",\"ref\":\"a\",\"limits\":{\"speed\":1}}",

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msb pull: images from registries into the local store. */
+#include "base/json.h"
+
+#include "cli/cli.h"
+#include "cli/human.h"
+#include "cli/pull.h"
+#include "sandbox/state.h"
+
+struct pull_args {
+	struct cli_common common;
+	int policy; /* enum pull_policy, or PULL_MISSING */
+	bool insecure;
+	const char *ca_file;
+	bool quiet;
+	int format;
+};
+
+enum { FORMAT_TEXT, FORMAT_JSON };
+
+static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", NULL};
+
+static const char *const policies[] = {
+	[PULL_ALWAYS] = "always", [PULL_IF_MISSING] = "if-missing", [PULL_NEVER] = "never", NULL};
+
+#define AT(field) .offset = offsetof(struct pull_args, field)
+
+static const struct opt opts[] = {
+	{.name = "policy",
+		.type = OPT_CHOICE,
+		AT(policy),
+		.arg = "POLICY",
+		.choices = policies,
+		.def = "always",
+		.help = "Whether the registry is asked what the name means now"},
+	{.name = "force",
+		.letter = 'f',
+		.type = OPT_CONST,
+		AT(policy),
+		.value = PULL_ALWAYS,
+		.help = "The same as --policy always"},
+	{.name = "insecure",
+		.type = OPT_FLAG,
+		AT(insecure),
+		.help = "The registry needs no valid certificate, and may speak plain HTTP"},
+	{.name = "ca-certs",
+		.type = OPT_STRING,
+		AT(ca_file),
+		.arg = "FILE",
+		.aliases = {"ca-cert"},
+		.complete = OPT_COMPLETE_FILE,
+		.help = "Trust the authorities in this PEM file, too"},
+	{.name = "quiet",
+		.letter = 'q',
+		.type = OPT_FLAG,
+		AT(quiet),
+		.help = "No progress, only what went wrong"},
+	{.name = "format",
+		.type = OPT_CHOICE,
+		AT(format),
+		.arg = "FORMAT",
+		.choices = formats,
+		.def = "text",
+		.help = "How the result is printed"},
+};
+
+static const struct opt_operand operands[] = {
+	{.name = "IMAGE",
+		.required = true,
+		.repeatable = true,
+		.help = "What to pull: [HOST[:PORT]/]NAME[:TAG][@sha256:DIGEST]; docker.io and "
+			"latest are understood"},
+};
+
+static const struct opt_example examples[] = {
+	{"By its short name", "msb pull alpine:3.20"},
+	{"From another registry", "msb pull ghcr.io/owner/image:v1"},
+	{"From a registry on this machine", "msb pull localhost:5000/app"},
+};
+
+struct pull_command {
+	const struct pull_args *args;
+	struct pull_opts opts;
+	struct config config;
+	char home[PATH_MAX];
+	char lib_dir[PATH_MAX];
+	struct json_out out;
+};
+
+static void tell(const struct pull_command *c, const char *word, const struct pull_result *r)
+{
+	char size[HUMAN_SIZE];
+
+	if (c->args->quiet)
+		return;
+	if (!r->made)
+		cli_done("Pulled", "%s (already cached)", word);
+	else
+		cli_done("Pulled", "%s (%s, %.1fs)", word, human_size(size, r->downloaded_bytes),
+			(double)r->took_ns / 1e9);
+}
+
+static void put_result(
+	struct json_out *out, const struct image_ref *ref, const struct pull_result *r)
+{
+	char name[REF_TEXT_MAX + 1];
+
+	image_ref_short(ref, name);
+	json_begin_object(out, NULL);
+	json_put_str(out, "reference", name);
+	json_put_str(out, "digest", r->digest);
+	json_put_u64(out, "layer_count", r->layers);
+	json_put_u64(out, "downloaded_layers", r->downloaded_layers);
+	json_put_u64(out, "downloaded_bytes", r->downloaded_bytes);
+	json_end_object(out);
+}
+
+/* Return: exit status; a signal ends the command. */
+static int pull_one(struct pull_command *c, const char *word, int *ret_signal)
+{
+	struct msb_err err = {0};
+	struct pull_result result = {.layers = 0};
+	struct image_ref ref;
+	int r = image_ref_parse(word, &ref, &err);
+
+	if (r == 0)
+		r = pull_image(&c->opts, word, &ref, &result, ret_signal, &err);
+	if (r == -EINTR && *ret_signal)
+		return 128 + *ret_signal;
+	if (r < 0)
+		return cli_fail(&err);
+	tell(c, word, &result);
+	put_result(&c->out, &ref, &result);
+	return 0;
+}
+
+static int pull_all(struct pull_command *c, const struct opt_words *words)
+{
+	int status = 0;
+	struct buf text;
+	int signal = 0;
+
+	buf_init(&text, CLI_TEXT_MAX);
+	json_out_init(&c->out, &text, JSON_PRETTY);
+	json_begin_array(&c->out, NULL);
+	for (size_t i = 0; i < words->operands.n && !signal; i++) {
+		int s = pull_one(c, words->operands.items[i], &signal);
+
+		status = s ? s : status;
+	}
+	json_end_array(&c->out);
+	if (!signal && c->args->format == FORMAT_JSON) {
+		int s = cli_print_json(&c->out, &text);
+
+		status = status ? status : s;
+	}
+	buf_deinit(&text);
+	return status;
+}
+
+static int run_pull(void *args, const struct opt_words *words)
+{
+	struct pull_args *a = args;
+	struct pull_command c = {.args = a};
+	struct msb_err err = {0};
+	int status;
+	int r = sandbox_home_default(c.home, sizeof(c.home), &err);
+
+	if (r == 0)
+		r = cli_lib_dir(c.lib_dir, sizeof(c.lib_dir), &err);
+	if (r == 0)
+		r = config_load(c.home, &c.config, &err);
+	if (r < 0)
+		return cli_fail(&err);
+	c.opts = (struct pull_opts){
+		.home = c.home,
+		.lib_dir = c.lib_dir,
+		.config = &c.config,
+		.policy = (enum pull_policy)a->policy,
+		.insecure = a->insecure,
+		.ca_file = a->ca_file,
+		.quiet = a->quiet,
+	};
+	status = pull_all(&c, words);
+	config_deinit(&c.config);
+	return status;
+}
+
+const struct cli_command cmd_pull = {
+	.table = {.name = "pull",
+		.aliases = {"image pull"},
+		.summary = "Get images from registries",
+		.description =
+			"Downloads what is missing of the images, four layers at a time, checks "
+			"every byte against its digest, and makes them ready to boot. Layers that "
+			"another image brought are not downloaded again; an interrupted pull goes "
+			"on where it stopped.\n\n"
+			"Progress goes to stderr: a bar for each layer on a terminal, lines "
+			"elsewhere. Proxies are those of HTTPS_PROXY, HTTP_PROXY and NO_PROXY; "
+			"mirrors, authorities and insecure registries can be configured for "
+			"each host in config.json. Credentials are those of msb registry login, "
+			"then those of docker login.",
+		.group = "Images",
+		.opts = opts,
+		.n_opts = ARRAY_SIZE(opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = examples,
+		.n_examples = ARRAY_SIZE(examples),
+		.exit_status = "0 when all images are here; otherwise that of the last failure: 2 "
+			       "for a name that is none, 125 for everything else."},
+	.args_size = sizeof(struct pull_args),
+	.run = run_pull,
+};

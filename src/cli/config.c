@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The user's configuration: see config.h. */
+#include "cli/config.h"
+
+#include <fcntl.h>
+
+#include "image/ref.h"
+
+/* Host of references behind a key: index.docker.io is docker.io. */
+static int host_of_key(const char *key, char ret[REF_HOST_MAX + 1], struct msb_err *err)
+{
+	char text[REF_HOST_MAX + 8];
+	struct image_ref ref;
+	int n = snprintf(text, sizeof(text), "%s/x", key);
+
+	if (n < 0 || (size_t)n >= sizeof(text) || image_ref_parse(text, &ref, NULL) < 0 ||
+		!strchr(text, '/') || !(streq(ref.path, "x") || streq(ref.path, "library/x")))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"'%.100s' is no registry: write HOST[:PORT] as in image names", key);
+	memcpy(ret, ref.host, sizeof(ref.host));
+	return 0;
+}
+
+static int check_host(const struct json *host, struct msb_err *err)
+{
+	static const char *const keys[] = {"insecure", "mirrors", "ca_certs"};
+	const struct json *mirrors = NULL;
+	char name[REF_HOST_MAX + 1];
+	const char *text = NULL;
+	bool insecure;
+	int r = host_of_key(json_key(host), name, err);
+
+	if (r == 0)
+		r = json_only(host, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_opt_bool(host, "insecure", &insecure, err);
+	if (r == 0)
+		r = json_opt_str(host, "ca_certs", &text, err);
+	if (r == 0)
+		r = json_opt_array(host, "mirrors", &mirrors, err);
+	for (const struct json *m = mirrors ? json_first(mirrors) : NULL; m && r == 0;
+		m = json_next(m))
+		r = json_to_str(m, "mirrors", &text, err);
+	return r;
+}
+
+static const struct json *find_registries(const struct config *c)
+{
+	return c->root ? json_find(c->root, "registries") : NULL;
+}
+
+static const struct json *find_hosts(const struct config *c)
+{
+	const struct json *registries = find_registries(c);
+
+	return registries ? json_find(registries, "hosts") : NULL;
+}
+
+static int check_registries(const struct config *c, struct msb_err *err)
+{
+	static const char *const keys[] = {"ca_certs", "hosts"};
+	const struct json *registries = NULL;
+	const struct json *hosts = NULL;
+	const char *text = NULL;
+	int r = json_opt_object(c->root, "registries", &registries, err);
+
+	if (r < 0 || !registries)
+		return r;
+	r = json_only(registries, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_opt_str(registries, "ca_certs", &text, err);
+	if (r == 0)
+		r = json_opt_object(registries, "hosts", &hosts, err);
+	for (const struct json *h = hosts ? json_first(hosts) : NULL; h && r == 0;
+		h = json_next(h)) {
+		r = check_host(h, err);
+		if (r < 0)
+			r = msb_err_prefix(err, r, "hosts.%.100s", json_key(h));
+	}
+	return r < 0 ? msb_err_prefix(err, r, "registries") : 0;
+}
+
+static int check(const struct config *c, struct msb_err *err)
+{
+	/* Sections of other parts, present and future, of the one file. */
+	static const char *const keys[] = {"home", "log_level", "deployment_profile", "database",
+		"paths", "sandbox_defaults", "runtime", "registries", "ssh", "metrics",
+		"active_profile", "profiles"};
+	int r = json_only(c->root, keys, ARRAY_SIZE(keys), err);
+
+	return r < 0 ? r : check_registries(c, err);
+}
+
+int config_load(const char *home, struct config *ret, struct msb_err *err)
+{
+	const char *given = getenv("MSB_CONFIG_PATH");
+	struct config c = {.root = NULL};
+	int r;
+
+	*ret = c;
+	if (given && given[0])
+		r = snprintf(c.path, sizeof(c.path), "%s", given);
+	else
+		r = snprintf(c.path, sizeof(c.path), "%s/config.json", home);
+	if (r < 0 || (size_t)r >= sizeof(c.path))
+		return msb_err_set(
+			err, -ENAMETOOLONG, MSB_USAGE, "the path of the configuration is too long");
+	r = json_read_file(AT_FDCWD, c.path, &c.root, err);
+	/* A file that the user named has to be there. */
+	if (r == -ENOENT && !(given && given[0]))
+		return 0;
+	if (r == 0) {
+		r = check(&c, err);
+		if (r < 0)
+			(void)msb_err_prefix(err, r, "%.200s", c.path);
+	}
+	/* What the user wrote is off; anything else is a file that cannot be read. */
+	if ((r == -EINVAL || r == -ERANGE || r == -EBADMSG || r == -E2BIG) && err)
+		err->kind = MSB_USAGE;
+	if (r < 0) {
+		config_deinit(&c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+void config_deinit(struct config *c)
+{
+	c->root = json_free(c->root);
+}
+
+/* Absolute: msb-pull reads it. */
+static int find_file(
+	const struct config *c, const char *file, char ret[PATH_MAX], struct msb_err *err)
+{
+	const char *slash = strrchr(c->path, '/');
+	cleanup_free char *real = NULL;
+	char path[PATH_MAX];
+	int n;
+
+	if (file[0] == '/' || !slash)
+		n = snprintf(path, sizeof(path), "%s", file);
+	else
+		n = snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - c->path), c->path, file);
+	if (n >= 0 && (size_t)n < sizeof(path))
+		real = realpath(path, NULL);
+	else
+		errno = ENAMETOOLONG;
+	if (!real || strlen(real) >= PATH_MAX)
+		return msb_err_errno(err, -errno, "%.150s: certificates in %.150s", c->path, file);
+	memcpy(ret, real, strlen(real) + 1);
+	return 0;
+}
+
+int config_ca_certs(const struct config *c, char ret[PATH_MAX], struct msb_err *err)
+{
+	const struct json *registries = find_registries(c);
+	const char *file = "";
+	int r = registries ? json_opt_str(registries, "ca_certs", &file, err) : 0;
+
+	ret[0] = '\0';
+	return r < 0 || !file[0] ? r : find_file(c, file, ret, err);
+}
+
+static int put_host(
+	const struct config *c, const struct json *host, struct json_out *out, struct msb_err *err)
+{
+	const struct json *insecure = json_find(host, "insecure");
+	const struct json *mirrors = json_find(host, "mirrors");
+	char name[REF_HOST_MAX + 1];
+	char path[PATH_MAX];
+	const char *file = "";
+	int r = host_of_key(json_key(host), name, err);
+
+	if (r == 0)
+		r = json_opt_str(host, "ca_certs", &file, err);
+	if (r == 0 && file[0])
+		r = find_file(c, file, path, err);
+	if (r < 0)
+		return r;
+	json_begin_object(out, name);
+	if (insecure)
+		json_put_value(out, "insecure", insecure);
+	if (mirrors)
+		json_put_value(out, "mirrors", mirrors);
+	if (file[0])
+		json_put_str(out, "ca_file", path);
+	json_end_object(out);
+	return 0;
+}
+
+int config_put_hosts(const struct config *c, struct json_out *out, struct msb_err *err)
+{
+	const struct json *hosts = find_hosts(c);
+	int r = 0;
+
+	if (!hosts || json_type(hosts) != JSON_OBJECT)
+		return 0;
+	json_begin_object(out, "hosts");
+	for (const struct json *h = json_first(hosts); h && r == 0; h = json_next(h))
+		r = put_host(c, h, out, err);
+	json_end_object(out);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The user's configuration: $MSB_HOME/config.json, or the file that MSB_CONFIG_PATH names.
+ *
+ *	{"registries": {"ca_certs": "FILE", "hosts": {"HOST": {...}, ...}}}
+ *
+ * registries.ca_certs	authorities in PEM form, beside those of the system
+ * of each host:
+ * insecure		needs no valid certificate and no TLS
+ * mirrors		["[http[s]://]HOST[:PORT][/PREFIX]", ...], asked first, in order
+ * ca_certs		authorities for this host only
+ *
+ * Hosts are those of image references, docker.io for short ones. Relative files are relative to the
+ * configuration. What is not known is refused, so that a misspelt key is no silent hole; sections
+ * that belong to other parts of msb are left to them.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/json.h"
+
+struct config {
+	struct json *root; /* NULL: there is no file */
+	char path[PATH_MAX];
+};
+
+/** config_load - read and check; no file is an empty configuration. @ret: config_deinit() */
+int config_load(const char *home, struct config *ret, struct msb_err *err) MSB_MUST_CHECK;
+void config_deinit(struct config *c);
+
+/** config_ca_certs - absolute path of registries.ca_certs, "" if there is none */
+int config_ca_certs(const struct config *c, char ret[PATH_MAX], struct msb_err *err) MSB_MUST_CHECK;
+
+/** config_put_hosts - member "hosts" of a request to msb-pull, none if nothing is configured */
+int config_put_hosts(const struct config *c, struct json_out *out, struct msb_err *err)
+	MSB_MUST_CHECK;
