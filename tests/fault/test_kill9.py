@@ -17,7 +17,7 @@ ENGINES = os.environ.get("MSB_E2E_ENGINES", "qemu,kvm").split(",")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_nothing_is_left(engine, tmp_path, capfd):
+def test_nothing_is_left(engine, tmp_path, capfd, record_property):
     if not shutil.which(MSB):
         pytest.skip(f"{MSB} is not installed")
     probe = subprocess.run([MSB, "run", "-q", "--engine", engine, "--", "true"], capture_output=True, text=True,
@@ -29,5 +29,6 @@ def test_nothing_is_left(engine, tmp_path, capfd):
     seed = int(os.environ.get("MSB_FAULT_SEED", random.SystemRandom().randrange(1 << 32)))
     ok = kill9.run_parallel(MSB, engine, KILLS, seed, os.cpu_count() or 1)
     out = capfd.readouterr().out
-    print(out)
+    for line in out.splitlines():
+        record_property("says", line)
     assert ok, out

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # suite.sh - everything that needs genuine KVM, in one lab: the VMM's own tests and, on the kvm
-# engine, the end-to-end and fault tests of an installed msb.
+# engine, the end-to-end and fault tests of an installed msb. MSB_FAULT_KILLS and MSB_FAULT_SEED
+# reach the fault tests; a long run of those needs more of MSB_LAB_TIMEOUT, seconds per program.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -27,7 +28,7 @@ for part in src/vmm tests/tools tests/vmm; do
 done
 cp "$prefix/lib/msb/vmlinux" "$stage/"
 cp "$build"/lab-tests/* "$stage/lab-tests/"
-for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-probe*; do
+for test in "$build"/src/vmm/test-vmm-* "$build"/src/engine/test-engine-{probe,cgroup}; do
 	[ ! -f "$test" ] || cp "$test" "$stage/lab-tests/"
 done
 
@@ -37,6 +38,12 @@ cp -r "$root/tests/e2e" "$root/tests/fault" "$stage/tests/"
 cp "$here/l1-pytest" "$stage/lab-tests/e2e-kvm"
 cp "$here/l1-pytest" "$stage/lab-tests/fault-kvm"
 
+env_args=()
+for name in MSB_FAULT_KILLS MSB_FAULT_SEED; do
+	[ -z "${!name-}" ] || env_args+=(--env "$name=${!name}")
+done
+limit=${MSB_LAB_TIMEOUT:-900}
 status=0
-"$here/vmm-suite.sh" --timeout 2000 --test-timeout 900 "$stage" "$@" || status=$?
+"$here/vmm-suite.sh" --timeout $((limit + 1100)) --test-timeout "$limit" ${env_args[@]+"${env_args[@]}"} "$stage" "$@" ||
+	status=$?
 exit $status
