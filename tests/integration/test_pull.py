@@ -217,7 +217,7 @@ def test_odd_but_valid_images(tmp_path, puller):
     with Hostile() as r:
         r.add(Picture([twice, tar_of({"x": b"x"}), twice]), "repeated")
         r.add(Picture([]), "empty")
-        r.add(Picture([tar_of({"x": LOREM})], compress=False), "plain")
+        r.add(Picture([tar_of({"x": LOREM})], compress=None), "plain")
         r.add(Picture([tar_of({f"f{i}": b"%d" % i * 2000}) for i in range(40)]), "forty")
         got = {}
         for tag in ("repeated", "empty", "plain", "forty"):

@@ -5,6 +5,7 @@ Usage: `Registry(dir)` as a context manager serves what is pushed to it by skope
 `Hostile()` serves what a test puts into its tables, and lets the test break any answer.
 """
 
+import base64
 import gzip
 import hashlib
 import http.server
@@ -17,7 +18,9 @@ import ssl
 import subprocess
 import tarfile
 import threading
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -58,11 +61,81 @@ class Authority:
         return context
 
 
-class Registry:
-    """Debian's docker-registry. @users: {name: password}; @authority: serve TLS with its certificate."""
+class TokenServer:
+    """Gives signed tokens to whoever may have them, as Docker's token specification says.
 
-    def __init__(self, where, users=None, authority=None):
-        self.where, self.users, self.authority = where, users or {}, authority
+    @users: {name: password}, who may do everything; others may pull what is below "public/".
+    """
+
+    def __init__(self, where, users):
+        where.mkdir(parents=True, exist_ok=True)
+        self.users, self.seen = users, []
+        self.key, self.cert = where / "key.pem", where / "cert.pem"
+        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=tokens",
+            "-keyout", self.key, "-out", self.cert)
+        self.chain = "".join(self.cert.read_text().splitlines()[1:-1])
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                outer.answer(self)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.realm = f"http://127.0.0.1:{self.server.server_address[1]}/token"
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def answer(self, handler):
+        query = urllib.parse.parse_qs(handler.path.partition("?")[2])
+        login = base64.b64decode((handler.headers.get("Authorization") or "").removeprefix("Basic ")).decode()
+        name, _, password = login.partition(":")
+        self.seen.append((name, query.get("scope")))
+        if name and self.users.get(name) != password:
+            Hostile.send(handler, b'{"details":"incorrect username or password"}', status=401)
+            return
+        access = []
+        for scope in query.get("scope", []):
+            kind, repository, actions = scope.split(":")
+            allowed = set(actions.split(",")) if name else {"pull"} if repository.startswith("public/") else set()
+            access.append({"type": kind, "name": repository, "actions": sorted(allowed)})
+        Hostile.send(handler, json.dumps({"token": self.token(name, access), "expires_in": 300}).encode(),
+                     {"Content-Type": "application/json"})
+
+    def token(self, name, access):
+        now = int(time.time())
+        parts = ({"typ": "JWT", "alg": "RS256", "x5c": [self.chain]},
+                 {"iss": "tests", "sub": name, "aud": "registry", "exp": now + 300, "nbf": now - 10, "iat": now,
+                  "jti": os.urandom(8).hex(), "access": access})
+        text = b".".join(self.encode(json.dumps(p).encode()) for p in parts)
+        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=text, capture_output=True,
+                                   check=True).stdout
+        return (text + b"." + self.encode(signature)).decode()
+
+    @staticmethod
+    def encode(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+class Registry:
+    """Debian's docker-registry. @users: {name: password}; @authority: serve TLS with its certificate; @tokens: a
+    TokenServer that knows the users, instead of the registry itself."""
+
+    def __init__(self, where, users=None, authority=None, tokens=None):
+        self.where, self.users, self.authority, self.tokens = where, users or {}, authority, tokens
         self.process = None
 
     def config(self):
@@ -71,7 +144,10 @@ class Registry:
                  "http:", "  addr: 127.0.0.1:0"]
         if self.authority:
             lines += ["  tls:", f"    certificate: {self.authority.cert}", f"    key: {self.authority.key}"]
-        if self.users:
+        if self.tokens:
+            lines += ["auth:", "  token:", f"    realm: {self.tokens.realm}", "    service: registry", "    issuer: tests",
+                      f"    rootcertbundle: {self.tokens.cert}"]
+        elif self.users:
             lines += ["auth:", "  htpasswd:", "    realm: test", f"    path: {self.where / 'htpasswd'}"]
         return "\n".join(lines) + "\n"
 
@@ -124,11 +200,15 @@ class Registry:
             assert self.changed.wait_for(lambda: any(mark in line for line in self.lines), timeout=20)
             return [line for line in self.lines if line.rstrip().endswith('"msb"')]
 
-    def push(self, layout, name):
+    def creds(self):
+        """The first user, as skopeo and buildah want to hear it."""
+        return ":".join(next(iter(self.users.items())))
+
+    def push(self, layout, name, *options):
         """@layout: DIR:TAG of an OCI layout."""
-        argv = ["skopeo", "copy", "-q", "--dest-tls-verify=false"]
-        for user, password in list(self.users.items())[:1]:
-            argv += ["--dest-creds", f"{user}:{password}"]
+        argv = ["skopeo", "copy", "-q", "--dest-tls-verify=false", *options]
+        if self.users:
+            argv += ["--dest-creds", self.creds()]
         run(*argv, f"oci:{layout}", f"docker://{self.host}/{name}")
 
 
@@ -146,15 +226,20 @@ def tar_of(files):
     return out.getvalue()
 
 
-class Picture:
-    """An image as blobs: layers from tar streams, configuration, manifest."""
+def zstd(data):
+    return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
 
-    def __init__(self, tars, compress=True, arch=ARCH):
+
+class Picture:
+    """An image as blobs: layers from tar streams, configuration, manifest. @compress: "gzip", "zstd" or None"""
+
+    def __init__(self, tars, compress="gzip", arch=ARCH):
         self.tars = tars
-        self.layers = [gzip.compress(t, 1, mtime=0) if compress else t for t in tars]
+        how = {"gzip": lambda t: gzip.compress(t, 1, mtime=0), "zstd": zstd, None: bytes}[compress]
+        self.layers = [how(t) for t in tars]
         self.config = json.dumps({"architecture": arch, "os": "linux", "config": {"Env": ["A=b"]},
                                   "rootfs": {"type": "layers", "diff_ids": [digest(t) for t in tars]}}).encode()
-        kind = LAYER + ("+gzip" if compress else "")
+        kind = LAYER + (f"+{compress}" if compress else "")
         self.manifest = json.dumps({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": digest(self.config), "size": len(self.config)},
