@@ -6,10 +6,13 @@
 
 #include "cli/attach.h"
 #include "cli/cli.h"
+#include "cli/env-file.h"
+#include "cli/image-config.h"
 #include "cli/image.h"
 #include "cli/life.h"
 #include "cli/names.h"
 #include "cli/run-args.h"
+#include "cli/run-config.h"
 #include "sandbox/info.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
@@ -25,6 +28,7 @@ struct run_args {
 	int engine;
 	const char *kernel;
 	struct opt_list env;
+	struct opt_list env_files;
 	const char *workdir;
 	const char *user;
 	const char *hostname;
@@ -161,32 +165,41 @@ static const struct opt opts[] = {
 		.arg = "NAME[=VALUE]",
 		PROCESS,
 		.help = "Set an environment variable; NAME alone passes on the value from here"},
+	{.name = "env-file",
+		.type = OPT_LIST,
+		AT(env_files),
+		.arg = "FILE",
+		PROCESS,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "Set the variables of this file, one NAME=VALUE a line; -e wins"},
 	{.name = "workdir",
 		.letter = 'w',
 		.type = OPT_STRING,
 		AT(workdir),
 		.arg = "DIR",
 		PROCESS,
-		.help = "Working directory, / by default"},
+		.help = "Working directory, made if it is missing; by default the image's, or /"},
 	{.name = "user",
 		.letter = 'u',
 		.type = OPT_STRING,
 		AT(user),
 		.arg = "USER[:GROUP]",
 		PROCESS,
-		.help = "Run as this user, by name or number; root by default"},
+		.help = "Run as this user, by name or number; by default the image's, or root"},
 	{.name = "entrypoint",
 		.type = OPT_STRING,
 		AT(entrypoint),
 		.arg = "PROGRAM",
 		PROCESS,
-		.help = "Program that gets the command as its arguments"},
+		.help = "Program that gets the command as its arguments, instead of the image's "
+			"entry point; '' for none"},
 	{.name = "shell",
 		.type = OPT_STRING,
 		AT(shell),
 		.arg = "PROGRAM",
 		PROCESS,
-		.help = "What runs when no command is given, /bin/sh by default"},
+		.help = "What runs when neither a command is given nor the image has one, /bin/sh "
+			"by default"},
 	{.name = "rlimit",
 		.type = OPT_PARSE,
 		AT(rlimits),
@@ -259,7 +272,6 @@ static int check_words(const struct run_args *a, struct msb_err *err)
 		{"--workdir", a->workdir},
 		{"--user", a->user},
 		{"--shell", a->shell},
-		{"--entrypoint", a->entrypoint},
 		{"--kernel", a->kernel},
 	};
 
@@ -296,18 +308,6 @@ static int find_kernel(const char *word, char *to, size_t size, struct msb_err *
 	return r < 0 ? msb_err_errno(err, r, "kernel %s", quoted) : 0;
 }
 
-/* Entry point and command, or the shell. The list ends with NULL. */
-static int make_argv(const struct run_args *a, const struct opt_words *words, struct opt_list *ret)
-{
-	int r = a->entrypoint ? opt_list_add(ret, a->entrypoint) : 0;
-
-	for (size_t i = 0; i < words->n_command && r == 0; i++)
-		r = opt_list_add(ret, words->command[i]);
-	if (r == 0 && ret->n == 0)
-		r = opt_list_add(ret, a->shell ? a->shell : "/bin/sh");
-	return r;
-}
-
 static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 {
 	spec->ephemeral = true;
@@ -315,8 +315,6 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	spec->vcpus = a->cpus;
 	spec->mem_mib = a->mem_mib;
 	spec->hostname = a->hostname;
-	spec->user = a->user;
-	spec->workdir = a->workdir;
 	spec->shell = a->shell;
 	spec->n_tmpfs = a->tmpfs.n;
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
@@ -328,9 +326,10 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 
 struct run {
 	const struct run_args *args;
-	struct opt_list argv;
-	struct opt_list env;
+	struct opt_list env; /* of the user */
 	struct image image;
+	struct oci_config image_config;
+	struct run_config config;
 	struct sandbox_spec spec;
 	struct sandbox_label *labels;
 	char name[SANDBOX_NAME_GENERATED];
@@ -339,6 +338,59 @@ struct run {
 	char kernel[PATH_MAX];
 };
 
+/* What -e and --env-file give: the files first, so that -e wins. */
+static int make_env(const struct run_args *a, struct opt_list *ret, struct msb_err *err)
+{
+	struct opt_list all = {.n = 0};
+	struct opt_list files = {.n = 0};
+	int r = 0;
+
+	for (size_t i = 0; i < a->env_files.n && r == 0; i++)
+		r = env_file_read(a->env_files.items[i], &files, err);
+	for (size_t i = 0; i < files.n + a->env.n && r == 0; i++) {
+		r = opt_list_add(&all, i < files.n ? files.items[i] : a->env.items[i - files.n]);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "environment");
+	}
+	if (r == 0)
+		r = run_make_env(&all, ret, err);
+	run_env_deinit(&files);
+	free(all.items);
+	return r;
+}
+
+/* Puts together what the user and the image say. @image: NULL if it says nothing. */
+static int configure(struct run *run, const struct opt_words *words, const struct oci_config *image,
+	struct msb_err *err)
+{
+	const struct run_args *a = run->args;
+	const struct run_wish wish = {
+		.entrypoint = a->entrypoint,
+		.command = (const char *const *)words->command,
+		.n_command = words->n_command,
+		.shell = a->shell,
+		.user = a->user,
+		.workdir = a->workdir,
+		.env = run->env,
+		.labels = run->labels,
+		.n_labels = a->labels.n,
+	};
+	struct run_config *c = &run->config;
+	int r;
+
+	run_config_deinit(c);
+	r = run_config_merge(image, &wish, c, err);
+	if (r < 0)
+		return r;
+	run->spec.env = c->env.n ? c->env.items : NULL;
+	run->spec.user = c->user;
+	run->spec.workdir = c->workdir;
+	run->spec.stop_signal = c->stop_signal;
+	run->spec.labels = c->labels;
+	run->spec.n_labels = (uint32_t)c->n_labels;
+	return sandbox_spec_check(&run->spec, err);
+}
+
 /* All that needs no look at the image: mistakes in options come first. */
 static int describe(struct run *run, const struct opt_words *words, struct msb_err *err)
 {
@@ -346,7 +398,7 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	int r = check_words(a, err);
 
 	if (r == 0)
-		r = run_make_env(&a->env, &run->env, err);
+		r = make_env(a, &run->env, err);
 	if (r == 0)
 		r = cli_lib_dir(run->lib_dir, sizeof(run->lib_dir), err);
 	if (r == 0)
@@ -355,12 +407,6 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 		r = find_kernel(a->kernel, run->kernel, sizeof(run->kernel), err);
 	if (r < 0)
 		return r;
-	r = make_argv(a, words, &run->argv);
-	if (r == -E2BIG)
-		return msb_err_set(
-			err, r, MSB_USAGE, "the command has more than %u words", LIMIT_ARGV);
-	if (r < 0)
-		return msb_err_errno(err, r, "reading the command line");
 	r = sandbox_name_generate(run->name);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make a name for the sandbox");
@@ -369,15 +415,12 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	r = labels_make(&a->labels, &run->labels, err);
 	if (r < 0)
 		return r;
-	run->spec.labels = run->labels;
-	run->spec.n_labels = (uint32_t)a->labels.n;
 	run->spec.created_ns = clock_real_ns();
 	run->spec.name = a->name ? a->name : run->name;
 	run->spec.home = run->home;
 	run->spec.lib_dir = run->lib_dir;
 	run->spec.kernel_path = run->kernel;
-	run->spec.env = run->env.n ? run->env.items : NULL;
-	return sandbox_spec_check(&run->spec, err);
+	return configure(run, words, NULL, err);
 }
 
 static int find_image(struct run *run, const struct opt_words *words, struct msb_err *err)
@@ -395,7 +438,12 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	run->spec.image_path = im->path;
 	run->spec.root_kind = im->root_kind;
 	run->spec.root_fstype = im->fstype;
-	return 0;
+	if (im->kind != IMAGE_OCI)
+		return 0;
+	r = image_config_load(run->home, run->spec.image_digest, &run->image_config, err);
+	if (r == 0)
+		r = configure(run, words, &run->image_config, err);
+	return r < 0 ? msb_err_prefix(err, r, "image %.100s", word) : 0;
 }
 
 /* What the existing sandbox has was decided when it was made. */
@@ -406,7 +454,7 @@ static int run_in_existing(const struct run *run)
 		.home = run->home,
 		.lib_dir = run->lib_dir,
 		.name = run->spec.name,
-		.argv = run->argv.items,
+		.argv = run->config.argv.items,
 		.env = &run->env,
 		.tty = a->tty,
 		.quiet = a->quiet,
@@ -428,13 +476,13 @@ static int attach(const struct run *run)
 		.name = run->spec.name,
 		.spec = &run->spec,
 		.image_fd = run->image.fd >= 0 ? run->image.fd : -1,
-		.argv = run->argv.items,
+		.argv = run->config.argv.items,
 		.quiet = a->quiet,
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
 	};
 
-	return attach_run(&so, a->tty, &a->env, NULL);
+	return attach_run(&so, a->tty, &run->config.env, NULL);
 }
 
 /* In the background; returns when the guest is ready. */
@@ -511,7 +559,8 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	image_deinit(&run.image);
 	run_env_deinit(&run.env);
 	labels_free(run.labels);
-	free(run.argv.items);
+	run_config_deinit(&run.config);
+	oci_config_deinit(&run.image_config);
 	run_tmpfs_deinit(&a->tmpfs);
 	return status;
 }

@@ -91,7 +91,19 @@ def test_nothing_else_of_our_environment_gets_in(msb):
     assert "PATH=" in text and "HOME=/root" in text
 
 
+def test_environment_from_a_file(msb, tmp_path):
+    (tmp_path / "env").write_text("# ours\nA=file\n\nB=two words\nFROM_HERE\nNOWHERE\n")
+    text = msb.out("--env-file", str(tmp_path / "env"), "-e", "A=line", "--", "sh", "-c",
+                   'echo "$A|$B|$FROM_HERE|${NOWHERE-unset}"', env={"FROM_HERE": "here"})
+    assert text == "line|two words|here|unset\n"
+
+
+def test_a_working_directory_is_made(msb):
+    assert msb.out("-w", "/srv/new/dir", "-u", "1000", "--", "sh", "-c", "pwd; stat -c '%a %u' .") == "/srv/new/dir\n755 0\n"
+
+
 def test_entrypoint_and_shell(msb):
+    assert msb.out("--entrypoint", "", "--", "echo", "plain") == "plain\n"
     assert msb.out("--entrypoint", "echo", "--", "a", "-n", "b") == "a -n b\n"
     assert msb.out(input=b"echo from the default shell; exit\n") == "from the default shell\n"
     assert msb.out("--shell", "/bin/cat", input=b"as it is") == "as it is"

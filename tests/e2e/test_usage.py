@@ -41,6 +41,8 @@ USAGE, FAILED = 2, 125
     (["run", "-e", "NOT_SET_ANYWHERE"], USAGE,
      "option --env: 'NOT_SET_ANYWHERE' is not set here; write -e NOT_SET_ANYWHERE=VALUE or export it"),
     (["run", "-e", "=x"], USAGE, "option --env: the name of the variable is missing"),
+    (["run", "--env-file", "/missing"], FAILED, "cannot open '/missing': No such file or directory"),
+    (["run", "--env-file", "/proc/version"], USAGE, "'/proc/version', line 1: the name of the variable contains a space"),
     (["run", "-H", "x" * 65], USAGE, None),
     (["run", "-H", "two words"], USAGE, None),
     (["run", "--name", "x"], USAGE, None),
