@@ -82,7 +82,7 @@ int jail_close_fds(const int *keep, unsigned int n, struct msb_err *err)
  * where no path leads; the descriptor does. Then old and new root change places and the old one,
  * with every mount of the host below it, goes away.
  */
-static int empty_root(void)
+int jail_empty_root(void)
 {
 	cleanup_fd int fs = -EBADF;
 	cleanup_fd int root = -EBADF;
@@ -117,7 +117,7 @@ static uint32_t enter_namespaces(int user_namespace)
 	if (unshare(NAMESPACES | user_namespace) < 0)
 		return 0;
 	level |= JAIL_NETNS | (user_namespace ? JAIL_USERNS : 0);
-	if (empty_root() == 0)
+	if (jail_empty_root() == 0)
 		level |= JAIL_MOUNTNS;
 	return level;
 }
@@ -151,7 +151,7 @@ static int drop_capabilities(void)
 	return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
 }
 
-static int drop_privileges(struct msb_err *err)
+int jail_drop_privileges(struct msb_err *err)
 {
 	int r;
 
@@ -188,7 +188,7 @@ int jail_enter(uint32_t *ret_level, struct msb_err *err)
 		level |= enter_namespaces(CLONE_NEWUSER);
 	if (getpid() == 1)
 		level |= JAIL_PIDNS;
-	r = drop_privileges(err);
+	r = jail_drop_privileges(err);
 	if (r < 0)
 		return r;
 	level |= JAIL_NOCAPS;

@@ -56,6 +56,17 @@ int jail_close_fds(const int *keep, unsigned int n, struct msb_err *err) MSB_MUS
  */
 int jail_enter(uint32_t *ret_level, struct msb_err *err) MSB_MUST_CHECK;
 
+/*
+ * Two of the steps of jail_enter(), for a process that keeps a directory (fs/jail.c).
+ */
+
+/** jail_empty_root - an empty read-only file system as root; in a mount namespace of its own, with
+ * rights there; 0 or a negative errno */
+int jail_empty_root(void) MSB_MUST_CHECK;
+
+/** jail_drop_privileges - no capabilities, no_new_privs, unreadable, bound to the parent's life */
+int jail_drop_privileges(struct msb_err *err) MSB_MUST_CHECK;
+
 /** jail_limit - soft and hard limit of one RLIMIT_* */
 int jail_limit(int resource, uint64_t max, struct msb_err *err) MSB_MUST_CHECK;
 
