@@ -241,7 +241,8 @@ def setup():
 
 def product_env():
     return {"MSB": PREFIX / "bin" / "msb", "MSB_LIB": PREFIX / "lib" / "msb", "MSB_TEST_BUILD": WORK / "gcc",
-            "MKEROFS": WORK / "gcc" / "src" / "image" / "mkerofs", "MSB_LAYER": PREFIX / "lib" / "msb" / "msb-layer"}
+            "MKEROFS": WORK / "gcc" / "src" / "image" / "mkerofs", "MSB_LAYER": PREFIX / "lib" / "msb" / "msb-layer",
+            "MSB_FS": PREFIX / "lib" / "msb" / "msb-fs"}
 
 
 def pytest(name, path, env=None, timeout=1800):

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * msb-fs: serves one directory or file of the host to one virtual machine. See config.h for how it
+ * is started.
+ *
+ * It gives up every right but that to the share before it reads the first byte of its peer. Its
+ * only output is one line on stderr when it cannot start; the exit status is 0 when the peer ended
+ * it, 1 for a failure and 2 for words it does not know.
+ */
+#include <signal.h>
+
+#include "base/jail.h"
+
+#include "fs/config.h"
+#include "fs/jail.h"
+#include "fs/link.h"
+#include "fs/server.h"
+
+static int complain(const struct msb_err *err)
+{
+	(void)fprintf(stderr, "msb-fs: %s\n", err->msg);
+	return 1;
+}
+
+static int setup(const struct fs_options *o, struct fs **ret, struct msb_err *err)
+{
+	static const int keep[] = {FS_FD_SOCKET, FS_FD_SHARE};
+	uint32_t fds = fs_jail_fds();
+	uint32_t level = 0;
+	int proc_fd = -EBADF;
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = jail_close_fds(keep, ARRAY_SIZE(keep), err);
+	if (r == 0)
+		r = fs_jail_enter(FS_FD_SHARE, &proc_fd, &level, err);
+	if (r < 0)
+		return r;
+	r = fs_new(o, FS_FD_SHARE, proc_fd, fds, ret);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot serve the shared directory");
+	return fs_jail_lock(err);
+}
+
+int main(int argc, char **argv)
+{
+	struct fs_options o;
+	struct msb_err err = {0};
+	enum fs_speech speech;
+	struct fs *fs = NULL;
+	int r;
+
+	if (fs_config_parse(argc, argv, &speech, &o, &err) < 0) {
+		(void)complain(&err);
+		return 2;
+	}
+	if (speech == FS_LINK)
+		fs_link_prepare(FS_FD_SOCKET);
+	if (setup(&o, &fs, &err) < 0)
+		return complain(&err);
+	r = fs_link_run(fs, FS_FD_SOCKET);
+	_exit(r < 0 ? 1 : 0);
+}

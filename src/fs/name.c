@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests about names: looking up, making, linking, renaming, removing. */
+#include "fs/internal.h"
+
+static void fill_entry(
+	const struct fs *fs, const struct inode *n, const struct attr *a, struct fuse_entry_out *to)
+{
+	*to = (struct fuse_entry_out){.nodeid = inode_id(n), .entry_valid = 1, .attr_valid = 1};
+	attr_to_fuse(fs, a, &to->attr);
+}
+
+int name_enter(struct fs *fs, struct inode *parent, const char *name, struct fuse_entry_out *to)
+{
+	struct inode *n;
+	struct attr a;
+	int r;
+	int fd = inode_fd(&fs->inodes, parent);
+
+	if (fd < 0)
+		return fd;
+	fd = sys_open_child(fd, name);
+	if (fd < 0)
+		return fd;
+	r = attr_get(fs, fd, &a);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	r = inode_enter(&fs->inodes, parent, name, fd, &a.sx, &n);
+	if (r == 0)
+		fill_entry(fs, n, &a, to);
+	return r;
+}
+
+static int reply_entry(struct fs *fs, struct call *c, struct inode *parent, const char *name)
+{
+	struct fuse_entry_out *out = call_body(c, sizeof(*out));
+
+	return out ? name_enter(fs, parent, name, out) : -EIO;
+}
+
+int op_lookup(struct fs *fs, struct call *c)
+{
+	const char *name;
+	int r = call_name(c, &name);
+
+	return r < 0 ? r : reply_entry(fs, c, c->node, name);
+}
+
+int op_forget(struct fs *fs, struct call *c)
+{
+	struct fuse_forget_in in;
+
+	memcpy(&in, c->arg, sizeof(in));
+	inode_forget(&fs->inodes, c->node, in.nlookup);
+	return 0;
+}
+
+int op_batch_forget(struct fs *fs, struct call *c)
+{
+	struct fuse_batch_forget_in in;
+
+	memcpy(&in, c->arg, sizeof(in));
+	for (uint32_t i = 0; i < in.count; i++) {
+		size_t at = sizeof(in) + i * sizeof(struct fuse_forget_one);
+		struct fuse_forget_one one;
+		struct inode *n;
+
+		if (at + sizeof(one) > c->arg_len)
+			return -EINVAL;
+		memcpy(&one, c->arg + at, sizeof(one));
+		n = inode_by_id(&fs->inodes, one.nodeid);
+		if (n)
+			inode_forget(&fs->inodes, n, one.nlookup);
+	}
+	return 0;
+}
+
+int op_readlink(struct fs *fs, struct call *c)
+{
+	int fd = inode_fd(&fs->inodes, c->node);
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	if (c->node->type != S_IFLNK)
+		return -EINVAL;
+	n = readlinkat(fd, "", (char *)c->body, MIN(c->room, (size_t)PATH_MAX));
+	if (n < 0)
+		return -errno;
+	c->len = (size_t)n;
+	return 0;
+}
+
+/* Owner's group and set-group-id of a directory go on to what is made in it. */
+int name_inherit(struct fs *fs, const struct call *c, uint32_t *mode, uint32_t *ret_gid)
+{
+	struct attr dir;
+	int fd = inode_fd(&fs->inodes, c->node);
+	int r = fd < 0 ? fd : attr_get(fs, fd, &dir);
+
+	if (r < 0)
+		return r;
+	*ret_gid = c->in->gid;
+	if (dir.mode & S_ISGID) {
+		*ret_gid = dir.gid;
+		if (S_ISDIR(*mode))
+			*mode |= S_ISGID;
+	}
+	return 0;
+}
+
+int name_can_make(const struct fs *fs, const struct call *c)
+{
+	(void)fs;
+	return c->node->type == S_IFDIR ? 0 : -ENOTDIR;
+}
+
+/* Gives @name, just made, its owner; takes it back when that fails. */
+static int finish_new(struct fs *fs, struct call *c, int dir_fd, const char *name, uint32_t gid,
+	uint32_t mode, uint32_t rdev)
+{
+	cleanup_fd int fd = sys_open_child(dir_fd, name);
+	int r = fd < 0 ? fd : attr_own(fs, fd, c->in->uid, gid, mode, rdev);
+
+	if (r == 0)
+		r = reply_entry(fs, c, c->node, name);
+	if (r < 0) {
+		(void)unlinkat(dir_fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
+		quota_give(fs, QUOTA_INODE);
+	}
+	return r;
+}
+
+static int make_node(const struct fs *fs, int dir_fd, const char *name, uint32_t mode)
+{
+	uint32_t host = attr_host_mode(fs, mode);
+
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return mkdirat(dir_fd, name, host) < 0 ? -errno : 0;
+	case S_IFREG:
+	case 0:
+		return mknodat(dir_fd, name, S_IFREG | host, 0) < 0 ? -errno : 0;
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		/* No special file of the guest's making ever exists on the host. */
+		if (fs->o.stat_virt == FS_STAT_OFF)
+			return -EPERM;
+		return mknodat(dir_fd, name, S_IFREG | host, 0) < 0 ? -errno : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int make(struct fs *fs, struct call *c, const char *name, uint32_t mode, uint32_t rdev)
+{
+	uint32_t gid = 0;
+	int fd;
+	int r = name_can_make(fs, c);
+
+	if (r == 0)
+		r = name_inherit(fs, c, &mode, &gid);
+	if (r == 0)
+		r = quota_take(fs, QUOTA_INODE);
+	if (r < 0)
+		return r;
+	fd = inode_fd(&fs->inodes, c->node);
+	r = fd < 0 ? fd : make_node(fs, fd, name, mode);
+	if (r < 0) {
+		quota_give(fs, QUOTA_INODE);
+		return r;
+	}
+	return finish_new(fs, c, fd, name, gid, mode, rdev);
+}
+
+int op_mknod(struct fs *fs, struct call *c)
+{
+	struct fuse_mknod_in in;
+	const char *name;
+	int r;
+
+	memcpy(&in, c->arg, sizeof(in));
+	c->arg += sizeof(in);
+	c->arg_len -= sizeof(in);
+	r = call_name(c, &name);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(in.mode))
+		return -EINVAL;
+	if (!(in.mode & S_IFMT))
+		in.mode |= S_IFREG;
+	return make(fs, c, name, in.mode & (S_IFMT | MODE_PERM), in.rdev);
+}
+
+int op_mkdir(struct fs *fs, struct call *c)
+{
+	struct fuse_mkdir_in in;
+	const char *name;
+	int r;
+
+	memcpy(&in, c->arg, sizeof(in));
+	c->arg += sizeof(in);
+	c->arg_len -= sizeof(in);
+	r = call_name(c, &name);
+	return r < 0 ? r : make(fs, c, name, S_IFDIR | (in.mode & MODE_PERM), 0);
+}
+
+int op_symlink(struct fs *fs, struct call *c)
+{
+	const char *name = NULL;
+	const char *target = NULL;
+	int fd;
+	int r = call_name(c, &name);
+
+	if (r == 0)
+		r = call_text(c, PATH_MAX - 1, &target);
+	if (r == 0)
+		r = name_can_make(fs, c);
+	if (r == 0)
+		r = quota_take(fs, QUOTA_INODE);
+	if (r != 0)
+		return r;
+	fd = inode_fd(&fs->inodes, c->node);
+	r = fd < 0 ? fd : 0;
+	if (r == 0 && symlinkat(target, fd, name) < 0)
+		r = -errno;
+	if (r == 0)
+		return reply_entry(fs, c, c->node, name);
+	quota_give(fs, QUOTA_INODE);
+	return r;
+}
+
+/*
+ * The file @name is about to go: who knows it keeps it.
+ * @ret_gives: what its end gives back to the quota
+ * @ret_pinned: the entry that was pinned for this, NULL: none
+ */
+static int prepare_loss(
+	struct fs *fs, int dir_fd, const char *name, uint64_t *ret_gives, struct inode **ret_pinned)
+{
+	cleanup_fd int fd = sys_open_child(dir_fd, name);
+	struct inode *n;
+	struct statx sx;
+	int r = fd < 0 ? fd : sys_statx(fd, &sx);
+
+	*ret_gives = 0;
+	*ret_pinned = NULL;
+	if (r < 0)
+		return r;
+	n = inode_find(&fs->inodes, &sx);
+	if (n && n->index == INODE_ROOT)
+		return -EBUSY;
+	if (n && !n->pinned) {
+		r = inode_pin(&fs->inodes, n);
+		/* One that cannot be found where it was seen last is lost already. */
+		if (r < 0 && r != -ESTALE && r != -ENOENT)
+			return r;
+		*ret_pinned = r == 0 ? n : NULL;
+	}
+	if (!n && (S_ISDIR(sx.stx_mode) || sx.stx_nlink == 1))
+		*ret_gives = QUOTA_INODE + (S_ISREG(sx.stx_mode) ? sx.stx_size : 0);
+	return 0;
+}
+
+static int remove_name(struct fs *fs, struct call *c, int flags)
+{
+	struct inode *pinned;
+	const char *name;
+	uint64_t gives;
+	int fd;
+	int r = call_name(c, &name);
+
+	if (r < 0)
+		return r;
+	fd = inode_fd(&fs->inodes, c->node);
+	r = fd < 0 ? fd : prepare_loss(fs, fd, name, &gives, &pinned);
+	if (r < 0)
+		return r;
+	/* Opening the file again may have cost the directory's descriptor. */
+	fd = inode_fd(&fs->inodes, c->node);
+	if (fd < 0 || unlinkat(fd, name, flags) < 0) {
+		r = fd < 0 ? fd : -errno;
+		inode_unpin(&fs->inodes, pinned);
+		return r;
+	}
+	quota_give(fs, gives);
+	return 0;
+}
+
+int op_unlink(struct fs *fs, struct call *c)
+{
+	return remove_name(fs, c, 0);
+}
+
+int op_rmdir(struct fs *fs, struct call *c)
+{
+	return remove_name(fs, c, AT_REMOVEDIR);
+}
+
+/* Entry of the file @name of @dir_fd, if it is known. */
+static struct inode *known(struct fs *fs, int dir_fd, const char *name)
+{
+	cleanup_fd int fd = sys_open_child(dir_fd, name);
+	struct statx sx;
+
+	return fd >= 0 && sys_statx(fd, &sx) == 0 ? inode_find(&fs->inodes, &sx) : NULL;
+}
+
+struct rename {
+	struct inode *from_dir;
+	struct inode *to_dir;
+	const char *from;
+	const char *to;
+	uint32_t flags;
+	int from_fd;
+	int to_fd;
+};
+
+/* Opening ancestors of the second again may cost the first its descriptor: hence twice. */
+static int rename_fds(struct fs *fs, struct rename *n)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		n->from_fd = inode_fd(&fs->inodes, n->from_dir);
+		if (n->from_fd < 0)
+			return n->from_fd;
+		n->to_fd = inode_fd(&fs->inodes, n->to_dir);
+		if (n->to_fd < 0)
+			return n->to_fd;
+	}
+	return 0;
+}
+
+static int rename_and_note(struct fs *fs, struct rename *n)
+{
+	struct inode *moved = known(fs, n->from_fd, n->from);
+	struct inode *other = known(fs, n->to_fd, n->to);
+	struct inode *pinned = NULL;
+	uint64_t gives = 0;
+	int r = 0;
+
+	/* Two names of one file stay both. */
+	if (!(n->flags & SYS_RENAME_EXCHANGE) && (!moved || other != moved)) {
+		r = prepare_loss(fs, n->to_fd, n->to, &gives, &pinned);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		r = rename_fds(fs, n);
+	}
+	if (r == 0)
+		r = sys_rename(n->from_fd, n->from, n->to_fd, n->to, n->flags);
+	if (r < 0) {
+		inode_unpin(&fs->inodes, pinned);
+		return r;
+	}
+	quota_give(fs, gives);
+	if (moved && moved->index != INODE_ROOT)
+		inode_moved(&fs->inodes, moved, n->to_dir, n->to);
+	if (n->flags & SYS_RENAME_EXCHANGE && other && other->index != INODE_ROOT)
+		inode_moved(&fs->inodes, other, n->from_dir, n->from);
+	return 0;
+}
+
+static int do_rename(struct fs *fs, struct call *c, uint64_t to_id, uint32_t flags)
+{
+	struct rename n = {
+		.from_dir = c->node, .to_dir = inode_by_id(&fs->inodes, to_id), .flags = flags};
+	int r = call_name(c, &n.from);
+
+	if (r == 0)
+		r = call_name(c, &n.to);
+	if (r == 0 && flags & ~(uint32_t)(SYS_RENAME_NOREPLACE | SYS_RENAME_EXCHANGE))
+		r = -EINVAL;
+	if (r == 0 && !n.to_dir)
+		r = -ESTALE;
+	if (r == 0)
+		r = rename_fds(fs, &n);
+	return r < 0 ? r : rename_and_note(fs, &n);
+}
+
+int op_rename(struct fs *fs, struct call *c)
+{
+	struct fuse_rename_in in;
+
+	memcpy(&in, c->arg, sizeof(in));
+	c->arg += sizeof(in);
+	c->arg_len -= sizeof(in);
+	return do_rename(fs, c, in.newdir, 0);
+}
+
+int op_rename2(struct fs *fs, struct call *c)
+{
+	struct fuse_rename2_in in;
+
+	memcpy(&in, c->arg, sizeof(in));
+	c->arg += sizeof(in);
+	c->arg_len -= sizeof(in);
+	return do_rename(fs, c, in.newdir, in.flags);
+}
+
+int op_link(struct fs *fs, struct call *c)
+{
+	struct fuse_link_in in;
+	struct inode *old;
+	const char *name;
+	int old_fd;
+	int fd;
+	int r;
+
+	memcpy(&in, c->arg, sizeof(in));
+	c->arg += sizeof(in);
+	c->arg_len -= sizeof(in);
+	r = call_name(c, &name);
+	if (r == 0)
+		r = name_can_make(fs, c);
+	if (r < 0)
+		return r;
+	old = inode_by_id(&fs->inodes, in.oldnodeid);
+	if (!old)
+		return -ESTALE;
+	fd = inode_fd(&fs->inodes, c->node);
+	if (fd < 0)
+		return fd;
+	old_fd = inode_fd(&fs->inodes, old);
+	if (old_fd < 0)
+		return old_fd;
+	if (linkat(fs->proc_fd, fd_name(old_fd).s, fd, name, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	return reply_entry(fs, c, c->node, name);
+}
