@@ -48,6 +48,18 @@ static const struct {
 	{"/proc/self/fd/2", "/dev/stderr"},
 };
 
+/*
+ * The network is the guest's own, so low ports and ping need no rights in it, as in a container:
+ * images that do not run as root count on that.
+ */
+static const struct {
+	const char *path;
+	const char *value;
+} sysctls[] = {
+	{BOOT_PROC "/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+	{BOOT_PROC "/sys/net/ipv4/ping_group_range", "0 2147483647"},
+};
+
 int boot_fail(struct boot_error *err, enum msg_stage stage, const char *fmt, ...)
 {
 	int r = -errno;
@@ -93,6 +105,16 @@ static int mount_api(struct boot_error *err)
 			return boot_fail(err, STAGE_MOUNT, "symlink %s", dev_links[i].path);
 	}
 	return 0;
+}
+
+static void set_sysctls(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sysctls); i++) {
+		cleanup_fd int fd = open(sysctls[i].path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, sysctls[i].value, strlen(sysctls[i].value)) < 0)
+			log_warn("cannot set %s: %s", sysctls[i].path, strerror(errno));
+	}
 }
 
 static int move_api(struct boot_error *err)
@@ -166,6 +188,7 @@ int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_
 		return r;
 	}
 	loopback_up();
+	set_sysctls();
 	*ret_have_lower = root_lower_early();
 	return 0;
 }

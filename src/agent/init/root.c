@@ -150,6 +150,10 @@ static int upper_etc(int lower, int upper, const char *hostname)
 	/* That of the machine that built the image would only make look-ups slow. */
 	if (r == 0)
 		r = upper_file(upper, "etc/resolv.conf", "# no network, no name servers\n");
+	/* df and mount of older systems read it. */
+	if (r == 0 && faccessat(lower, "etc/mtab", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+		symlinkat("/proc/mounts", upper, "etc/mtab") < 0 && errno != EEXIST)
+		r = -errno;
 	if (r < 0 || !*hostname)
 		return r;
 	(void)snprintf(text, sizeof(text), "%s\n", hostname);
