@@ -11,6 +11,7 @@
 #include "cli/image.h"
 #include "cli/life.h"
 #include "cli/names.h"
+#include "cli/root-disk.h"
 #include "cli/run-args.h"
 #include "cli/run-config.h"
 #include "sandbox/info.h"
@@ -37,6 +38,7 @@ struct run_args {
 	int tty; /* 1: -t, -1: --no-tty, 0: as stdin and stdout are */
 	struct run_tmpfs tmpfs;
 	struct run_rlimits rlimits;
+	struct run_root_disk root_disk;
 	uint64_t timeout_ns;
 	uint64_t max_duration_ns;
 	bool quiet;
@@ -133,6 +135,17 @@ static const struct opt opts[] = {
 		MACHINE,
 		.repeatable = true,
 		.help = "Mount a file system in memory, e.g. /scratch:100M or /data:64M:noexec"},
+	{.name = "root-disk",
+		.type = OPT_PARSE,
+		AT(root_disk),
+		.parse = run_parse_root_disk,
+		.arg = "SIZE|tmpfs[:SIZE]|PATH",
+		MACHINE,
+		.aliases = {"oci-upper-size"},
+		.complete = OPT_COMPLETE_FILE,
+		.help = "Where changes to the root file system go: a disk of this size (4G for "
+			"images of a registry), the guest's memory (all other images), or a raw "
+			"ext4 image of yours"},
 	{.name = "hostname",
 		.letter = 'H',
 		.type = OPT_STRING,
@@ -325,7 +338,7 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 }
 
 struct run {
-	const struct run_args *args;
+	struct run_args *args;
 	struct opt_list env; /* of the user */
 	struct image image;
 	struct oci_config image_config;
@@ -438,8 +451,11 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	run->spec.image_path = im->path;
 	run->spec.root_kind = im->root_kind;
 	run->spec.root_fstype = im->fstype;
-	if (im->kind != IMAGE_OCI)
-		return 0;
+	r = run_root_disk_apply(&run->args->root_disk, &run->spec, err);
+	if (r == 0)
+		r = sandbox_spec_check(&run->spec, err);
+	if (r < 0 || im->kind != IMAGE_OCI)
+		return r;
 	r = image_config_load(run->home, run->spec.image_digest, &run->image_config, err);
 	if (r == 0)
 		r = configure(run, words, &run->image_config, err);
@@ -562,6 +578,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	run_config_deinit(&run.config);
 	oci_config_deinit(&run.image_config);
 	run_tmpfs_deinit(&a->tmpfs);
+	run_root_disk_deinit(&a->root_disk);
 	return status;
 }
 

@@ -59,7 +59,7 @@ static int no_registry(const char *word, struct msb_err *err)
 }
 
 /* The shell leaves a quoted ~ alone. Only one's own home is known here. */
-static int expand_home(const char *word, char *to, size_t size, struct msb_err *err)
+int image_expand_home(const char *word, char *to, size_t size, struct msb_err *err)
 {
 	const char *home = getenv("HOME");
 	int n;
@@ -159,7 +159,7 @@ static int resolve_path(const char *word, struct image *ret, struct msb_err *err
 	cleanup_fd int fd = -EBADF;
 	char quoted[QUOTED];
 	struct stat st;
-	int r = expand_home(word, expanded, sizeof(expanded), err);
+	int r = image_expand_home(word, expanded, sizeof(expanded), err);
 
 	if (r < 0)
 		return r;

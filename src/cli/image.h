@@ -28,6 +28,9 @@ struct image {
 int image_resolve(const char *word, const char *lib_dir, struct image *ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 
+/** image_expand_home - @word with ~ at its start replaced by the home directory */
+int image_expand_home(const char *word, char *to, size_t size, struct msb_err *err) MSB_MUST_CHECK;
+
 /** image_pack - a directory becomes an image file in @fd; nothing to do for other kinds */
 int image_pack(struct image *im, const char *home, struct msb_err *err) MSB_MUST_CHECK;
 

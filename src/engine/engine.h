@@ -26,6 +26,8 @@ struct engine_extent {
 /* Extents one after the other; one whole file if the guest may write. */
 struct engine_disk {
 	bool read_only;
+	bool unsafe; /* nothing of it is needed after the machine: the guest's flushes mean nothing
+		      */
 	uint32_t n_extents;
 	const struct engine_extent *extents; /* borrowed */
 };

@@ -113,8 +113,8 @@ static void fill_disks(const struct engine_spec *spec, struct vmm_config *c)
 	for (uint32_t i = 0; i < spec->n_disks; i++) {
 		const struct engine_disk *d = &spec->disks[i];
 
-		c->disks[i] =
-			(struct vmm_disk){.read_only = d->read_only, .n_extents = d->n_extents};
+		c->disks[i] = (struct vmm_disk){
+			.read_only = d->read_only, .unsafe = d->unsafe, .n_extents = d->n_extents};
 		/* Each extent has a descriptor of its own, also where they share a file. */
 		for (uint32_t k = 0; k < d->n_extents; k++, to++)
 			*to = (struct vmm_extent){.fd = KFD_DISK + (int)(to - c->extents),

@@ -104,6 +104,7 @@ static int add_disk(struct qemu_disks *q, const struct engine_disk *d)
 		return set;
 	q->disks[q->n_disks].set = (unsigned int)set;
 	q->disks[q->n_disks].vmdk = vmdk;
+	q->disks[q->n_disks].unsafe = d->unsafe;
 	q->disks[q->n_disks++].read_only = d->read_only;
 	return 0;
 }
@@ -141,9 +142,10 @@ static void disk_words(const struct words *w, const struct qemu_disks *q, unsign
 
 	/* Many sandboxes read one image: locks of theirs must not exclude each other. */
 	word(w, "-blockdev");
-	word(w, "driver=file,node-name=%c%u,filename=/dev/fdset/%u,read-only=%s,%s",
+	word(w, "driver=file,node-name=%c%u,filename=/dev/fdset/%u,read-only=%s,%s%s",
 		q->disks[i].vmdk ? 'f' : 'd', i, q->disks[i].set, ro ? "on" : "off",
-		ro ? "locking=off" : "discard=unmap");
+		ro ? "locking=off" : "discard=unmap",
+		q->disks[i].unsafe ? ",cache.no-flush=on" : "");
 	if (q->disks[i].vmdk) {
 		word(w, "-blockdev");
 		word(w, "driver=vmdk,node-name=d%u,file=f%u,read-only=on", i, i);

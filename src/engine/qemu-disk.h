@@ -24,6 +24,7 @@ struct qemu_disks {
 		unsigned int set; /* descriptor set of the file, or of the VMDK descriptor */
 		bool vmdk;
 		bool read_only;
+		bool unsafe;
 	} disks[LIMIT_DISKS];
 	unsigned int n_disks;
 };

@@ -2,9 +2,8 @@
 /*
  * Messages: the payloads of frames as structs, with one encoder and one decoder each.
  *
- * Decoded strings and lists point into the frame's payload and into fixed arrays of the struct:
- * decoding allocates nothing. Encoders never truncate. Lists of strings are given to them
- * as C arrays. Every decoder validates counts against base/caps.h and rejects trailing bytes.
+ * Decoded strings and lists point into the payload: decoding allocates nothing. Encoders never
+ * truncate. Every decoder validates counts against base/caps.h and rejects trailing bytes.
  */
 #pragma once
 
@@ -13,10 +12,9 @@
 
 #include "proto/frame.h"
 
-/* Longest texts of reports; who makes one cuts it. */
-enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 };
+enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 }; /* reports are cut to fit */
 
-/* A list of strings as it stands on the wire; read with msg_strv_next(). */
+/* A list of strings on the wire; read with msg_strv_next(). */
 struct msg_strv {
 	uint32_t count;
 	const uint8_t *at;
@@ -64,12 +62,13 @@ enum msg_stage {
 struct msg_failure {
 	uint32_t stage; /* enum msg_stage */
 	uint32_t errno_; /* positive Linux errno of the guest, 0 if none */
-	const char *what; /* what was tried on which object, e.g. the program or path name */
+	const char *what; /* what was tried on which object */
 };
 
 enum msg_root_kind {
 	ROOT_OVERLAY = 0, /* read-only image on vda below, tmpfs above */
 	ROOT_DISK = 1, /* vda is mounted read-write as it is */
+	ROOT_OVERLAY_DISK = 2, /* as ROOT_OVERLAY, but the file system of vdb is above */
 };
 
 struct msg_tmpfs {
@@ -89,6 +88,7 @@ struct msg_config {
 	uint64_t real_ns; /* wall clock, 0: leave it */
 	uint32_t root_kind; /* enum msg_root_kind */
 	const char *root_fstype; /* "" probes erofs, ext4, xfs, squashfs */
+	uint64_t upper_bytes; /* of the tmpfs, 0: default; of vdb, 0: its size is not ours */
 	const char *hostname;
 	const char *user; /* default of exec, "" is root */
 	const char *cwd; /* default of exec, "" is / */

@@ -134,6 +134,7 @@ static struct msg_config full_config(void)
 		.real_ns = UINT64_MAX,
 		.root_kind = ROOT_DISK,
 		.root_fstype = "ext4",
+		.upper_bytes = 4 * GIB,
 		.hostname = letters(LIMIT_HOSTNAME),
 		.user = letters(LIMIT_USER),
 		.cwd = "/work",
@@ -161,6 +162,7 @@ TEST(config_round_trip)
 	ASSERT_TRUE(got.real_ns == UINT64_MAX);
 	ASSERT_EQ(got.root_kind, ROOT_DISK);
 	ASSERT_STREQ(got.root_fstype, "ext4");
+	ASSERT_EQ(got.upper_bytes, 4 * GIB);
 	ASSERT_STREQ(got.hostname, m.hostname);
 	ASSERT_STREQ(got.user, m.user);
 	ASSERT_STREQ(got.cwd, "/work");
@@ -207,7 +209,7 @@ TEST(config_caps)
 	m.hostname = letters(LIMIT_HOSTNAME + 1);
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
 	m = full_config();
-	m.root_kind = ROOT_DISK + 1;
+	m.root_kind = ROOT_OVERLAY_DISK + 1;
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
 	reset();
 }

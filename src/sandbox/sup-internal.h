@@ -12,6 +12,10 @@ extern const struct relay_events sup_relay_events;
 /** sup_start - everything up to the running machine; -ECONNABORTED: there is nobody to tell */
 int sup_start(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 
+/** sup_open_file - a regular file or block device; @what is the word for it in messages */
+int sup_open_file(const char *what, const char *path, int flags, int *ret_fd, struct msb_err *err)
+	MSB_MUST_CHECK;
+
 /** sup_jail - give up every right that is not needed any more; once everything is open */
 int sup_jail(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 

@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/log.h"
 
+#include "sandbox/sup-disk.h"
 #include "sandbox/sup-internal.h"
 
 enum { BOOT_TIMEOUT_KVM_S = 60, BOOT_TIMEOUT_QEMU_S = 180, LISTEN_BACKLOG = 64 };
@@ -83,8 +84,7 @@ static int harden(struct supervisor *sup, struct msb_err *err)
 	return loop_fd_add(&sup->loop, &sup->signal_src, sup->signal_fd, EPOLLIN, sup_signal_event);
 }
 
-static int open_file(
-	const char *what, const char *path, int flags, int *ret_fd, struct msb_err *err)
+int sup_open_file(const char *what, const char *path, int flags, int *ret_fd, struct msb_err *err)
 {
 	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
@@ -109,7 +109,7 @@ static int open_lib(const struct supervisor *sup, const char *what, const char *
 	if (r < 0 || (size_t)r >= sizeof(path))
 		return msb_err_set(
 			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
-	r = open_file(what, path, O_RDONLY, ret_fd, err);
+	r = sup_open_file(what, path, O_RDONLY, ret_fd, err);
 	if (r == -ENOENT)
 		(void)msb_err_hint(err, r, "the installation is incomplete, run scripts/setup.sh");
 	return r;
@@ -119,7 +119,7 @@ static int open_lib(const struct supervisor *sup, const char *what, const char *
 struct machine_files {
 	int kernel;
 	int initramfs;
-	int disk;
+	int disk; /* no image of the store */
 };
 
 static void machine_files_close(struct machine_files *f)
@@ -147,15 +147,15 @@ static int open_files(struct supervisor *sup, struct machine_files *f, struct ms
 	int r;
 
 	if (spec->kernel_path && spec->kernel_path[0])
-		r = open_file("kernel", spec->kernel_path, O_RDONLY, &f->kernel, err);
+		r = sup_open_file("kernel", spec->kernel_path, O_RDONLY, &f->kernel, err);
 	else
 		r = open_lib(sup, "kernel", "vmlinux", &f->kernel, err);
 	if (r == 0)
 		r = open_lib(sup, "initramfs", "initramfs.cpio", &f->initramfs, err);
-	if (r < 0)
+	if (r < 0 || spec->image_kind == IMAGE_OCI)
 		return r;
 	if (spec->image_path[0])
-		return open_file("image", spec->image_path, flags, &f->disk, err);
+		return sup_open_file("image", spec->image_path, flags, &f->disk, err);
 	if (sup->adopted) {
 		f->disk = openat(sup->dir.fd, SANDBOX_IMAGE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		return f->disk < 0 ? msb_err_errno(err, -errno, "image of sandbox '%s'", spec->name)
@@ -167,33 +167,26 @@ static int open_files(struct supervisor *sup, struct machine_files *f, struct ms
 	return spec->ephemeral ? 0 : keep_image(sup, err);
 }
 
-static int start_machine(struct supervisor *sup, const struct engine_ops *ops, struct msb_err *err)
+static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
+	struct sup_disks *disks, struct msb_err *err)
 {
 	cleanup_with(machine_files_close) struct machine_files f = {
 		.kernel = -EBADF, .initramfs = -EBADF, .disk = -EBADF};
 	const struct sandbox_spec *spec = &sup->spec;
-	struct engine_extent whole = {.fd = -EBADF};
 	char vmm_path[PATH_MAX];
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
-		.n_disks = 1,
 		.cmdline_extra = "",
 	};
-	int r;
+	int r = open_files(sup, &f, err);
 
-	if (spec->image_kind == IMAGE_OCI || spec->root_disk.kind != UPPER_TMPFS ||
-		spec->root_disk.size_bytes)
-		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
-			"this version cannot start images of the store or with a root disk");
-	r = open_files(sup, &f, err);
+	if (r == 0)
+		r = sup_disks_open(disks, spec, sup->dir.fd, f.disk, &es, err);
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;
 	es.initramfs_fd = f.initramfs;
-	whole.fd = f.disk;
-	es.disks[0] = (struct engine_disk){
-		.read_only = spec->root_kind != ROOT_DISK, .n_extents = 1, .extents = &whole};
 	if (is_kvm(ops)) {
 		r = snprintf(vmm_path, sizeof(vmm_path), "%s/msb-vmm", spec->lib_dir);
 		if (r < 0 || (size_t)r >= sizeof(vmm_path))
@@ -214,8 +207,10 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 	struct msg_config m = {
 		.version = PROTO_VERSION,
 		.real_ns = clock_real_ns(),
-		.root_kind = spec->root_kind,
+		.root_kind =
+			spec->root_disk.kind == UPPER_TMPFS ? spec->root_kind : ROOT_OVERLAY_DISK,
 		.root_fstype = spec->root_fstype,
+		.upper_bytes = spec->root_disk.size_bytes,
 		.hostname = spec->hostname,
 		.user = spec->user,
 		.cwd = spec->workdir,
@@ -414,8 +409,12 @@ static int take_directory(struct supervisor *sup, struct msb_err *err)
 static int start_steps(struct supervisor *sup, struct msb_err *err)
 {
 	const struct engine_ops *ops = NULL;
-	int r = read_spec(sup, err);
+	/* Open, so that the image stays, until the sandbox can be seen to use it. */
+	cleanup_with(sup_disks_close) struct sup_disks disks;
+	int r;
 
+	sup_disks_init(&disks);
+	r = read_spec(sup, err);
 	if (r < 0)
 		return r;
 	log_init("msb-sandbox", sup->spec.log_level);
@@ -425,7 +424,7 @@ static int start_steps(struct supervisor *sup, struct msb_err *err)
 	if (r == 0)
 		r = choose_engine(sup, &ops, err);
 	if (r == 0)
-		r = start_machine(sup, ops, err);
+		r = start_machine(sup, ops, &disks, err);
 	if (r < 0)
 		return r;
 

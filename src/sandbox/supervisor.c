@@ -142,6 +142,12 @@ static void kill_impatient(struct loop_timer *t)
 	loop_timer_set(&sup->loop, t, after_ms(KILL_PATIENCE_MS), kill_impatient);
 }
 
+/* Does the guest write to a disk of the user's? */
+static bool keeps_disk(const struct supervisor *sup)
+{
+	return sup->spec.root_kind == ROOT_DISK || sup->spec.root_disk.kind == UPPER_FILE;
+}
+
 static void sup_kill(struct supervisor *sup)
 {
 	if (sup->state >= SUP_KILLING)
@@ -159,7 +165,7 @@ static void sup_kill(struct supervisor *sup)
 	if (!sup->spec.ephemeral)
 		return;
 	remove_directory(sup);
-	if (!sup->failed && sup->spec.root_kind == ROOT_OVERLAY)
+	if (!sup->failed && !keeps_disk(sup))
 		loop_defer(&sup->loop, &sup->tell_timer, tell_now);
 }
 
@@ -189,7 +195,7 @@ static void sup_stop(
 	struct supervisor *sup, enum msg_stop_reason reason, uint32_t grace_ms, uint32_t margin_ms)
 {
 	bool again = sup->state == SUP_STOPPING;
-	bool ask = grace_ms || sup->spec.root_kind == ROOT_DISK || !sup->spec.ephemeral;
+	bool ask = grace_ms || keeps_disk(sup) || !sup->spec.ephemeral;
 
 	if (sup->state >= SUP_KILLING)
 		return;

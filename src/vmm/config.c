@@ -89,6 +89,8 @@ static const char *disks_bad(const struct vmm_config *c)
 
 		if (d->read_only > 1)
 			return "a disk is neither read-only nor writable";
+		if (d->unsafe > 1)
+			return "a disk is neither safe nor unsafe";
 		if (d->n_extents < 1 || d->n_extents > c->n_extents - used)
 			return "a disk without its extents";
 		if (!d->read_only && d->n_extents > 1)

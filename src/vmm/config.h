@@ -20,6 +20,7 @@ enum { VMM_CONFIG_MAGIC = 0x31764d4d, VMM_FD_CONTROL = 3 };
 /* A disk is put together from extents. The extents of the first disk come first in the list. */
 struct vmm_disk {
 	uint32_t read_only;
+	uint32_t unsafe; /* flushes do nothing */
 	uint32_t n_extents; /* at least one; exactly one unless read-only */
 };
 

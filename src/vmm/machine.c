@@ -36,7 +36,8 @@ static int add_disks(struct machine *m, const struct vmm_config *c, const struct
 	for (uint32_t i = 0; i < c->n_disks; i++) {
 		struct blk_host host = {.extents = to,
 			.n_extents = c->disks[i].n_extents,
-			.read_only = c->disks[i].read_only != 0};
+			.read_only = c->disks[i].read_only != 0,
+			.unsafe = c->disks[i].unsafe != 0};
 		struct virtio_blk *b = &m->disks[i];
 		int r;
 

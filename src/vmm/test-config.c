@@ -68,6 +68,7 @@ TEST(rejects_sizes_out_of_range)
 	REJECTED(c.n_disks = LIMIT_DISKS + 1);
 	REJECTED(c.n_disks = UINT32_MAX);
 	REJECTED(c.disks[1].read_only = 2);
+	REJECTED(c.disks[1].unsafe = 2);
 	REJECTED(c.n_extents = LIMIT_EXTENTS + 1);
 	REJECTED(c.n_extents = UINT32_MAX);
 }

@@ -31,7 +31,7 @@ MESSAGES = {
     'BOOT_FAILED': FAILURE,
     'FAILED': FAILURE,
     'BYE': [('signal', 'I')],
-    'CONFIG': [('version', 'I'), ('real_ns', 'Q'), ('root_kind', 'I'), ('root_fstype', 's'), ('hostname', 's'),
+    'CONFIG': [('version', 'I'), ('real_ns', 'Q'), ('root_kind', 'I'), ('root_fstype', 's'), ('upper_bytes', 'Q'), ('hostname', 's'),
                ('user', 's'), ('cwd', 's'), ('env', 'strv'),
                ('tmpfs', [('path', 's'), ('size_bytes', 'Q'), ('options', 's')]),
                ('rlimits', [('resource', 'I'), ('soft', 'Q'), ('hard', 'Q')])],

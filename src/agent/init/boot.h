@@ -27,6 +27,9 @@ int boot_early(void) MSB_MUST_CHECK;
 int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_t what_size)
 	MSB_MUST_CHECK;
 
+/** root_release - make the root's writable layer consistent, if it is on a disk; at the end */
+void root_release(void);
+
 /**
  * boot_root - assemble the root file system and make it ours
  * @why: on failure, with `what` in @what

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
+#include "agent/init/boot.h"
 #include "agent/ops/exec.h"
 
 enum {
@@ -95,6 +96,7 @@ static void power_finish(struct agent *a)
 	channel_drop_streams(&a->ch);
 	if (a->machine) {
 		unmount_disks();
+		root_release();
 		sync();
 	}
 	r = msg_put_u32(&a->ch.out, FRAME_BYE, 0, a->stop_signal);

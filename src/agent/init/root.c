@@ -2,7 +2,8 @@
 /*
  * The root file system of a guest.
  *
- * ROOT_OVERLAY: the image on vda, read-only, below; a tmpfs above. What we add to the image (mount
+ * ROOT_OVERLAY: the image on vda, read-only, below; a tmpfs above, or the file system on vdb
+ * (ROOT_OVERLAY_DISK), which may be that of an earlier start. What we add to the image (mount
  * points it lacks, /etc/hosts, hostname and resolv.conf, a usable /tmp and /var/tmp) is made in the
  * upper directory before the overlay is mounted: there it costs a few tmpfs operations, while the
  * same through the overlay would copy up each directory on the way. A directory made there takes
@@ -11,18 +12,34 @@
  * ROOT_DISK: the user's own disk, mounted read-write. Nothing is written to it except missing mount
  * points.
  */
+#include <endian.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/str.h"
 
 #include "boot-internal.h"
 
-#define ROOT_DEVICE "/dev/vda"
-#define UPPER_DIR   BOOT_UPPER "/u"
-#define WORK_DIR    BOOT_UPPER "/w"
+#define ROOT_DEVICE  "/dev/vda"
+#define UPPER_DEVICE "/dev/vdb"
+#define UPPER_DIR    BOOT_UPPER "/u"
+#define WORK_DIR     BOOT_UPPER "/w"
+
+/* EXT4_IOC_RESIZE_FS, which no header of the kernel gives to programs. */
+#define RESIZE_FS _IOW('f', 16, uint64_t)
+enum {
+	EXT4_SUPER = 1024,
+	/* Less than this at the end may be what a new file system left unused. */
+	GROW_WORTH = 8 << 20,
+};
+
+/* ROOT_OVERLAY_DISK: the mount of vdb, which no path leads to once the root is switched. */
+static int upper_mount = -EBADF;
 
 static const char *const mount_points[] = {"proc", "sys", "dev"};
 
@@ -69,8 +86,7 @@ bool root_lower_early(void)
 /* Is what root_lower_early() did what CONFIG wants? It is undone if not. */
 static bool lower_is_right(const struct msg_config *cfg)
 {
-	if (cfg->root_kind == ROOT_OVERLAY &&
-		(!*cfg->root_fstype || streq(cfg->root_fstype, "erofs")))
+	if (cfg->root_kind != ROOT_DISK && (!*cfg->root_fstype || streq(cfg->root_fstype, "erofs")))
 		return true;
 	(void)umount2(BOOT_LOWER, 0);
 	return false;
@@ -121,7 +137,8 @@ static int upper_dir(int lower, int upper, const char *name, mode_t mode)
 
 static int upper_file(int upper, const char *name, const char *text)
 {
-	cleanup_fd int fd = openat(upper, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0644);
+	cleanup_fd int fd =
+		openat(upper, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 
 	if (fd < 0)
 		return -errno;
@@ -176,7 +193,8 @@ static int upper_tmp(int lower, int upper, const char *parent, const char *name)
 	r = parent ? upper_dir(lower, upper, parent, 0755) : 0;
 	if (r < 0)
 		return r == -ENOTDIR ? 0 : r;
-	if (mkdirat(upper, name, 0700) < 0 || fchmodat(upper, name, mode, 0) < 0)
+	if ((mkdirat(upper, name, 0700) < 0 && errno != EEXIST) ||
+		fchmodat(upper, name, mode, 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -208,6 +226,89 @@ static int upper_fill(const struct msg_config *cfg)
 	return r;
 }
 
+static int mount_upper_tmpfs(const struct msg_config *cfg, struct boot_error *err)
+{
+	char data[64] = "mode=0755,nr_inodes=0";
+
+	/* Half of the memory may hold files, as any number of them as fit. */
+	if (cfg->upper_bytes)
+		(void)snprintf(data, sizeof(data), "mode=0755,nr_inodes=0,size=%" PRIu64,
+			cfg->upper_bytes);
+	if (mount("tmpfs", BOOT_UPPER, "tmpfs", 0, data) < 0)
+		return boot_fail(err, STAGE_ROOT, "mount tmpfs");
+	return 0;
+}
+
+/* Lets the ext4 file system at BOOT_UPPER take all of its device, if that has grown. */
+static int upper_grow(struct boot_error *err)
+{
+	cleanup_fd int dev = open(UPPER_DEVICE, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int dir = open(BOOT_UPPER, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t super[8];
+	uint64_t bytes = 0;
+	uint64_t blocks;
+	uint64_t size;
+
+	if (dev < 0 || dir < 0 || ioctl(dev, BLKGETSIZE64, &bytes) < 0 ||
+		pread(dev, super, sizeof(super), EXT4_SUPER) != (ssize_t)sizeof(super))
+		return boot_fail(err, STAGE_ROOT, "look at " UPPER_DEVICE);
+	size = UINT64_C(1024) << (le32toh(super[6]) & 15);
+	blocks = bytes / size;
+	if (le32toh(super[1]) * size + GROW_WORTH > bytes)
+		return 0;
+	if (ioctl(dir, RESIZE_FS, &blocks) < 0)
+		return boot_fail(err, STAGE_ROOT, "grow the file system of " UPPER_DEVICE);
+	return 0;
+}
+
+/* Space that becomes free is given back to the host. */
+static int mount_upper_disk(const struct msg_config *cfg, struct boot_error *err)
+{
+	const char *fstype = probe_fstype(UPPER_DEVICE);
+
+	if (!fstype || streq(fstype, "erofs") || streq(fstype, "squashfs")) {
+		errno = EINVAL;
+		return boot_fail(err, STAGE_ROOT, "no writable file system on " UPPER_DEVICE);
+	}
+	if (mount(UPPER_DEVICE, BOOT_UPPER, fstype, 0, "discard") < 0)
+		return boot_fail(err, STAGE_ROOT, "mount " UPPER_DEVICE " as %s", fstype);
+	upper_mount = open(BOOT_UPPER, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (upper_mount < 0)
+		return boot_fail(err, STAGE_ROOT, "open the writable layer");
+	return cfg->upper_bytes && streq(fstype, "ext4") ? upper_grow(err) : 0;
+}
+
+/* The work directory is made last: where it is, an earlier start did all of this. */
+static int upper_prepare(const struct msg_config *cfg, struct boot_error *err)
+{
+	int r;
+
+	if (cfg->root_kind == ROOT_OVERLAY_DISK && access(WORK_DIR, F_OK) == 0)
+		return 0;
+	if (mkdir(UPPER_DIR, 0755) < 0 && errno != EEXIST)
+		return boot_fail(err, STAGE_ROOT, "mkdir in the writable layer");
+	r = upper_fill(cfg);
+	if (r < 0) {
+		errno = -r;
+		return boot_fail(err, STAGE_ROOT, "prepare the writable layer");
+	}
+	if (mkdir(WORK_DIR, 0755) < 0)
+		return boot_fail(err, STAGE_ROOT, "mkdir in the writable layer");
+	return 0;
+}
+
+void root_release(void)
+{
+	if (upper_mount < 0)
+		return;
+	/* The overlay first: nothing may be written through it any more. */
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		log_err("cannot write back the root: %s", strerror(errno));
+	if (fchdir(upper_mount) < 0 || mount(NULL, ".", NULL, MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		log_err("cannot write back " UPPER_DEVICE ": %s", strerror(errno));
+	(void)!chdir("/");
+}
+
 static int root_overlay(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
 	int r;
@@ -217,16 +318,12 @@ static int root_overlay(const struct msg_config *cfg, bool have_lower, struct bo
 	r = have_lower ? 0 : mount_device(cfg, BOOT_LOWER, MS_RDONLY, err);
 	if (r < 0)
 		return r;
-	/* Half of the memory may hold files, as any number of them as fit. */
-	if (mount("tmpfs", BOOT_UPPER, "tmpfs", 0, "mode=0755,nr_inodes=0") < 0)
-		return boot_fail(err, STAGE_ROOT, "mount tmpfs");
-	if (mkdir(UPPER_DIR, 0755) < 0 || mkdir(WORK_DIR, 0755) < 0)
-		return boot_fail(err, STAGE_ROOT, "mkdir in tmpfs");
-	r = upper_fill(cfg);
-	if (r < 0) {
-		errno = -r;
-		return boot_fail(err, STAGE_ROOT, "prepare the writable layer");
-	}
+	r = cfg->root_kind == ROOT_OVERLAY_DISK ? mount_upper_disk(cfg, err)
+						: mount_upper_tmpfs(cfg, err);
+	if (r == 0)
+		r = upper_prepare(cfg, err);
+	if (r < 0)
+		return r;
 	if (mount("overlay", BOOT_ROOT, "overlay", 0,
 		    "lowerdir=" BOOT_LOWER ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR) < 0)
 		return boot_fail(err, STAGE_ROOT, "mount overlay");

@@ -26,6 +26,7 @@ struct blk_host {
 	struct blk_extent *extents; /* not owned, lives as long as the device */
 	uint32_t n_extents; /* one, unless @read_only */
 	bool read_only; /* decides alone, whatever was negotiated */
+	bool unsafe; /* nobody needs the disk after the machine: flushes do nothing */
 	char serial[VIRTIO_BLK_ID_BYTES + 1]; /* NUL-terminated, answer to GET_ID */
 };
 
