@@ -166,35 +166,17 @@ def test_truncated_and_damaged_archives(tmp_path):
     assert unpack(bad, *pair)["error"] == 0
 
 
-def bomb(kind, chunks):
-    """One file of zeroes, @chunks times 64 MiB, as members or frames that each cost next to nothing."""
-    size = 64 << 20
+def test_a_layer_that_is_only_large(tmp_path):
+    """More than 4 GiB of zeroes in many members is no bomb, and takes no space."""
+    size, chunks = 64 << 20, 66
     info = tarfile.TarInfo("zeroes")
     info.size = chunks * size
-    head = info.tobuf(tarfile.GNU_FORMAT)
-    if kind == "gzip":
-        return gzip.compress(head) + gzip.compress(bytes(size)) * chunks + gzip.compress(bytes(1024))
-
-    def zstd(data):
-        return subprocess.run(["zstd", "-q", "-c"], input=data, capture_output=True, check=True).stdout
-
-    return zstd(head) + zstd(bytes(size)) * chunks + zstd(bytes(1024))
-
-
-@pytest.mark.parametrize("kind", ["gzip", "zstd"])
-def test_bombs(tmp_path, kind):
-    if kind == "zstd" and not shutil.which("zstd"):
-        pytest.skip("zstd is missing")
     blob, data, index = (tmp_path / name for name in ("blob", "data", "index"))
-    blob.write_bytes(bomb(kind, 1024))
+    blob.write_bytes(gzip.compress(info.tobuf(tarfile.GNU_FORMAT)) + gzip.compress(bytes(size)) * chunks +
+                     gzip.compress(bytes(1024)))
     r = unpack(blob, data, index)
-    assert r["error"] == -errno.E2BIG and "compressed size" in r["text"]
-    assert data.stat().st_blocks * 512 < 1 << 20, "zeroes took no space meanwhile"
-    # What is only large is fine.
-    blob.write_bytes(bomb(kind, 40))
-    r = unpack(blob, data, index)
-    assert r["error"] == 0 and r["data_bytes"] == 40 << 26
-    assert data.stat().st_size == 40 << 26 and data.stat().st_blocks * 512 < 1 << 20
+    assert r["error"] == 0 and r["data_bytes"] == chunks * size > 4 << 30
+    assert data.stat().st_size == chunks * size and data.stat().st_blocks * 512 < 1 << 20
 
 
 def test_zeroes_become_holes(tmp_path):

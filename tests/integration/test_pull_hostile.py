@@ -196,7 +196,7 @@ def test_a_layer_that_always_ends_early(puller, registry):
         registry.hang_up(handler)
 
     answer_layer(registry, cut)
-    puller.refused(f"{registry.host}/a:bad", registry.host)
+    puller.refused(f"{registry.host}/a:bad", registry.host, partial=True)
     assert list(puller.parts().values()) == [20_000], "what came is kept for the next pull"
     still_works(puller, registry)
 
@@ -241,7 +241,8 @@ def test_a_registry_that_stalls(puller, registry, where):
 
     answer_layer(registry, stall)
     begin = time.monotonic()
-    puller.refused(f"{registry.host}/a:bad", registry.host, kind="timeout", limits={"stall_s": 1, "attempts": 2})
+    puller.refused(f"{registry.host}/a:bad", registry.host, kind="timeout", partial=True,
+                   limits={"stall_s": 1, "attempts": 2})
     assert time.monotonic() - begin < 30
     still_works(puller, registry)
 

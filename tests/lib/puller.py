@@ -76,19 +76,21 @@ class Puller:
         assert r.code == 0, r.text
         return r
 
-    def refused(self, ref, why, kind=None, **kw):
-        """The pull fails, for this reason, and what can be seen of the store is as before."""
-        before = self.visible()
+    def refused(self, ref, why, kind=None, partial=False, **kw):
+        """The pull fails, for this reason, and the store is as before; with @partial, the next pull will find layers."""
+        before = self.visible(partial)
         r = self.pull(ref, **kw)
         assert r.code == 1, r.events
         assert why in r.text, r.text
         assert kind is None or r.last["kind"] == kind, r.last
-        assert self.visible() == before, "the store is unchanged"
+        assert self.visible(partial) == before, "the store is unchanged"
         assert not self.leftovers(), "no work left behind"
         return r
 
-    def visible(self):
-        return sorted(str(p.relative_to(self.images)) for top in ("refs", "manifests")
+    def visible(self, partial=False):
+        """Everything of the store but its locks and interrupted downloads, with sizes."""
+        return sorted((str(p.relative_to(self.images)), p.stat().st_size if p.is_file() else 0)
+                      for top in ("refs", "manifests", "tmp", *([] if partial else ["layers"]))
                       for p in (self.images / top).rglob("*"))
 
     def leftovers(self):

@@ -345,6 +345,23 @@ static void tell_resolved(struct pull *p)
 		p->manifest.n_layers, bytes);
 }
 
+/*
+ * A refused image leaves nothing, not even layers that were fine by themselves: it could fill the
+ * disk with them. After other failures, what has come is worth keeping for the next pull.
+ */
+static void discard_refused(struct pull *p, const struct msb_err *err)
+{
+	cleanup_free const char **digests = NULL;
+
+	if (!p->n_todo || (err->kind != MSB_PROTOCOL && err->kind != MSB_LIMIT))
+		return;
+	digests = calloc(p->n_todo, sizeof(digests[0]));
+	for (size_t i = 0; digests && i < p->n_todo; i++)
+		digests[i] = p->manifest.layers[p->todo[i]].digest;
+	if (digests)
+		store_discard(p->store, digests, p->n_todo);
+}
+
 static int from_registry(struct pull *p, struct msb_err *err)
 {
 	struct pull_conns conns = {};
@@ -371,7 +388,10 @@ static int from_registry(struct pull *p, struct msb_err *err)
 		r = get_layers(p, err);
 	if (r == 0)
 		r = make_image(p, err);
-	return r < 0 ? r : done(p, err);
+	if (r == 0)
+		return done(p, err);
+	discard_refused(p, err);
+	return r;
 }
 
 /* Return: 1 when the image is here and told, 0 when it must come from the registry. */

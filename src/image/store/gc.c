@@ -188,3 +188,25 @@ int store_gc(const char *home, bool (*in_use)(void *arg, const char *digest), vo
 		return msb_err_errno(err, r, "cannot clean the image store");
 	return r;
 }
+
+void store_discard(struct store *s, const char *const *digests, size_t n)
+{
+	struct msb_err err = {};
+	struct collection c = {.s = s, .err = &err};
+	uint64_t bytes = 0;
+	int r = flock(s->lock_fd, LOCK_EX | LOCK_NB);
+
+	/* Somebody else may be about to use these layers: then a collection removes them, later. */
+	if (r == 0)
+		r = store_image_each(s, keep_layers, &c);
+	digests_sort(&c.keep);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		if (digests_have(&c.keep, digests[i]))
+			continue;
+		store_part_remove(s, digests[i]);
+		r = store_remove(s, s->layers_fd, digest_hex(digests[i]), &bytes, &err);
+		if (r == -ENOENT)
+			r = 0;
+	}
+	digests_deinit(&c.keep);
+}

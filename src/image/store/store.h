@@ -158,6 +158,14 @@ int store_disk_open(const struct store *s, const struct store_image *image, stru
 	struct msb_err *err) MSB_MUST_CHECK;
 void store_disk_close(struct store_disk *d);
 
+/**
+ * store_discard - remove those of @n layers that no image has, and their parts
+ *
+ * For whoever has brought them for an image that was refused. Does nothing when another process
+ * uses the store. The store can only be closed afterwards: it may have lost its lock.
+ */
+void store_discard(struct store *s, const char *const *digests, size_t n);
+
 struct store_gc_report {
 	uint64_t images;
 	uint64_t layers;

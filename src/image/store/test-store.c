@@ -198,6 +198,36 @@ TEST(collection_keeps_what_is_reachable)
 	ASSERT_EQ(entries("layers"), 2);
 }
 
+TEST(what_a_refused_image_brought_goes)
+{
+	char copies[3][REF_DIGEST_LEN + 1];
+	const char *brought[] = {copies[0], copies[1], copies[2]};
+	struct msb_err err = {};
+	struct store *s;
+	struct store *other;
+	uint64_t size;
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(copies); i++)
+		memcpy(copies[i], digest_of((char)('1' + i)), sizeof(copies[i]));
+	ASSERT_OK(store_open(test_tmpdir(), &s, &err));
+	ASSERT_OK(add_layer(s, '1', 4096, &err));
+	ASSERT_OK(add_layer(s, '2', 4096, &err));
+	ASSERT_OK(add_image(s, 'a', "2", &err));
+	fd = store_part_open(s, digest_of('3'), &size);
+	ASSERT_TRUE(fd >= 0);
+	close(fd);
+	ASSERT_OK(store_open(test_tmpdir(), &other, &err));
+	store_discard(s, brought, ARRAY_SIZE(brought)); /* another process uses the store */
+	ASSERT_EQ(entries("layers"), 2);
+	store_close(other);
+	store_discard(s, brought, ARRAY_SIZE(brought));
+	ASSERT_EQ(entries("layers"), 1);
+	ASSERT_EQ(entries("parts"), 0);
+	ASSERT_EQ(entries("tmp"), 0);
+	store_close(s);
+}
+
 TEST(abandoned_work_is_removed)
 {
 	struct store_work *w;
