@@ -82,6 +82,13 @@ static const struct opt_command *const tables[] = {
 	&cmd_ps.table,
 	&cmd_wait.table,
 	&cmd_pull.table,
+	&cmd_image_ls.table,
+	&cmd_image_inspect.table,
+	&cmd_image_rm.table,
+	&cmd_image_prune.table,
+	&cmd_registry_login.table,
+	&cmd_registry_logout.table,
+	&cmd_registry_ls.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,
@@ -91,6 +98,7 @@ static const struct opt_command *const tables[] = {
 
 static const struct opt_group groups[] = {
 	{"image", "Images in the local store"},
+	{"registry", "Logins at image registries"},
 };
 
 static const struct opt_variable variables[] = {

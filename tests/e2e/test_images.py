@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Images on the command line, against registries of this machine. No machine is started."""
 
+import base64
 import fcntl
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -279,3 +281,235 @@ def test_an_interrupted_pull_leaves_the_terminal_whole_and_goes_on(cli, registry
     good(cli, "pull", f"{registry.host}/app:1")
     ranges = [h.get("Range") for _, path, h, _ in registry.seen if digest(blob) in path]
     assert len(ranges) == 1 and ranges[0], "the part is continued"
+
+
+# images, image inspect, rmi, image prune
+
+def pulled(cli, registry, p, name):
+    registry.add(p, name.rsplit(":", 1)[1])
+    good(cli, "pull", "-q", f"{registry.host}/{name}")
+    return f"{registry.host}/{name}"
+
+
+def layers(home):
+    return sorted(p.name for p in (home / "images/layers").iterdir())
+
+
+def test_no_images(cli):
+    r = good(cli, "images")
+    assert r.stdout == b"" and r.stderr == b"msb: No images found.\n"
+    assert good(cli, "images", "--format", "json").stdout == b"[]\n"
+    r = cli("rmi", "alpine")
+    assert r.returncode == FAILED and r.stderr == b"msb: no image alpine:latest here; 'msb images' lists those that are here\n"
+
+
+def test_images_are_listed(cli, registry):
+    p, q = picture(b"a" * 2_000_000), picture(b"b", b"c")
+    one = pulled(cli, registry, p, "one:1")
+    two = pulled(cli, registry, q, "two:2")
+    for argv in (["images"], ["image", "ls"], ["image", "list"]):
+        lines = good(cli, *argv).stdout.decode().splitlines()
+        assert lines[0].split() == ["REFERENCE", "DIGEST", "SIZE", "CREATED"]
+        assert [line.split()[:2] for line in lines[1:]] == [[one, p.digest[:19]], [two, q.digest[:19]]]
+        assert re.search(r"    [0-9.]+ [KM]?i?B    20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$", lines[1])
+    got = report(cli, "images")
+    assert [set(i) for i in got] == [{"reference", "digest", "size_bytes", "architecture", "os", "layer_count",
+                                      "created_at"}] * 2
+    assert got[1]["reference"] == two and got[1]["digest"] == q.digest and got[1]["layer_count"] == 2
+    assert got[1]["size_bytes"] == sum(map(len, q.layers)) and got[1]["os"] == "linux"
+    assert good(cli, "images", "-q").stdout.decode().split() == [one, two]
+
+    # The tag moves: the image is still here, without a name.
+    registry.add(q, "1")
+    good(cli, "pull", "-q", one)
+    assert good(cli, "images", "-q").stdout.decode().split() == [one, two, p.digest]
+    assert [i["reference"] for i in report(cli, "images")] == [one, two, None]
+
+
+def test_image_inspect(cli, registry):
+    p = picture(b"a" * 9000, b"b")
+    p.config = json.dumps({**json.loads(p.config), "config": {
+        "Env": ["PATH=/bin", "X=\x1b[2J"], "Cmd": ["sh", "-c", "echo hi"], "Entrypoint": ["/init"], "User": "1000:1000",
+        "WorkingDir": "/srv", "Labels": {"a.b": "c"}, "StopSignal": "SIGINT"}}).encode()
+    manifest = json.loads(p.manifest)
+    manifest["config"].update(digest=digest(p.config), size=len(p.config))
+    p.manifest = json.dumps(manifest).encode()
+    p.digest = digest(p.manifest)
+    ref = pulled(cli, registry, p, "app:1")
+    got = report(cli, "image", "inspect", ref)
+    assert got["config"] == {
+        "digest": digest(p.config), "env": ["PATH=/bin", "X=\x1b[2J"], "cmd": ["sh", "-c", "echo hi"],
+        "entrypoint": ["/init"], "working_dir": "/srv", "user": "1000:1000", "labels": {"a.b": "c"},
+        "stop_signal": "SIGINT"}
+    assert [(i["position"], i["diff_id"], i["blob_digest"], i["compressed_size_bytes"]) for i in got["layers"]] == [
+        (n, digest(t), digest(b), len(b)) for n, (t, b) in enumerate(zip(p.tars, p.layers))]
+    assert got["layers"][0]["erofs_size_bytes"] >= 8192 and got["reference"] == ref and got["digest"] == p.digest
+    text = good(cli, "image", "inspect", ref).stdout.decode()
+    assert "\x1b" not in text and "Command:       sh -c 'echo hi'\n" in text and "\nUser:          1000:1000\n" in text
+    assert report(cli, "image", "inspect", p.digest[:20])["reference"] is None
+    r = cli("image", "inspect", ref.replace("app", "apq"))
+    assert r.returncode == FAILED and r.stderr.decode().endswith(f"; did you mean {ref}?\n")
+
+
+def test_rmi_takes_what_nobody_else_has(cli, registry, home):
+    base, first, second = (tar_of({n: n.encode() * 3000}) for n in "xyz")
+    p, q = Picture([base, first]), Picture([base, second])
+    one = pulled(cli, registry, p, "a:1")
+    two = pulled(cli, registry, q, "a:2")
+    again = pulled(cli, registry, p, "a:again")
+    r = good(cli, "rmi", one)
+    assert r.stdout == b"" and r.stderr.decode() == f"Removed {one}\n"
+    assert len(layers(home)) == 3, "it has another name"
+    r = cli("image", "rm", "-q", again, one)
+    assert r.returncode == FAILED and f"no image {one} here" in r.stderr.decode()
+    assert layers(home) == sorted(digest(b)[7:] for b in q.layers)
+    good(cli, "rmi", q.digest[7:20])
+    assert layers(home) == [] and report(cli, "images") == []
+    assert cli("rmi", two).returncode == FAILED
+
+
+def use(home, name, p):
+    """A stopped sandbox made of @p, as far as images are concerned."""
+    place = home / "sandboxes" / name
+    place.mkdir(parents=True)
+    (place / "lock").touch()
+    (place / "spec.json").write_text(json.dumps({
+        "version": 1, "name": name, "ephemeral": False, "engine": "auto",
+        "image": {"kind": "oci", "name": "a:1", "digest": p.digest, "root": "overlay", "fstype": "erofs"},
+        "root_disk": {"kind": "disk", "size": 4 << 30}, "vcpus": 1, "mem_mib": 512, "max_duration_ns": 0,
+        "boot_timeout_ns": 0, "labels": {}, "guest": {"env": [], "tmpfs": [], "rlimits": []},
+        "host": {"home": str(home), "lib": "/nonexistent", "log_level": 1}}))
+    return place
+
+
+def test_images_of_sandboxes_stay(cli, registry, home):
+    p, q = picture(b"1" * 5000), picture(b"2" * 5000)
+    one = pulled(cli, registry, p, "a:1")
+    two = pulled(cli, registry, q, "a:2")
+    place = use(home, "dev", p)
+    r = cli("rmi", one)
+    assert r.returncode == FAILED and r.stderr.decode() == (
+        f"msb: image {one} is used by sandbox 'dev'; remove the sandbox first, or give --force\n")
+    got = report(cli, "image", "prune", "--yes")
+    assert (got["images"], got["layers"]) == (1, 1) and got["reclaimed_bytes"] > 0
+    assert good(cli, "images", "-q").stdout.decode().split() == [one]
+    assert cli("image", "inspect", two).returncode == FAILED
+
+    r = good(cli, "rmi", "-f", one)
+    assert "sandbox 'dev' keeps" in r.stderr.decode()
+    assert layers(home) == [digest(p.layers[0])[7:]] and report(cli, "images")[0]["reference"] is None
+    # What a sandbox needs is not known any more: nothing may go.
+    (place / "spec.json").write_text("{")
+    assert report(cli, "image", "prune", "-y")["images"] == 0
+    shutil.rmtree(place)
+    assert report(cli, "image", "prune", "-y")["images"] == 1 and layers(home) == []
+
+
+def test_prune_asks(cli, registry):
+    ref = pulled(cli, registry, picture(b"1"), "a:1")
+    r = cli("image", "prune", stdin=subprocess.DEVNULL)
+    assert r.returncode == USAGE and b"there is nobody to ask; give --yes" in r.stderr
+    for answer, left in ((b"\r", [ref]), (b"n\r", [ref]), (b"y\r", [])):
+        screen = Screen(cli, "image", "prune")
+        screen.read_until(b"[y/N] ")
+        screen.type(answer)
+        assert screen.end() == 0
+        assert good(cli, "images", "-q").stdout.decode().split() == left
+    assert good(cli, "image", "prune", "-y").stdout == b"Removed 0 images and 0 layers, 0 B\n"
+
+
+def test_a_store_in_use_is_not_collected(cli, registry, home):
+    ref = pulled(cli, registry, picture(b"1" * 5000), "a:1")
+    with open(home / "images/lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        r = cli("image", "prune", "-y")
+        assert r.returncode == FAILED and b"the image store is in use" in r.stderr
+        assert good(cli, "images", "-q").stdout.decode().split() == [ref]
+        r = good(cli, "rmi", ref)
+        assert b"frees the space later" in r.stderr and len(layers(home)) == 1
+    assert report(cli, "image", "prune", "-y")["layers"] == 1
+
+
+# registry login, logout, ls
+
+def wants_login(registry, users):
+    def check(handler, kind, name):
+        given = handler.headers.get("Authorization", "").removeprefix("Basic ")
+        if base64.b64decode(given).decode() in users:
+            return False
+        registry.send(handler, b"{}", {"WWW-Authenticate": 'Basic realm="test"'}, 401)
+        return True
+
+    registry.hook = check
+
+
+def test_login_pull_logout(cli, registry, home):
+    p = picture(b"secret")
+    registry.add(p, "1")
+    ref = f"{registry.host}/a:1"
+    wants_login(registry, ["ann:pw \u00e4"])
+    r = cli("pull", ref)
+    assert r.returncode == FAILED and b"needs a login" in r.stderr
+
+    r = cli("registry", "login", registry.host, "-u", "ann", "--password-stdin", input=b"wrong\n")
+    assert r.returncode == FAILED and not (home / "registry.json").exists()
+    r = good(cli, "registry", "login", registry.host, "-u", "ann", "--password-stdin", input="pw \u00e4\n".encode())
+    assert r.stderr.decode() == f"Logged in to {registry.host} as ann\n" and r.stdout == b""
+    assert (home / "registry.json").stat().st_mode & 0o777 == 0o600
+    good(cli, "pull", ref)
+    assert report(cli, "registry", "ls") == [{"registry": registry.host, "username": "ann", "source": "msb"}]
+    lines = good(cli, "regs").stdout.decode().splitlines()
+    assert lines[0].split() == ["REGISTRY", "USERNAME", "SOURCE"] and lines[1].split() == [registry.host, "ann", "msb"]
+
+    r = good(cli, "registry", "logout", registry.host)
+    assert r.stderr.decode() == f"Logged out of {registry.host}\n"
+    r = good(cli, "registry", "logout", registry.host)
+    assert r.stderr.decode() == f"msb: warning: there is no login for {registry.host}\n"
+    assert report(cli, "registry", "ls") == [] and b"No logins found." in good(cli, "registry", "ls").stderr
+    assert cli("pull", ref).returncode == FAILED
+
+
+@pytest.mark.parametrize("argv,text", [
+    (["registry", "login", "not/a/registry"], b"'not/a/registry' is no registry; write HOST[:PORT]"),
+    (["registry", "login", "ghcr.io", "--password-stdin"], b"--password-stdin needs --username"),
+    (["registry", "login", "ghcr.io", "-u", "", "--password-stdin"], b"the user name is empty"),
+    (["registry", "login", "ghcr.io", "-u", "x", "--password-stdin"], b"the password is empty"),
+    (["registry", "lgin"], b"unknown command registry 'lgin'; did you mean 'msb registry login'?"),
+    (["image", "frobnicate"], b"unknown command image 'frobnicate'; see 'msb image --help'"),
+])
+def test_mistakes(cli, argv, text):
+    r = cli(*argv, stdin=subprocess.DEVNULL)
+    assert r.returncode == USAGE and text in r.stderr and r.stderr.count(b"\n") == 1 and r.stdout == b""
+
+
+def test_login_without_a_terminal(cli):
+    r = subprocess.run([MSB, "registry", "login", "ghcr.io", "-u", "x"], env=cli.env, stdin=subprocess.DEVNULL,
+                       capture_output=True, start_new_session=True, check=False)
+    assert r.returncode == USAGE and b"there is no terminal to ask on; give --username NAME --password-stdin" in r.stderr
+
+
+def test_login_on_a_terminal(cli, registry):
+    wants_login(registry, ["ann:hush"])
+    screen = Screen(cli, "registry", "login", registry.host)
+    screen.read_until(b"Username: ")
+    screen.type(b"anx\x7fn\r")
+    screen.read_until(b"Password: ")
+    screen.type(b"oops\x15hush\r")
+    assert screen.end() == 0
+    assert b"hush" not in screen.text and b"oops" not in screen.text
+    assert report(cli, "registry", "ls")[0]["username"] == "ann"
+
+
+@pytest.mark.parametrize("how", ["key", "SIGTERM"])
+def test_a_prompt_gives_the_terminal_back(cli, registry, how):
+    screen = Screen(cli, "registry", "login", registry.host, "-u", "ann")
+    screen.read_until(b"Password: ")
+    raw = termios.tcgetattr(screen.fd)
+    assert not raw[3] & termios.ECHO
+    if how == "key":
+        screen.type(b"\x03")
+    else:
+        os.kill(screen.pid, signal.SIGTERM)
+    screen.read_until(b"\r\n")
+    assert termios.tcgetattr(screen.fd)[3] & (termios.ECHO | termios.ICANON) == termios.ECHO | termios.ICANON
+    assert screen.end() == (128 + signal.SIGINT if how == "key" else -signal.SIGTERM) and not registry.seen

@@ -34,7 +34,7 @@ done
 
 # An installed msb and the tests of its user's view.
 cp -r "$prefix" "$stage/prefix"
-cp -r "$root/tests/e2e" "$root/tests/fault" "$stage/tests/"
+cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$stage/tests/"
 cp "$here/l1-pytest" "$stage/lab-tests/e2e-kvm"
 cp "$here/l1-pytest" "$stage/lab-tests/fault-kvm"
 
