@@ -155,7 +155,7 @@ int sandbox_spawn(struct loop *loop, const struct sandbox_spec *spec, int image_
 {
 	const struct given given = {.image_fd = image_fd, .dir_fd = -EBADF, .lock_fd = -EBADF};
 
-	if (!spec->image_path[0] && image_fd < 0)
+	if (!spec->image_path[0] && !spec->image_digest[0] && image_fd < 0)
 		return msb_err_set(err, -EINVAL, MSB_USAGE, "the sandbox has no image");
 	return spawn_with(loop, spec, &given, events, arg, ret, err);
 }
