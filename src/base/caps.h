@@ -29,6 +29,7 @@
 #define LIMIT_EXEC_BYTES  (60u * 1024u) /* argv + env of one exec, fits one frame */
 #define LIMIT_CONSOLE	  (64u * 1024u) /* tail of the guest console kept for failure reports */
 #define LIMIT_CONSOLE_LOG (4u * 1024u * 1024u) /* kernel.log on disk */
+#define LIMIT_EXEC_LOG	  (10u * 1024u * 1024u) /* one file of the log of commands */
 
 /* Machine. */
 #define LIMIT_VCPUS	   64u

@@ -47,6 +47,7 @@ extern const struct cli_command cmd_rm;
 extern const struct cli_command cmd_ls;
 extern const struct cli_command cmd_ps;
 extern const struct cli_command cmd_wait;
+extern const struct cli_command cmd_logs;
 extern const struct cli_command cmd_pull;
 extern const struct cli_command cmd_image_ls;
 extern const struct cli_command cmd_image_inspect;

@@ -41,6 +41,8 @@ struct run_args {
 	struct run_root_disk root_disk;
 	uint64_t timeout_ns;
 	uint64_t max_duration_ns;
+	uint64_t idle_timeout_ns;
+	bool detach;
 	bool quiet;
 	bool timing;
 	int later; /* target of options that do not exist yet */
@@ -101,6 +103,13 @@ static const struct opt opts[] = {
 		SANDBOX,
 		.min = 1,
 		.help = "Stop the sandbox after this long, its start included"},
+	{.name = "idle-timeout",
+		.type = OPT_DURATION,
+		AT(idle_timeout_ns),
+		.arg = "TIME",
+		SANDBOX,
+		.min = 1,
+		.help = "Stop the sandbox when no command has run in it for this long"},
 	{.name = "quiet",
 		.letter = 'q',
 		.type = OPT_FLAG,
@@ -144,8 +153,8 @@ static const struct opt opts[] = {
 		.aliases = {"oci-upper-size"},
 		.complete = OPT_COMPLETE_FILE,
 		.help = "Where changes to the root file system go: a disk of this size (4G for "
-			"images of a registry), the guest's memory (all other images), or a raw "
-			"ext4 image of yours"},
+			"images of a registry and for named sandboxes), the guest's memory (for "
+			"what ends with its command), or a raw ext4 image of yours"},
 	{.name = "hostname",
 		.letter = 'H',
 		.type = OPT_STRING,
@@ -224,6 +233,13 @@ static const struct opt opts[] = {
 	{.name = "volume", .letter = 'v', NOT_YET},
 	{.name = "port", .letter = 'p', NOT_YET, .aliases = {"publish"}},
 	/* Only msb run. */
+	{.name = "detach",
+		.letter = 'd',
+		.type = OPT_FLAG,
+		AT(detach),
+		OUTPUT,
+		.help = "Run the command in the background and print the sandbox's name; the "
+			"sandbox ends with the command"},
 	{.name = "tty",
 		.letter = 't',
 		.type = OPT_CONST,
@@ -253,7 +269,7 @@ static const struct opt opts[] = {
 		.help = "Show on stderr when each phase of the run ended"},
 };
 
-enum { RUN_OPTS_ONLY = 4, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
+enum { RUN_OPTS_ONLY = 5, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
 
 static const struct opt_operand operands[] = {
 	{.name = "IMAGE",
@@ -334,6 +350,7 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	spec->n_rlimits = a->rlimits.n;
 	memcpy(spec->rlimits, a->rlimits.list, sizeof(spec->rlimits));
 	spec->max_duration_ns = a->max_duration_ns;
+	spec->idle_timeout_ns = a->idle_timeout_ns;
 	spec->log_level = (enum log_level)a->common.log_level;
 }
 
@@ -401,6 +418,8 @@ static int configure(struct run *run, const struct opt_words *words, const struc
 	run->spec.stop_signal = c->stop_signal;
 	run->spec.labels = c->labels;
 	run->spec.n_labels = (uint32_t)c->n_labels;
+	/* Without any, the sandbox just stays: a shell has nobody to talk to. */
+	run->spec.command = a->detach && !c->is_shell ? c->argv.items : NULL;
 	return sandbox_spec_check(&run->spec, err);
 }
 
@@ -462,6 +481,29 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	return r < 0 ? msb_err_prefix(err, r, "image %.100s", word) : 0;
 }
 
+static int print_name(const struct run *run)
+{
+	struct buf text;
+	int status = CLI_EXIT_FAILED;
+
+	buf_init(&text, LIMIT_SANDBOX_NAME + 2);
+	if (buf_printf(&text, "%s\n", run->spec.name) == 0)
+		status = cli_print(&text);
+	buf_deinit(&text);
+	return status;
+}
+
+/* msb run -d of a sandbox that is there: its own main process, if it has one, starts with it. */
+static int ensure_running(const struct run *run)
+{
+	const struct run_args *a = run->args;
+	struct life_error err = {.console = ""};
+	int r = life_start(
+		run->home, run->lib_dir, run->spec.name, (enum log_level)a->common.log_level, &err);
+
+	return r < 0 && r != -EWOULDBLOCK ? life_fail(&err) : print_name(run);
+}
+
 /* What the existing sandbox has was decided when it was made. */
 static int run_in_existing(const struct run *run)
 {
@@ -481,7 +523,7 @@ static int run_in_existing(const struct run *run)
 
 	if (!a->quiet)
 		cli_note("sandbox '%s' exists: options of its creation are ignored", eo.name);
-	return enter(&eo);
+	return a->detach ? ensure_running(run) : enter(&eo);
 }
 
 static int attach(const struct run *run)
@@ -505,19 +547,11 @@ static int attach(const struct run *run)
 static int launch(struct run *run)
 {
 	struct life_error err = {.console = ""};
-	struct buf name;
-	int status = 0;
 
 	run->spec.detached = true;
 	if (life_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1, &err) < 0)
 		return life_fail(&err);
-	if (run->args->name)
-		return 0;
-	buf_init(&name, LIMIT_SANDBOX_NAME + 1);
-	if (buf_printf(&name, "%s\n", run->spec.name) == 0)
-		status = cli_print(&name);
-	buf_deinit(&name);
-	return status;
+	return run->args->name && !run->args->detach ? 0 : print_name(run);
 }
 
 /* Does the sandbox exist, running or not? With --replace it does not any more. */
@@ -571,7 +605,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	else if (exists)
 		status = run_in_existing(&run);
 	else
-		status = create ? launch(&run) : attach(&run);
+		status = create || a->detach ? launch(&run) : attach(&run);
 	image_deinit(&run.image);
 	run_env_deinit(&run.env);
 	labels_free(run.labels);

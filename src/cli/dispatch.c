@@ -81,6 +81,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_ls.table,
 	&cmd_ps.table,
 	&cmd_wait.table,
+	&cmd_logs.table,
 	&cmd_pull.table,
 	&cmd_image_ls.table,
 	&cmd_image_inspect.table,

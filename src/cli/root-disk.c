@@ -102,7 +102,9 @@ int run_root_disk_apply(struct run_root_disk *d, struct sandbox_spec *spec, stru
 	int r = 0;
 
 	if (!d->given) {
-		if (spec->image_kind == IMAGE_OCI)
+		bool keep = !spec->ephemeral && spec->root_kind == ROOT_OVERLAY;
+
+		if (keep || spec->image_kind == IMAGE_OCI)
 			spec->root_disk =
 				(struct sandbox_root_disk){UPPER_DISK, ROOT_DISK_DEFAULT_BYTES, ""};
 		return 0;

@@ -20,8 +20,8 @@ int run_parse_root_disk(void *target, const char *value, struct msb_err *err) MS
 /**
  * run_root_disk_apply - put it into @spec, whose image is known
  *
- * Without the option an image of the store gets ROOT_DISK_DEFAULT_BYTES on disk; other images keep
- * changes in the guest's memory.
+ * Without the option an image of the store, and every sandbox that outlives a stop, gets
+ * ROOT_DISK_DEFAULT_BYTES on disk; other images keep changes in the guest's memory.
  */
 int run_root_disk_apply(struct run_root_disk *d, struct sandbox_spec *spec, struct msb_err *err)
 	MSB_MUST_CHECK;

@@ -23,8 +23,9 @@ static int add_all(struct opt_list *list, const char *const *items, size_t n)
 }
 
 static int merge_argv(
-	const struct oci_config *image, const struct run_wish *wish, struct opt_list *argv)
+	const struct oci_config *image, const struct run_wish *wish, struct run_config *c)
 {
+	struct opt_list *argv = &c->argv;
 	int r = 0;
 
 	if (!wish->entrypoint)
@@ -35,7 +36,8 @@ static int merge_argv(
 		r = add_all(argv, wish->command, wish->n_command);
 	else if (r == 0 && !wish->entrypoint)
 		r = add_all(argv, image->cmd.items, image->cmd.n);
-	if (r == 0 && argv->n == 0)
+	c->is_shell = argv->n == 0;
+	if (r == 0 && c->is_shell)
 		r = opt_list_add(argv, wish->shell ? wish->shell : DEFAULT_SHELL);
 	return r;
 }
@@ -130,7 +132,7 @@ int run_config_merge(const struct oci_config *image, const struct run_wish *wish
 		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
 			"the image is made for %s, not for Linux",
 			str_quote(quoted, sizeof(quoted), image->os, strlen(image->os)));
-	r = merge_argv(image, wish, &ret->argv);
+	r = merge_argv(image, wish, ret);
 	if (r == -E2BIG)
 		return msb_err_set(
 			err, r, MSB_USAGE, "the command has more than %u words", LIMIT_ARGV);

@@ -33,6 +33,7 @@ struct run_wish {
 /* Strings are those of the image and the wish. */
 struct run_config {
 	struct opt_list argv; /* at least one */
+	bool is_shell; /* nobody says what to run */
 	struct opt_list env;
 	const char *user; /* "" if nobody says */
 	char workdir[LIMIT_PATH]; /* absolute, "" if nobody says */

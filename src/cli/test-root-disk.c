@@ -63,6 +63,11 @@ TEST(without_the_option_the_image_decides)
 	sandbox_spec_init(&s);
 	ASSERT_OK(run_root_disk_apply(&d, &s, NULL));
 	ASSERT_EQ(s.root_disk.kind, UPPER_TMPFS);
+	s.ephemeral = false;
+	ASSERT_OK(run_root_disk_apply(&d, &s, NULL));
+	ASSERT_EQ(s.root_disk.kind, UPPER_DISK);
+	s.ephemeral = true;
+	s.root_disk.kind = UPPER_TMPFS;
 	s.image_kind = IMAGE_OCI;
 	ASSERT_OK(run_root_disk_apply(&d, &s, NULL));
 	ASSERT_EQ(s.root_disk.kind, UPPER_DISK);

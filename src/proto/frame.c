@@ -37,6 +37,7 @@ static const struct frame_info infos[] = {
 	[FRAME_SB_FAILED] = {"SB_FAILED", PLACE_CONTROL},
 	[FRAME_SB_STOP] = {"SB_STOP", PLACE_CONTROL},
 	[FRAME_SB_STOPPED] = {"SB_STOPPED", PLACE_CONTROL},
+	[FRAME_SB_TOUCH] = {"SB_TOUCH", PLACE_CONTROL},
 };
 
 /* The header as it stands on the wire. */

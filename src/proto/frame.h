@@ -82,6 +82,7 @@ enum frame_type {
 		0x41, /* msg_sb_failed: the sandbox is lost or never came up; connection ends */
 	FRAME_SB_STOP = 0x42, /* msg_shutdown: client asks the supervisor to end the sandbox */
 	FRAME_SB_STOPPED = 0x43, /* msg_sb_stopped: last frame to every client */
+	FRAME_SB_TOUCH = 0x44, /* no payload: client uses the sandbox, it is not idle */
 };
 
 enum frame_flags {

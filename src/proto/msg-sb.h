@@ -45,6 +45,8 @@ enum msg_stop_reason {
 	STOP_GUEST, /* the guest powered off by itself */
 	STOP_MAX_DURATION,
 	STOP_FAILED, /* see detail */
+	STOP_IDLE, /* nobody used it for long enough */
+	STOP_COMPLETED, /* its main process ended */
 };
 
 int msg_put_sb_ready(struct buf *out, const struct msg_sb_ready *m) MSB_MUST_CHECK;

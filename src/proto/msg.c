@@ -538,7 +538,7 @@ static const struct field sb_failed_fields[] = {
 MSG_CONTROL(sb_failed, sb_failed_fields, FRAME_SB_FAILED)
 
 static const struct field sb_stopped_fields[] = {
-	U32_MAX(msg_sb_stopped, reason, STOP_FAILED),
+	U32_MAX(msg_sb_stopped, reason, STOP_COMPLETED),
 	STR(msg_sb_stopped, detail, MSG_TEXT_MAX),
 };
 MSG_CONTROL(sb_stopped, sb_stopped_fields, FRAME_SB_STOPPED)

@@ -495,7 +495,7 @@ TEST(supervisor_messages)
 		msg_get_sb_stopped, &stopped);
 	ASSERT_EQ(stopped.reason, STOP_FAILED);
 	ASSERT_STREQ(stopped.detail, "why");
-	REFUSED(msg_put_sb_stopped(&out, &(struct msg_sb_stopped){STOP_FAILED + 1, ""}), EINVAL);
+	REFUSED(msg_put_sb_stopped(&out, &(struct msg_sb_stopped){STOP_COMPLETED + 1, ""}), EINVAL);
 	reset();
 }
 

@@ -103,6 +103,8 @@ static int on_sb_stopped(struct sandbox *sb, const struct frame *f)
 	(void)msb_err_set(&err, -ECANCELED, MSB_FAIL, "%s",
 		m.reason == STOP_MAX_DURATION ? "the sandbox reached its maximum duration"
 		: m.reason == STOP_GUEST      ? "the guest powered off"
+		: m.reason == STOP_IDLE	      ? "the sandbox was idle for too long"
+		: m.reason == STOP_COMPLETED  ? "the main process of the sandbox ended"
 					      : "the sandbox was stopped");
 	tell_streams(sb, &err);
 	if (!sb->closed)

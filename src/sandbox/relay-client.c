@@ -180,6 +180,13 @@ static int client_request(struct relay_client *c, const struct frame *f)
 		return 0;
 	}
 	s->request = f->type;
+	if (f->type == FRAME_EXEC || f->type == FRAME_FS)
+		r->n_busy++;
+	if (f->type == FRAME_EXEC) {
+		s->exec_id = ++r->n_execs;
+		/* The flags come first; the agent looks at the rest. */
+		s->pty = f->len && (f->payload[0] & EXEC_PTY);
+	}
 	s->client = c;
 	s->client_id = f->stream;
 	s->next = c->streams;
@@ -245,6 +252,9 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 	switch (f->type) {
 	case FRAME_SB_STOP:
 		return client_stop(c, f);
+	case FRAME_SB_TOUCH:
+		c->relay->active_ns = clock_mono_ns();
+		return f->len ? -EPROTO : 0;
 	case FRAME_EXEC:
 	case FRAME_FS:
 	case FRAME_PING:

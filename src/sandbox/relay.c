@@ -56,6 +56,10 @@ struct relay_stream *relay_stream_new(struct relay *r)
 
 void relay_stream_free(struct relay *r, struct relay_stream *s)
 {
+	if (s->request == FRAME_EXEC || s->request == FRAME_FS) {
+		r->n_busy--;
+		r->active_ns = clock_mono_ns();
+	}
 	*s = (struct relay_stream){.next = r->free_streams};
 	r->free_streams = s;
 	r->n_streams--;
@@ -190,6 +194,8 @@ static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 		return bad;
 	c = s->client;
 	id = s->client_id;
+	if (f->type == FRAME_DATA && s->request == FRAME_EXEC && r->events->output)
+		r->events->output(r, s, f->flags & FRAME_CHANNEL, f->payload, f->len);
 	if (frame_is_terminal(f->type)) {
 		if (c)
 			relay_client_remove_stream(c, s);

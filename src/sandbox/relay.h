@@ -44,6 +44,7 @@ enum { RELAY_READ_MIN = 4096, RELAY_READ_MAX = LIMIT_FRAME_PAYLOAD };
 
 struct relay;
 struct relay_client;
+struct relay_stream;
 
 /* Called from the loop. Inside, neither relay_finish() nor relay_deinit() may be called. */
 struct relay_events {
@@ -59,6 +60,9 @@ struct relay_events {
 	void (*stop)(struct relay *r, uint32_t grace_ms);
 	/* The owner disconnected. */
 	void (*owner_gone)(struct relay *r);
+	/* Checked output of a command, before the client has it; may be NULL. */
+	void (*output)(struct relay *r, const struct relay_stream *s, unsigned int channel,
+		const void *p, size_t n);
 	/* After relay_finish(): the last client took its last byte or went away. */
 	void (*finished)(struct relay *r);
 };
@@ -70,7 +74,9 @@ struct relay_stream {
 	uint32_t client_id; /* number on the client's hop; on the guest's it is the index + 1 */
 	struct credit_tx to_guest;
 	struct credit_tx to_client;
+	uint32_t exec_id; /* EXEC: number of the command, from 1 */
 	uint8_t request; /* frame type that opened it */
+	bool pty;
 	uint8_t guest_eof; /* bit per channel that the guest has ended */
 	bool client_eof;
 	bool started;
@@ -94,6 +100,10 @@ struct relay {
 	unsigned int n_clients;
 	unsigned int n_blocked;
 	size_t queued; /* bytes in all queues to clients */
+	uint32_t n_execs; /* commands so far */
+	unsigned int n_busy; /* open EXEC and FS streams: the sandbox is in use */
+	uint64_t active_ns; /* when it was last used */
+
 	struct buf greeting; /* SB_READY, for clients that come later */
 
 	unsigned int n_streams; /* in use */

@@ -13,6 +13,7 @@
 struct spec_storage {
 	struct json *doc;
 	const char **env; /* NULL-terminated */
+	const char **command; /* NULL-terminated */
 	struct sandbox_label *labels;
 };
 
@@ -46,6 +47,7 @@ void sandbox_spec_deinit(struct sandbox_spec *spec)
 	if (st) {
 		json_free(st->doc);
 		free(st->env);
+		free(st->command);
 		free(st->labels);
 		free(st);
 	}
@@ -158,6 +160,13 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_u64(&o, "vcpus", spec->vcpus);
 	json_put_u64(&o, "mem_mib", spec->mem_mib);
 	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
+	json_put_u64(&o, "idle_timeout_ns", spec->idle_timeout_ns);
+	if (spec->command) {
+		json_begin_array(&o, "command");
+		for (size_t i = 0; spec->command[i]; i++)
+			json_put_str(&o, NULL, spec->command[i]);
+		json_end_array(&o);
+	}
 	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
 	put_labels(&o, spec);
 	put_guest(&o, spec);
@@ -229,27 +238,48 @@ static int get_root_disk(const struct json *root, struct sandbox_spec *spec, str
 	return r;
 }
 
+static int get_strings(
+	const struct json *list, const char *what, const char ***ret, struct msb_err *err)
+{
+	size_t n = 0;
+	int r;
+
+	if (json_len(list) > LIMIT_ARGV)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "%s: more than %u entries", what, LIMIT_ARGV);
+	*ret = calloc(json_len(list) + 1, sizeof(**ret));
+	if (!*ret)
+		return msb_err_errno(err, -ENOMEM, "%s", what);
+	json_foreach (item, list) {
+		r = json_to_str(item, what, &(*ret)[n++], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int get_env(const struct json *obj, struct sandbox_spec *spec, struct msb_err *err)
 {
 	struct spec_storage *st = spec->storage;
 	const struct json *list = NULL;
-	size_t n = 0;
 	int r = json_get_array(obj, "env", &list, err);
 
-	if (r < 0)
-		return r;
-	if (json_len(list) > LIMIT_ARGV)
-		return msb_err_set(err, -E2BIG, MSB_LIMIT, "env: more than %u entries", LIMIT_ARGV);
-	st->env = calloc(json_len(list) + 1, sizeof(st->env[0]));
-	if (!st->env)
-		return msb_err_errno(err, -ENOMEM, "env");
-	json_foreach (item, list) {
-		r = json_to_str(item, "env", &st->env[n++], err);
-		if (r < 0)
-			return r;
-	}
+	if (r == 0)
+		r = get_strings(list, "env", &st->env, err);
 	spec->env = st->env;
-	return 0;
+	return r;
+}
+
+static int get_command(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct spec_storage *st = spec->storage;
+	const struct json *list = NULL;
+	int r = json_opt_array(root, "command", &list, err);
+
+	if (r == 0 && list)
+		r = get_strings(list, "command", &st->command, err);
+	spec->command = st->command;
+	return r;
 }
 
 static int get_labels(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
@@ -400,7 +430,7 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
-		"boot_timeout_ns", "labels", "guest", "host"};
+		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -431,6 +461,10 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 		r = json_get_u64(root, "max_duration_ns", &spec->max_duration_ns, err);
 	if (r == 0)
 		r = json_get_u64(root, "boot_timeout_ns", &spec->boot_timeout_ns, err);
+	if (r == 0)
+		r = json_opt_u64(root, "idle_timeout_ns", &spec->idle_timeout_ns, err);
+	if (r == 0)
+		r = get_command(root, spec, err);
 	return r;
 }
 

@@ -83,7 +83,10 @@ struct sandbox_spec {
 	uint32_t n_labels;
 	const struct sandbox_label *labels; /* names differ */
 
+	const char *const *command; /* main process: the sandbox ends with it; NULL: none */
+
 	uint64_t max_duration_ns; /* 0: none */
+	uint64_t idle_timeout_ns; /* stop when nobody has used it for this long; 0: never */
 	uint64_t boot_timeout_ns; /* 0: by engine */
 
 	const char *home; /* $MSB_HOME */

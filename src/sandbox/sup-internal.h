@@ -38,3 +38,5 @@ void sup_console_event(struct loop_fd *src, uint32_t events);
 void sup_signal_event(struct loop_fd *src, uint32_t events);
 void sup_boot_timeout(struct loop_timer *t);
 void sup_max_duration(struct loop_timer *t);
+void sup_idle(struct loop_timer *t);
+void sup_main_ended(struct workload *w, int exit_status, const char *err);

@@ -68,6 +68,10 @@ static enum sandbox_reason reason_of(const struct supervisor *sup)
 		return REASON_GUEST;
 	case STOP_MAX_DURATION:
 		return REASON_MAX_DURATION;
+	case STOP_IDLE:
+		return REASON_IDLE;
+	case STOP_COMPLETED:
+		return REASON_COMPLETED;
 	case STOP_REQUESTED:
 	case STOP_FAILED:
 	default:

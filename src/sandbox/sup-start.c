@@ -74,10 +74,12 @@ static int harden(struct supervisor *sup, struct msb_err *err)
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGPIPE);
+	sigaddset(&mask, SIGXFSZ);
 	if (sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
 		return msb_err_errno(err, -errno, "signal mask");
-	/* SIGPIPE stays blocked and unread: writes report EPIPE. */
+	/* These stay blocked and unread: writes report EPIPE, EFBIG. */
 	sigdelset(&mask, SIGPIPE);
+	sigdelset(&mask, SIGXFSZ);
 	sup->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (sup->signal_fd < 0)
 		return msb_err_errno(err, -errno, "signals");
@@ -330,6 +332,14 @@ static int listen_for_clients(struct supervisor *sup)
 	return r;
 }
 
+static int keep_log(struct supervisor *sup)
+{
+	/* Nobody can ask for what an attached, ephemeral one has printed. */
+	if (sup->spec.ephemeral && !sup->spec.detached)
+		return 0;
+	return exec_log_open(&sup->log, sup->dir.fd);
+}
+
 static int write_spec(struct supervisor *sup)
 {
 	struct buf json;
@@ -356,6 +366,10 @@ static int publish(struct supervisor *sup, struct msb_err *err)
 		sup->persisted = !sup->spec.ephemeral;
 		r = listen_for_clients(sup);
 	}
+	if (r == 0)
+		r = keep_log(sup);
+	if (r == 0)
+		exec_log_say(&sup->log, "sandbox started");
 	if (r == 0)
 		console_log_to(&sup->console, sup->dir.fd);
 	return r < 0 ? msb_err_errno(err, r, "directory of sandbox '%s'", sup->spec.name) : 0;
@@ -432,6 +446,10 @@ static int start_steps(struct supervisor *sup, struct msb_err *err)
 	r = watch_machine(sup, err);
 	if (r == 0)
 		r = publish(sup, err);
+	if (r == 0 && sup->spec.command) {
+		sup->workload.ended = sup_main_ended;
+		r = workload_start(&sup->workload, &sup->loop, &sup->relay, sup->spec.command, err);
+	}
 	if (r == 0)
 		r = sup_jail(sup, err);
 	if (r < 0) {
@@ -463,6 +481,7 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sup->dir = (struct sandbox_dir){.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF};
 	sandbox_spec_init(&sup->spec);
 	console_init(&sup->console);
+	exec_log_init(&sup->log);
 	r = loop_init(&sup->loop);
 	if (r < 0) {
 		log_err("event loop: %s", strerror(-r));

@@ -24,6 +24,8 @@ enum {
 	/* The time in CONFIG has waited for the guest to boot; longer than this shows. */
 	CLOCK_STALE_MS = 250,
 	MAX_DURATION_GRACE_MS = 2000,
+	/* Whatever the main process has left running. */
+	REST_GRACE_MS = 1000,
 	SIGNAL_GRACE_MS = 10000,
 	/* Clients may take this long over their last bytes. */
 	LINGER_MS = 5000,
@@ -110,6 +112,9 @@ static void remove_directory(struct supervisor *sup)
 	if (sup->dir.fd < 0)
 		return;
 	sup_record_end(sup);
+	exec_log_say(&sup->log, "sandbox stopped: %s%s%s", sandbox_reason_name(sup->record.reason),
+		sup->record.detail[0] ? ": " : "", sup->record.detail);
+	exec_log_close(&sup->log);
 	r = outlives(sup) ? 0 : sandbox_dir_remove(&sup->dir);
 	if (r < 0)
 		log_warn("%s/sandboxes/%s: %s", sup->spec.home, sup->spec.name, strerror(-r));
@@ -128,6 +133,7 @@ static void sup_ended(struct supervisor *sup)
 	sup->state = SUP_ENDED;
 	loop_timer_del(&sup->boot_timer);
 	loop_timer_del(&sup->duration_timer);
+	loop_timer_del(&sup->idle_timer);
 	loop_timer_del(&sup->end_timer);
 	remove_directory(sup);
 	tell_outcome(sup);
@@ -187,6 +193,26 @@ static void stop_impatient(struct loop_timer *t)
 	sup_kill(sup);
 }
 
+/* Everything in the guest is asked to end, and killed after the grace. */
+static void shutdown_guest(struct supervisor *sup, uint32_t grace_ms, uint32_t margin_ms)
+{
+	if (relay_shutdown_guest(&sup->relay, grace_ms) < 0) {
+		sup_kill(sup);
+		return;
+	}
+	loop_timer_set(&sup->loop, &sup->end_timer, after_ms((uint64_t)grace_ms + margin_ms),
+		stop_impatient);
+}
+
+/* The main process was asked by its own signal and has not ended in time. */
+static void main_impatient(struct loop_timer *t)
+{
+	struct supervisor *sup = container_of(t, struct supervisor, end_timer);
+
+	sup->asked_main = false;
+	shutdown_guest(sup, 0, STOP_MARGIN_MS);
+}
+
 /*
  * Ends the sandbox because somebody wants that. The guest is asked first if it has something to
  * lose: data on a disk, or time that was granted to its processes.
@@ -201,8 +227,7 @@ static void sup_stop(
 		return;
 	if (!again)
 		sup->reason = reason;
-	if (sup->state == SUP_STARTING || !ask || (again && !grace_ms) ||
-		(!again && relay_shutdown_guest(&sup->relay, grace_ms) < 0)) {
+	if (sup->state == SUP_STARTING || !ask || (again && !grace_ms)) {
 		sup_kill(sup);
 		return;
 	}
@@ -210,8 +235,46 @@ static void sup_stop(
 		return;
 	sup->state = SUP_STOPPING;
 	sup_record_say(sup, SANDBOX_STOPPING);
-	loop_timer_set(&sup->loop, &sup->end_timer, after_ms((uint64_t)grace_ms + margin_ms),
-		stop_impatient);
+	/* SIGTERM everything gets anyway. */
+	if (grace_ms && sup->workload.running && sup->spec.stop_signal &&
+		sup->spec.stop_signal != SIGTERM) {
+		sup->asked_main = true;
+		workload_signal(&sup->workload, (int)sup->spec.stop_signal);
+		loop_timer_set(&sup->loop, &sup->end_timer, after_ms(grace_ms), main_impatient);
+		return;
+	}
+	shutdown_guest(sup, grace_ms, margin_ms);
+}
+
+void sup_main_ended(struct workload *w, int exit_status, const char *err)
+{
+	struct supervisor *sup = container_of(w, struct supervisor, workload);
+
+	sup->record.exit_status = exit_status;
+	if (err[0]) {
+		exec_log_say(&sup->log, "%s", err);
+		sup->detail = "the command could not be run";
+	}
+	if (sup->asked_main) {
+		sup->asked_main = false;
+		shutdown_guest(sup, REST_GRACE_MS, STOP_MARGIN_MS);
+		return;
+	}
+	sup_stop(sup, STOP_COMPLETED, REST_GRACE_MS, STOP_MARGIN_MS);
+}
+
+/* Commands and transfers count as use, and so does whoever says so. */
+void sup_idle(struct loop_timer *t)
+{
+	struct supervisor *sup = container_of(t, struct supervisor, idle_timer);
+	uint64_t now = clock_mono_ns();
+	uint64_t since = sup->relay.n_busy ? now : sup->relay.active_ns;
+
+	if (now - since < sup->spec.idle_timeout_ns) {
+		loop_timer_set(&sup->loop, t, since + sup->spec.idle_timeout_ns, sup_idle);
+		return;
+	}
+	sup_stop(sup, STOP_IDLE, MAX_DURATION_GRACE_MS, STOP_MARGIN_MS);
 }
 
 static void on_hello(struct relay *r, const struct msg_hello *m)
@@ -243,6 +306,10 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	sup->timing.guest_ready_tsc = m->ready_tsc;
 	loop_timer_del(&sup->boot_timer);
 	sup->was_ready = true;
+	sup->relay.active_ns = sup->timing.ready_ns;
+	if (sup->spec.idle_timeout_ns)
+		loop_timer_set(&sup->loop, &sup->idle_timer,
+			sup->timing.ready_ns + sup->spec.idle_timeout_ns, sup_idle);
 	if (sup->state == SUP_STARTING)
 		sup->state = SUP_RUNNING;
 	/* What the machine said about its start is there by now. */
@@ -330,6 +397,16 @@ static void on_owner_gone(struct relay *r)
 	sup_stop(sup, STOP_REQUESTED, 0, ABANDONED_MS);
 }
 
+static void on_output(struct relay *r, const struct relay_stream *s, unsigned int channel,
+	const void *p, size_t n)
+{
+	exec_log_write(&of_relay(r)->log,
+		s->pty	       ? "output"
+		: channel == 2 ? "stderr"
+			       : "stdout",
+		s->exec_id, p, n);
+}
+
 static void on_finished(struct relay *r)
 {
 	struct supervisor *sup = of_relay(r);
@@ -347,6 +424,7 @@ const struct relay_events sup_relay_events = {
 	.channel_end = on_channel_end,
 	.stop = on_stop,
 	.owner_gone = on_owner_gone,
+	.output = on_output,
 	.finished = on_finished,
 };
 
@@ -464,6 +542,7 @@ int sup_run(struct supervisor *sup)
 	/* Dying kills the machine, too: it is never left alone. */
 	if (r < 0)
 		log_err("event loop: %s", strerror(-r));
+	workload_deinit(&sup->workload);
 	relay_deinit(&sup->relay);
 	sandbox_dir_close(&sup->dir);
 	sandbox_spec_deinit(&sup->spec);

@@ -22,10 +22,12 @@
 
 #include "engine/engine.h"
 #include "sandbox/console.h"
+#include "sandbox/exec-log.h"
 #include "sandbox/record.h"
 #include "sandbox/relay.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
+#include "sandbox/workload.h"
 
 /* Descriptors that msb-sandbox inherits. */
 enum {
@@ -50,7 +52,10 @@ struct supervisor {
 	struct sandbox_record record; /* what state.json says */
 	int record_fd; /* state.json, -1: none */
 	struct console console;
+	struct exec_log log;
 	struct relay relay;
+	struct workload workload;
+	bool asked_main; /* it has its stop signal, everything else is asked when it ended */
 
 	struct engine_vm vm;
 	bool vm_alive; /* started and not reaped */
@@ -66,6 +71,7 @@ struct supervisor {
 
 	struct loop_timer boot_timer;
 	struct loop_timer duration_timer;
+	struct loop_timer idle_timer;
 	struct loop_timer end_timer; /* patience with the guest, later with its machine */
 	struct loop_timer tell_timer; /* patience with the clients at the end */
 

@@ -60,6 +60,20 @@ def test_create_exec_stop_start_rm(life):
     assert not listed(life) and life.sandboxes() == []
 
 
+def test_files_outlive_every_end(life):
+    ok(life, "create", "--name", "dev")
+    for n, end in enumerate((("stop",), ("stop", "-t", "0"), ("stop", "--force"), None)):
+        ok(life, "exec", "dev", "--", "sh", "-c", f"echo {n} >>/root/file; mkdir -p /srv/a/b/{n}; sync")
+        if end:
+            ok(life, *end, "dev")
+        else:
+            os.kill(state(life, "dev")["pid"], signal.SIGKILL)
+            ok(life, "wait", "dev")
+        ok(life, "start", "dev")
+        assert ok(life, "exec", "dev", "--", "cat", "/root/file").split() == [str(i) for i in range(n + 1)]
+    assert ok(life, "exec", "dev", "--", "ls", "/srv/a/b").split() == ["0", "1", "2", "3"]
+
+
 def test_names_are_generated_and_checked(life):
     name = ok(life, "create").strip()
     assert name.startswith("msb-") and listed(life)[name]["status"] == "Running"
@@ -236,3 +250,65 @@ def test_twenty_at_once_on_one_name(life):
     # Whatever the order was, the name works.
     ok(life, "create", "--name", "dev", "--replace")
     assert ok(life, "exec", "dev", "--", "echo", "fine") == "fine\n"
+
+
+def logged(msb, name, *argv):
+    return [json.loads(line) for line in ok(msb, "logs", "--json", *argv, name).splitlines()]
+
+
+def test_run_in_the_background(life):
+    name = ok(life, "run", "-d", "--", "sh", "-c", "echo out; echo err >&2; while ! [ -e /tmp/go ]; do sleep 0.1; done").strip()
+    assert listed(life)[name]["status"] == "Running"
+    follower = subprocess.Popen([MSB, "logs", "-f", name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=life.env)
+    assert sorted(follower.stdout.readline() for _ in range(2)) == [b"err\n", b"out\n"]
+    ok(life, "exec", name, "--", "touch", "/tmp/go")
+    life("wait", name)
+    assert follower.wait(timeout=LIMIT) == 0
+    follower.stdout.close()
+    # It had no name: nothing is left.
+    assert not listed(life) and life.sandboxes() == []
+
+
+def test_a_main_process_has_a_log_and_an_exit_status(life):
+    assert ok(life, "run", "-d", "--name", "job", "--", "sh", "-c", "echo one; echo two >&2; printf '\\377\\000'; exit 4") == "job\n"
+    ok(life, "wait", "job")
+    s = state(life, "job")
+    assert (s["status"], s["reason"], s["exit_status"]) == ("Stopped", "Completed", 4)
+    entries = logged(life, "job")
+    assert {e["s"] for e in entries} == {"stdout", "stderr"} and {e["id"] for e in entries} == {1}
+    assert life("logs", "job").stdout.replace(b"two\n", b"") == b"one\n\xff\0"
+    assert ok(life, "logs", "--source", "stderr", "job") == "two\n"
+    assert ok(life, "logs", "--grep", "^t", "job") == "two\n"
+    assert ok(life, "logs", "--source", "stderr", "--timestamps", "--show-id", "job").endswith("Z [id:1] two\n")
+    assert "sandbox stopped: Completed" in ok(life, "logs", "--source", "system", "job")
+    assert logged(life, "job", "--since", "1h") == entries and logged(life, "job", "--until", "1h") == []
+    # It runs again with the next start, and the log goes on.
+    ok(life, "start", "job")
+    ok(life, "wait", "job")
+    assert len(logged(life, "job", "--source", "system")) == 4
+    assert ok(life, "logs", "--source", "system", "--tail", "1", "job") == "sandbox stopped: Completed\n"
+    assert life("logs", "nobody").returncode == 125
+    assert life("logs", "--grep", "(", "job").returncode == 2
+    assert life("logs", "--source", "x", "job").returncode == 2
+
+
+def test_a_main_process_that_cannot_be_run(life):
+    ok(life, "run", "-d", "--name", "job", "--", "nosuchprogram")
+    ok(life, "wait", "job")
+    assert state(life, "job")["exit_status"] == 127
+    assert "nosuchprogram" in ok(life, "logs", "--source", "system", "job")
+
+
+def test_idle_sandboxes_end(life):
+    ok(life, "create", "--name", "dev", "--idle-timeout", "1s")
+    # A command keeps it up for as long as it runs.
+    assert ok(life, "exec", "dev", "--", "sh", "-c", "sleep 3; echo still here") == "still here\n"
+    ok(life, "wait", "dev")
+    assert state(life, "dev")["reason"] == "IdleTimeout"
+
+
+def test_exec_is_logged(life):
+    ok(life, "create", "--name", "dev")
+    ok(life, "exec", "dev", "--", "echo", "first")
+    ok(life, "exec", "-t", "dev", "--", "echo", "second")
+    assert [(e["id"], e["s"], e["d"].strip()) for e in logged(life, "dev")] == [(1, "stdout", "first"), (2, "output", "second")]
