@@ -265,7 +265,8 @@ def e2e():
 
 
 def fault():
-    pytest("fault", "tests/fault")
+    # Enough of each kind to notice; a hundred when asked for: MSB_KILLS=100.
+    pytest("fault", "tests/fault", env={"MSB_KILLS": os.environ.get("MSB_KILLS", "40")})
 
 
 def fuzz():

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 of a pull at any moment, of its workers, and a full disk: the next pull completes, nothing is wrong or left."""
+"""kill -9 of pulls, of their workers and of collections, MSB_KILLS times each, and a full disk.
+
+The next pull completes, no blob is wrong, and an auditor that compares the store with a fresh one finds no byte too many.
+"""
 
 import json
 import os
@@ -13,9 +16,10 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from puller import LAYER, Puller  # noqa: E402
+from puller import BUILD, LAYER, Puller  # noqa: E402
 from registry import Hostile, Picture, digest, tar_of  # noqa: E402
 
+STORE_GC = BUILD / "tests" / "tools" / "store-gc"
 KILLS = int(os.environ.get("MSB_KILLS", "100"))
 COMMON = {f"usr/lib/f{i}": os.urandom(20_000 + i) for i in range(200)}
 IMAGE = Picture([tar_of(COMMON), tar_of({"usr/big": os.urandom(6_000_000)}),
@@ -40,6 +44,24 @@ def files(p):
     """Contents of all layers and images, without what depends on the time."""
     return {str(f.relative_to(p.images)): digest(f.read_bytes()) for top in ("layers", "manifests")
             for f in (p.images / top).rglob("*") if f.is_file() and f.name != "image.json"}
+
+
+class Audit:
+    """What a store holds when it holds what it should: its files, and the space they take."""
+
+    def __init__(self, p):
+        self.contents = files(p)
+        self.names = sorted(str(f.relative_to(p.images)) for f in p.images.rglob("*"))
+        self.space = {str(f.relative_to(p.images)): f.stat().st_blocks for top in ("layers", "manifests")
+                      for f in (p.images / top).rglob("*") if f.is_file()}
+
+    def check(self, p):
+        """A store that went through much against this one."""
+        found = Audit(p)
+        assert found.contents == self.contents, "every blob is right"
+        assert found.names == self.names, "nothing is left over, nothing is missing"
+        # The host's file system rounds as it likes, by little.
+        assert sum(found.space.values()) <= sum(self.space.values()) + 8 * len(self.space), "no space leaks"
 
 
 def workers(p):
@@ -75,11 +97,12 @@ def pristine(tmp_path_factory, registry):
     p = Puller(tmp_path_factory.mktemp("pristine") / "user")
     begin = time.monotonic()
     p.good(f"{registry.host}/a:1")
-    return files(p), time.monotonic() - begin
+    return Audit(p), time.monotonic() - begin
 
 
-def test_kill_at_any_moment(tmp_path, registry, pristine):
-    want, duration = pristine
+def kill_some(tmp_path, registry, pristine, kill):
+    """Pulls of which each is killed by @kill(pull, seconds) after a while; True when it took part in the killing."""
+    audit, duration = pristine
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     choice = random.Random(seed)
@@ -87,13 +110,10 @@ def test_kill_at_any_moment(tmp_path, registry, pristine):
     interrupted = 0
     while interrupted < KILLS:
         pull = p.start(f"{registry.host}/a:1")
-        try:
-            pull.wait(timeout=choice.uniform(0, duration))
-        except subprocess.TimeoutExpired:
-            pull.kill()
+        kill(pull, choice.uniform(0, duration))
         pull.communicate()
         if pull.returncode == 0:
-            assert files(p) == want
+            audit.check(p)
             shutil.rmtree(p.images)
             continue
         interrupted += 1
@@ -101,12 +121,49 @@ def test_kill_at_any_moment(tmp_path, registry, pristine):
         check_store(p)
         if interrupted % 10 == 0:
             p.good(f"{registry.host}/a:1")
-            assert files(p) == want
-            assert not p.parts() and not p.leftovers(), "no space leaks"
+            audit.check(p)
             shutil.rmtree(p.images)
     p.good(f"{registry.host}/a:1")
-    assert files(p) == want
-    assert not p.parts() and not p.leftovers()
+    audit.check(p)
+
+
+def test_kill_of_pulls(tmp_path, registry, pristine):
+    def kill(pull, seconds):
+        try:
+            pull.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            pull.kill()
+
+    kill_some(tmp_path, registry, pristine, kill)
+
+
+def test_kill_of_workers(tmp_path, registry, pristine):
+    """At any moment of the unpacking or of the merge, at the end of which the pull says so."""
+    def kill(pull, seconds):
+        try:
+            pull.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            victims = []
+            while pull.poll() is None and not victims:
+                victims = children(pull.pid)
+                for child in victims:
+                    try:
+                        os.kill(child, 9)
+                    except ProcessLookupError:
+                        pass
+
+    kill_some(tmp_path, registry, pristine, kill)
+
+
+def children(pid):
+    """Of all threads of a process; both may end meanwhile."""
+    found = []
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (thread / "children").read_text().split())
+    except OSError:
+        pass
+    return found
 
 
 def test_kill_of_a_worker(tmp_path, registry):
@@ -142,6 +199,76 @@ def test_kill_of_a_worker(tmp_path, registry):
     assert not p.parts() and not p.leftovers()
 
 
+# Collections.
+
+def image_of(*tars):
+    return Picture([tar_of(COMMON), *tars])
+
+
+PICTURES = {"kept": image_of(tar_of({"k": os.urandom(50_000)})),
+            **{f"gone{i}": image_of(*[tar_of({f"g{i}.{n}": os.urandom(9000)}) for n in range(4)]) for i in range(5)}}
+CHANGES = "renameat,renameat2,unlinkat"
+
+
+def collect(p, kill_at=None, call=None):
+    """Runs a collection; True when it has ended by itself. @kill_at: the how manieth @call it does not survive."""
+    trace = [] if kill_at is None else ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={kill_at}"]
+    r = subprocess.run([*trace, STORE_GC, p.home], capture_output=True, text=True, check=False)
+    assert r.returncode in (0, -9, 137), (r.returncode, r.stderr)
+    return r.returncode == 0
+
+
+@pytest.mark.skipif(not STORE_GC.exists(), reason="store-gc is not built here")
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is missing")
+def test_kill_of_collections(tmp_path):
+    """At each change that a collection makes to the store: it is whole, and the next collection finishes the job."""
+    source = Puller(tmp_path / "source")
+    with Hostile() as r:
+        for name, picture in PICTURES.items():
+            r.add(picture, name)
+        fresh = Puller(tmp_path / "fresh")
+        fresh.good(f"{r.host}/a:kept")
+        audit = Audit(fresh)
+        for name in PICTURES:
+            source.good(f"{r.host}/a:{name}")
+        p = Puller(tmp_path / "user")
+
+        def reset():
+            shutil.rmtree(p.images, ignore_errors=True)
+            shutil.copytree(source.images, p.images)
+            for ref in (p.images / "refs").rglob("@gone*.json"):
+                ref.unlink()
+            (p.images / "parts" / ("0" * 64 + ".part")).write_bytes(b"x" * 5000)
+
+        reset()
+        assert collect(p)
+        audit.check(p)
+        killed = 0
+        while killed < KILLS:
+            before = killed
+            for call in CHANGES.split(","):
+                reset()
+                # The same store dies again and again, each time a little later, until the job is done.
+                for n in range(1, 1000):
+                    if collect(p, 1 + n % 7, call):
+                        break
+                    killed += 1
+                    check_store(p)
+                    p.good(f"{r.host}/a:kept", policy="never")
+                assert n < 999
+                assert collect(p)
+                audit.check(p)
+            assert killed > before, "strace does not kill here"
+        # One that dies late, with a pull behind it instead of a collection.
+        reset()
+        collect(p, 30, "unlinkat")
+        for name in PICTURES:
+            p.good(f"{r.host}/a:{name}")
+        check_store(p)
+        (p.images / "parts" / ("0" * 64 + ".part")).unlink(missing_ok=True)
+        Audit(source).check(p)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root to mount")
 def test_full_disk(tmp_path, registry, pristine):
     p = Puller(tmp_path / "user")
@@ -152,7 +279,6 @@ def test_full_disk(tmp_path, registry, pristine):
         check_store(p)
         subprocess.run(["mount", "-o", "remount,size=64m", p.home], check=True)
         p.good(f"{registry.host}/a:1")
-        assert files(p) == pristine[0]
-        assert not p.parts() and not p.leftovers()
+        pristine[0].check(p)
     finally:
         subprocess.run(["umount", p.home], check=True)

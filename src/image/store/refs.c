@@ -98,22 +98,44 @@ static int make_dirs(int refs_fd, const char *dir)
 	return 0;
 }
 
-static int file_set(struct store *s, const char *dir, const char *path, const char *digest)
+/* Moves @w/ref to its place. A concurrent removal of another tag may take the empty directory away:
+ * once more. */
+static int file_publish(struct store_work *w, const char *dir, const char *path)
 {
+	cleanup_fd int dir_fd = -EBADF;
+	int r = -ENOENT;
+
+	for (int tries = 0; tries < 2 && r == -ENOENT; tries++) {
+		r = make_dirs(w->s->refs_fd, dir);
+		if (r == 0 && renameat(w->fd, "ref", w->s->refs_fd, path) < 0)
+			r = -errno;
+	}
+	if (r < 0)
+		return r;
+	dir_fd = openat(w->s->refs_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir_fd < 0 || fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+/* Made in tmp/, where the leavings of a killed process are found. */
+static int file_set(
+	struct store *s, const char *dir, const char *path, const char *digest, struct msb_err *err)
+{
+	cleanup_with(store_work_free_p) struct store_work *w = NULL;
+	cleanup_fd int fd = -EBADF;
 	char text[128];
 	int n = snprintf(text, sizeof(text), "{\"digest\":\"%s\"}\n", digest);
-	int r = make_dirs(s->refs_fd, dir);
+	int r = work_begin(s, &w, err);
 
-	/* A concurrent removal of another tag may have taken the empty directory away: once more.
-	 */
 	if (r == 0)
-		r = io_write_file_atomic(s->refs_fd, path, text, (size_t)n, 0600, true);
-	if (r == -ENOENT) {
-		r = make_dirs(s->refs_fd, dir);
-		if (r == 0)
-			r = io_write_file_atomic(s->refs_fd, path, text, (size_t)n, 0600, true);
-	}
-	return r;
+		r = work_file(w, "ref", &fd, err);
+	if (r < 0)
+		return r;
+	r = io_write_full(fd, text, (size_t)n);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = file_publish(w, dir, path);
+	return r < 0 ? msb_err_errno(err, r, "cannot write a reference to the image store") : 0;
 }
 
 int store_ref_set(
@@ -126,13 +148,13 @@ int store_ref_set(
 	ref_dir(ref, dir);
 	if (ref->digest[0]) {
 		ref_digest_file(ref, path);
-		r = file_set(s, dir, path, digest);
+		r = file_set(s, dir, path, digest, err);
 	}
 	if (r == 0 && ref->tag[0]) {
 		ref_tag_file(ref, path);
-		r = file_set(s, dir, path, digest);
+		r = file_set(s, dir, path, digest, err);
 	}
-	return r < 0 ? msb_err_errno(err, r, "cannot write a reference to the image store") : 0;
+	return r;
 }
 
 int store_ref_remove(struct store *s, const struct image_ref *ref, struct msb_err *err)
@@ -183,35 +205,50 @@ static bool ref_of_file(const char *path, struct image_ref *ret)
 
 static int walk_refs(struct ref_walk *w, int at_fd, size_t len, unsigned int depth);
 
+static int open_dir(int at_fd, const char *name)
+{
+	int fd = openat(at_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int walk_entry(struct ref_walk *w, int fd, const char *name, size_t len, unsigned int depth)
 {
 	int n = snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "/" : "", name);
 	char digest[REF_DIGEST_LEN + 1];
 	struct image_ref ref;
 	struct stat st;
+	int r;
 
 	if (n < 0 || (size_t)n >= sizeof(w->path) - len ||
 		fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
 	if (S_ISDIR(st.st_mode))
-		return walk_refs(w,
-			openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-			len + (size_t)n, depth + 1);
-	if (!ref_of_file(w->path, &ref) || file_get(w->s->refs_fd, w->path, digest, NULL) < 0)
+		return walk_refs(w, open_dir(fd, name), len + (size_t)n, depth + 1);
+	if (!ref_of_file(w->path, &ref))
 		return 0;
+	r = file_get(w->s->refs_fd, w->path, digest, NULL);
+	if (r < 0)
+		return r == -ENOENT || r == -EBADMSG ? 0 : r;
 	return w->fn(w->arg, &ref, digest);
 }
 
-/* @at_fd is consumed. Something that vanishes while it is looked at is no error. */
+/*
+ * @at_fd is consumed, a negative one is -errno. Something that vanishes while it is looked at is no
+ * error; something that cannot be read is one: a collection would take its image for unused.
+ */
 static int walk_refs(struct ref_walk *w, int at_fd, size_t len, unsigned int depth)
 {
-	DIR *d = at_fd < 0 || depth > REF_DEPTH_MAX ? NULL : fdopendir(at_fd);
+	DIR *d;
 	const struct dirent *e;
 	int r = 0;
 
+	if (at_fd < 0)
+		return at_fd == -ENOENT ? 0 : at_fd;
+	d = depth > REF_DEPTH_MAX ? NULL : fdopendir(at_fd);
 	if (!d) {
 		fd_close(at_fd);
-		return 0;
+		return depth > REF_DEPTH_MAX ? 0 : -ENOMEM;
 	}
 	while (r >= 0 && (e = readdir(d))) {
 		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
@@ -227,5 +264,5 @@ int store_ref_each(const struct store *s,
 {
 	struct ref_walk w = {.s = s, .fn = fn, .arg = arg};
 
-	return walk_refs(&w, openat(s->refs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0, 0);
+	return walk_refs(&w, open_dir(s->refs_fd, "."), 0, 0);
 }
