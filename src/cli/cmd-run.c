@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/env-file.h"
 #include "cli/image-config.h"
+#include "cli/image-fetch.h"
 #include "cli/image.h"
 #include "cli/life.h"
 #include "cli/names.h"
@@ -43,6 +44,7 @@ struct run_args {
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
 	bool detach;
+	int pull; /* enum pull_policy */
 	bool quiet;
 	bool timing;
 	int later; /* target of options that do not exist yet */
@@ -59,6 +61,9 @@ static int not_yet(void *target, const char *value, struct msb_err *err)
 
 static const char *const engines[] = {
 	[ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_QEMU] = "qemu", NULL};
+
+static const char *const pull_policies[] = {
+	[PULL_ALWAYS] = "always", [PULL_IF_MISSING] = "if-missing", [PULL_NEVER] = "never", NULL};
 
 #define AT(field) .offset = offsetof(struct run_args, field)
 #define SANDBOX	  .group = "Sandbox"
@@ -110,6 +115,14 @@ static const struct opt opts[] = {
 		SANDBOX,
 		.min = 1,
 		.help = "Stop the sandbox when no command has run in it for this long"},
+	{.name = "pull",
+		.type = OPT_CHOICE,
+		AT(pull),
+		.arg = "POLICY",
+		SANDBOX,
+		.choices = pull_policies,
+		.def = "if-missing",
+		.help = "Whether the registry is asked for the image"},
 	{.name = "quiet",
 		.letter = 'q',
 		.type = OPT_FLAG,
@@ -274,14 +287,15 @@ enum { RUN_OPTS_ONLY = 5, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
 static const struct opt_operand operands[] = {
 	{.name = "IMAGE",
 		.complete = OPT_COMPLETE_FILE,
-		.help = "What the guest runs on: base (the default, a busybox system), a directory "
-			"with a root file system (changes are not written back), or a raw disk "
-			"image "
-			"with an ext4 (written to) or EROFS file system"},
+		.help = "What the guest runs on: an image of a registry (python:3.12), base (the "
+			"default, a busybox system), a directory with a root file system (changes "
+			"are not written back), or a raw disk image with an ext4 (written to) or "
+			"EROFS file system"},
 };
 
 static const struct opt_example examples[] = {
 	{"One command in the image base", "msb run -- uname -a"},
+	{"One in an image of a registry", "msb run python:3.12 -- python -c 'print(\"hello\")'"},
 	{"A shell", "msb run"},
 	{"More machine, less time", "msb run -m 2G -c 4 --timeout 30s base -- nproc"},
 	{"A root file system of your own",
@@ -358,6 +372,7 @@ struct run {
 	struct run_args *args;
 	struct opt_list env; /* of the user */
 	struct image image;
+	int signal; /* that interrupted the download of the image */
 	struct oci_config image_config;
 	struct run_config config;
 	struct sandbox_spec spec;
@@ -459,14 +474,23 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 {
 	const char *word = words->operands.n ? words->operands.items[0] : "base";
 	struct image *im = &run->image;
+	const struct image_fetch_opts fo = {
+		.home = run->home,
+		.lib_dir = run->lib_dir,
+		.policy = (enum pull_policy)run->args->pull,
+		.quiet = run->args->quiet,
+	};
 	int r = image_resolve(word, run->lib_dir, im, err);
 
+	if (r == 0)
+		r = image_fetch(im, word, &fo, &run->signal, err);
 	if (r == 0)
 		r = image_pack(im, run->home, err);
 	if (r < 0)
 		return r;
 	run->spec.image = word;
 	run->spec.image_kind = im->kind;
+	run->spec.image_digest = im->digest;
 	run->spec.image_path = im->path;
 	run->spec.root_kind = im->root_kind;
 	run->spec.root_fstype = im->fstype;
@@ -600,7 +624,9 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 			"remove it with 'msb rm', or give --replace");
 	if (r == 0 && !exists)
 		r = find_image(&run, words, &err);
-	if (r < 0)
+	if (r == -EINTR && run.signal)
+		status = 128 + run.signal;
+	else if (r < 0)
 		status = cli_fail(&err);
 	else if (exists)
 		status = run_in_existing(&run);

@@ -44,18 +44,19 @@ static const char *quote(char to[QUOTED], const char *word)
 	return str_quote(to, QUOTED, word, strlen(word));
 }
 
-static int no_registry(const char *word, struct msb_err *err)
+/* Anything else is the name of an image in a registry. */
+static int take_reference(const char *word, struct image *im, struct msb_err *err)
 {
-	char quoted[QUOTED];
-	struct stat st;
-	int r = msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
-		"image %s: this version cannot fetch images from registries", quote(quoted, word));
+	int r = image_ref_parse(word, &im->ref, err);
 
-	if (stat(word, &st) == 0)
-		return msb_err_hint(err, r, "for the %s of that name write ./%s",
-			S_ISDIR(st.st_mode) ? "directory" : "file", word);
-	return msb_err_hint(err, r,
-		"use base, a root file system directory (./DIR), or a raw disk image (./FILE)");
+	if (r < 0)
+		return msb_err_hint(err, r,
+			"use a reference (python:3.12), base, a root file system directory "
+			"(./DIR), or a raw disk image (./FILE)");
+	im->kind = IMAGE_OCI;
+	im->root_kind = ROOT_OVERLAY;
+	im->fstype = "erofs";
+	return 0;
 }
 
 /* The shell leaves a quoted ~ alone. Only one's own home is known here. */
@@ -166,7 +167,7 @@ static int resolve_path(const char *word, struct image *ret, struct msb_err *err
 	/* Non-blocking: a FIFO of that name must not hang us. */
 	fd = open(expanded, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 && errno == ENOENT && could_be_reference(word))
-		return no_registry(word, err);
+		return take_reference(word, ret, err);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return msb_err_errno(err, -errno, "cannot open image %s", quote(quoted, word));
 	real = realpath(expanded, NULL);
@@ -202,7 +203,8 @@ int image_resolve(const char *word, const char *lib_dir, struct image *ret, stru
 			return msb_err_hint(err, r, "the installation is incomplete: 'msb doctor'");
 		}
 	} else {
-		r = looks_like_path(word) ? resolve_path(word, &im, err) : no_registry(word, err);
+		r = looks_like_path(word) ? resolve_path(word, &im, err)
+					  : take_reference(word, &im, err);
 		if (r < 0)
 			return r;
 	}

@@ -2,7 +2,8 @@
 /*
  * The IMAGE word of `msb run`: what it names, and the root device that comes out of it.
  *
- * `base` is the image of the installation. A directory is packed into an EROFS image in an unnamed
+ * `base` is the image of the installation. A name is that of an image in a registry, which
+ * image-fetch.h brings into the store. A directory is packed into an EROFS image in an unnamed
  * file under $MSB_HOME/cache, so nothing is left behind however the command ends. A file is looked
  * at: EROFS is read below a scratch layer, ext2/3/4 is the root itself, written in place.
  */
@@ -11,6 +12,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
+#include "image/ref.h"
 #include "sandbox/spec.h"
 
 struct image {
@@ -19,6 +21,9 @@ struct image {
 	int fd; /* owned, -EBADF unless packed */
 	enum msg_root_kind root_kind;
 	const char *fstype;
+	/* IMAGE_OCI: what image_fetch() gets, and what it found. */
+	struct image_ref ref;
+	char digest[REF_DIGEST_LEN + 1];
 };
 
 /**

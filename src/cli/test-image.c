@@ -87,13 +87,37 @@ TEST(what_cannot_boot_is_named)
 	refuse("./fifo", EINVAL, "neither a directory nor a disk image", "");
 	refuse("./missing", ENOENT, "cannot open image './missing': No such file", "");
 	refuse("missing.img", ENOENT, "cannot open image 'missing.img': No such file", "");
-	refuse("alpine", EOPNOTSUPP, "registries", "use base, a root file system directory");
-	refuse("docker.io/library/alpine:3", EOPNOTSUPP, "registries", "use base");
-	refuse("rootfs", EOPNOTSUPP, "registries", "for the directory of that name write ./rootfs");
 	refuse("~other/x", ENOENT, "home directory", "");
 	refuse("base", ENOENT, "/nowhere/base.erofs", "msb doctor");
-	refuse("", EOPNOTSUPP, "registries", "");
-	refuse("\033[31m", EOPNOTSUPP, "'\\x1b[31m'", "");
+	refuse("", EINVAL, "", "use a reference");
+	refuse("\033[31m", EINVAL, "'\\x1b[31m'", "a root file system directory");
+	refuse("Upper/Case", EINVAL, "'Upper/Case'", "use a reference");
+}
+
+TEST(other_words_are_references)
+{
+	static const struct {
+		const char *word;
+		const char *canonical;
+	} words[] = {
+		{"alpine", "docker.io/library/alpine:latest"},
+		{"python:3.12", "docker.io/library/python:3.12"},
+		{"ghcr.io/o/r:tag", "ghcr.io/o/r:tag"},
+		{"rootfs", "docker.io/library/rootfs:latest"},
+		{"based", "docker.io/library/based:latest"},
+	};
+	char text[REF_TEXT_MAX + 1];
+	struct image im;
+
+	enter_tmpdir();
+	/* Only a path names a directory. */
+	ASSERT_OK(mkdir("rootfs", 0700));
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		ASSERT_OK(image_resolve(words[i].word, "/nowhere", &im, NULL));
+		ASSERT_EQ(im.kind, IMAGE_OCI);
+		image_ref_print(&im.ref, text);
+		ASSERT_STREQ(text, words[i].canonical);
+	}
 }
 
 TEST(read_only_disks_are_refused)

@@ -50,8 +50,11 @@ USAGE, FAILED = 2, 125
     (["run", "./missing.img"], FAILED, "cannot open image './missing.img': No such file or directory"),
     (["run", "missing.img"], FAILED, "cannot open image 'missing.img': No such file or directory"),
     (["run", "/dev/null"], USAGE, "image '/dev/null' is neither a directory nor a disk image"),
-    (["run", "python:3.12"], FAILED, None),
-    (["run", "ghcr.io/some/image"], FAILED, None),
+    (["run", "--pull", "never", "python:3.12"], FAILED,
+     "image 'python:3.12' is not here; get it with 'msb pull python:3.12'"),
+    (["run", "--pull", "never", "ghcr.io/some/image"], FAILED,
+     "image 'ghcr.io/some/image' is not here; get it with 'msb pull ghcr.io/some/image'"),
+    (["run", "--pull", "sometimes", "alpine"], USAGE, "option --pull: 'sometimes' is not one of always, if-missing or never"),
     (["run", "--kernel", "/missing", "--", "true"], FAILED, "cannot read kernel '/missing': No such file or directory"),
     (["doctor", "--format", "xml"], USAGE, "option --format: 'xml' is not one of text or json"),
     (["doctor", "now"], USAGE, "unexpected argument 'now'; see 'msb doctor --help'"),
@@ -75,7 +78,7 @@ def test_environment_is_checked_like_options(cli):
 
 def test_escape_sequences_are_not_replayed(cli):
     r = cli.run("\x1b[31mred")
-    assert r.returncode == FAILED and b"\x1b" not in r.stderr and b"\\x1b[31mred" in r.stderr
+    assert r.returncode == USAGE and b"\x1b" not in r.stderr and b"\\x1b[31mred" in r.stderr
 
 
 @pytest.mark.parametrize("missing,text", [
@@ -117,7 +120,7 @@ def test_help_and_version(cli):
 
 
 def test_options_of_run_do_not_reach_into_the_command(cli):
-    r = cli.run("nosuchimage", "ls", "--frobnicate")
+    r = cli.run("--pull", "never", "nosuchimage", "ls", "--frobnicate")
     assert b"nosuchimage" in r.stderr and b"frobnicate" not in r.stderr
 
 

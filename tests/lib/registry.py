@@ -231,13 +231,14 @@ def zstd(data):
 
 
 class Picture:
-    """An image as blobs: layers from tar streams, configuration, manifest. @compress: "gzip", "zstd" or None"""
+    """An image as blobs: layers from tar streams, configuration, manifest. @compress: "gzip", "zstd" or None; @config:
+    how it runs"""
 
-    def __init__(self, tars, compress="gzip", arch=ARCH):
+    def __init__(self, tars, compress="gzip", arch=ARCH, config=None):
         self.tars = tars
         how = {"gzip": lambda t: gzip.compress(t, 1, mtime=0), "zstd": zstd, None: bytes}[compress]
         self.layers = [how(t) for t in tars]
-        self.config = json.dumps({"architecture": arch, "os": "linux", "config": {"Env": ["A=b"]},
+        self.config = json.dumps({"architecture": arch, "os": "linux", "config": {"Env": ["A=b"]} if config is None else config,
                                   "rootfs": {"type": "layers", "diff_ids": [digest(t) for t in tars]}}).encode()
         kind = LAYER + (f"+{compress}" if compress else "")
         self.manifest = json.dumps({
@@ -318,6 +319,17 @@ class Hostile:
         for name in [*names, picture.digest]:
             self.manifests[name] = (MANIFEST, picture.manifest)
         return picture
+
+    def add_archive(self, archive, *names):
+        """The image of an OCI archive."""
+        with tarfile.open(archive) as t:
+            for m in t:
+                if m.isfile() and m.name.removeprefix("./").startswith("blobs/sha256/"):
+                    self.blobs["sha256:" + m.name.rsplit("/", 1)[1]] = t.extractfile(m).read()
+                elif m.name.removeprefix("./") == "index.json":
+                    image = json.load(t.extractfile(m))["manifests"][0]["digest"]
+        for name in [*names, image]:
+            self.manifests[name] = (MANIFEST, self.blobs[image])
 
     def answer(self, handler):
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The image of the store that a reference of `msb run` and `msb create` means. */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include "cli/image.h"
+#include "cli/pull.h"
+
+struct image_fetch_opts {
+	const char *home;
+	const char *lib_dir;
+	enum pull_policy policy;
+	bool quiet;
+};
+
+/**
+ * image_fetch - the digest of @im's reference; downloads the image if the policy says so
+ * @word: as the user wrote it
+ * @ret_signal: as of pull_image()
+ */
+int image_fetch(struct image *im, const char *word, const struct image_fetch_opts *opts,
+	int *ret_signal, struct msb_err *err) MSB_MUST_CHECK;
