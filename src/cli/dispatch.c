@@ -90,6 +90,8 @@ static const struct opt_command *const tables[] = {
 	&cmd_registry_login.table,
 	&cmd_registry_logout.table,
 	&cmd_registry_ls.table,
+	&cmd_load.table,
+	&cmd_save.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,

@@ -132,6 +132,7 @@ int progress_event(struct progress *p, const struct pull_event *e, struct buf *o
 	case PULL_MERGE:
 		p->merging = true;
 		return 0;
+	case PULL_LOADED:
 	case PULL_WARNING:
 	case PULL_DONE:
 	case PULL_ERROR:

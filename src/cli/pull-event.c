@@ -106,6 +106,7 @@ static int parse(const struct json *j, struct pull_event *e)
 	static const char *const types[] = {[PULL_RESOLVE] = "resolve",
 		[PULL_LAYER] = "layer",
 		[PULL_MERGE] = "merge",
+		[PULL_LOADED] = "loaded",
 		[PULL_WARNING] = "warning",
 		[PULL_DONE] = "done",
 		[PULL_ERROR] = "error"};
@@ -126,6 +127,9 @@ static int parse(const struct json *j, struct pull_event *e)
 		return parse_layer(j, e);
 	case PULL_MERGE:
 		return 0;
+	case PULL_LOADED:
+		r = get_digest(j, false, e);
+		return r < 0 ? r : get_text(j, "ref", e->ref, sizeof(e->ref));
 	case PULL_WARNING:
 		return get_text(j, "msg", e->err.msg, sizeof(e->err.msg));
 	case PULL_DONE:

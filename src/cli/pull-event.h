@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What msb-pull says, read as the words of a stranger: it has talked with registries.
+ * What msb-pull and msb-archive say, read as the words of strangers: they have talked with
+ * registries or read archives.
  *
  * The protocol is src/image/registry/report.h. A line is one event or refused; numbers and digests
  * are checked, text is cut and made fit for a terminal.
@@ -18,6 +19,7 @@ enum pull_event_type {
 	PULL_RESOLVE,
 	PULL_LAYER,
 	PULL_MERGE,
+	PULL_LOADED,
 	PULL_WARNING,
 	PULL_DONE,
 	PULL_ERROR,
@@ -33,8 +35,10 @@ enum pull_layer_state {
 
 struct pull_event {
 	enum pull_event_type type;
-	char digest[REF_DIGEST_LEN + 1]; /* resolve, done: of the image; layer: of the layer */
+	char digest[REF_DIGEST_LEN +
+		    1]; /* resolve, loaded, done: of the image; layer: of the layer */
 	char from[REF_HOST_MAX + 1]; /* resolve */
+	char ref[REF_TEXT_MAX + 1]; /* loaded */
 	uint64_t layers; /* resolve, done */
 	uint64_t bytes; /* resolve: of all layers; layer: so far */
 	uint64_t total; /* layer */

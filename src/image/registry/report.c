@@ -98,6 +98,18 @@ void report_merge(struct report *r)
 	line_end(r, &l);
 }
 
+void report_loaded(struct report *r, const struct image_ref *ref, const char *digest)
+{
+	char text[REF_TEXT_MAX + 1];
+	struct line l;
+
+	image_ref_short(ref, text);
+	line_begin(&l, "loaded");
+	json_put_str(&l.out, "ref", text);
+	json_put_str(&l.out, "digest", digest);
+	line_end(r, &l);
+}
+
 void report_warning(struct report *r, const char *msg)
 {
 	struct line l;

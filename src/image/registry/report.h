@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What msb-pull says while it works: JSON objects on standard output, one a line.
+ * What msb-pull and msb-archive say while they work: JSON objects on standard output, one a line.
  *
  *	{"event":"resolve","ref","digest","from","layers","bytes"}
  *		the reference is this image, by this registry; compressed size of all layers
@@ -9,6 +9,8 @@
  *		bytes: received of total, compressed
  *	{"event":"merge"}
  *		all layers are here
+ *	{"event":"loaded","ref","digest"}
+ *		msb-archive: this reference is now this image
  *	{"event":"warning","msg"}
  *	{"event":"done","digest","downloaded_layers","downloaded_bytes","layers"}
  *		last line of success
@@ -23,6 +25,8 @@
 
 #include "base/base.h"
 #include "base/err.h"
+
+#include "image/ref.h"
 
 struct report {
 	pthread_mutex_t lock;
@@ -45,6 +49,7 @@ void report_resolve(struct report *r, const char *ref, const char *digest, const
 void report_layer(
 	struct report *r, struct report_layer *layer, enum layer_state state, uint64_t bytes);
 void report_merge(struct report *r);
+void report_loaded(struct report *r, const struct image_ref *ref, const char *digest);
 void report_warning(struct report *r, const char *msg);
 void report_done(
 	struct report *r, const char *digest, size_t downloaded, uint64_t bytes, size_t layers);

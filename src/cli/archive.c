@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images from and into archives: see archive.h. */
+#include "cli/archive.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "cli/pull-event.h"
+#include "sandbox/state.h"
+
+enum { REQUEST_MAX = 256 * 1024, ARCHIVE_FD = 3 };
+
+struct archiving {
+	struct buf said; /* by msb-archive, up to the end of a line */
+	bool quiet;
+	bool failed; /* it has told why */
+};
+
+static int on_line(struct archiving *a, const char *text, size_t len, struct msb_err *err)
+{
+	char line[REF_TEXT_MAX + 32];
+	struct pull_event e;
+	int r = pull_event_parse(text, len, &e, err);
+
+	if (r < 0)
+		return r;
+	if (e.type == PULL_ERROR) {
+		if (err)
+			*err = e.err;
+		a->failed = true;
+	} else if (e.type == PULL_LOADED && !a->quiet) {
+		(void)snprintf(line, sizeof(line), "Loaded image: %s\n", e.ref);
+		r = io_write_full(STDOUT_FILENO, line, strlen(line));
+	}
+	return r;
+}
+
+/* Everything it says, to the end. */
+static int hear_all(struct archiving *a, int fd, struct msb_err *err)
+{
+	for (;;) {
+		ssize_t n = buf_read_fd(&a->said, fd, 4096);
+		const uint8_t *nl;
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return (int)n;
+		while (buf_len(&a->said) &&
+			(nl = memchr(buf_data(&a->said), '\n', buf_len(&a->said)))) {
+			size_t len = (size_t)(nl - buf_data(&a->said));
+			int r = on_line(a, (const char *)buf_data(&a->said), len, err);
+
+			if (r < 0)
+				return r;
+			buf_consume(&a->said, len + 1);
+		}
+	}
+}
+
+static int start(int request_fd, int archive_fd, pid_t *ret_pid, int *ret_out, struct msb_err *err)
+{
+	char lib[PATH_MAX];
+	char path[PATH_MAX];
+	char variable[PATH_MAX + 16];
+	char name[] = "msb-archive";
+	char *const argv[] = {name, NULL};
+	char *const envp[] = {variable, NULL};
+	struct spawn s = {.path = path, .argv = argv, .envp = envp, .cgroup_fd = -1};
+	int out[2];
+	int r = cli_lib_dir(lib, sizeof(lib), err);
+
+	if (r < 0)
+		return r;
+	(void)snprintf(variable, sizeof(variable), "MSB_LIB=%s", lib);
+	r = snprintf(path, sizeof(path), "%s/msb-archive", lib) >= (int)sizeof(path) ? -ENAMETOOLONG
+										     : 0;
+	if (r == 0)
+		r = io_pipe(0, out);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start %.300s", path);
+	spawn_add_fd(&s, request_fd, STDIN_FILENO);
+	spawn_add_fd(&s, out[1], STDOUT_FILENO);
+	spawn_add_fd(&s, archive_fd, ARCHIVE_FD);
+	if (log_enabled(LOG_DEBUG))
+		spawn_add_fd(&s, STDERR_FILENO, STDERR_FILENO);
+	r = spawn_run(&s, ret_pid, NULL);
+	fd_close(out[1]);
+	if (r < 0) {
+		fd_close(out[0]);
+		r = msb_err_errno(err, r, "cannot start %.300s", path);
+		return msb_err_hint(err, r, "the installation is incomplete: 'msb doctor'");
+	}
+	*ret_out = out[0];
+	return 0;
+}
+
+static int reap(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -1;
+	}
+	return status;
+}
+
+/* The request on its way through a file without a name: nobody has to wait to write it. */
+static int request_file(struct buf *text, struct json_out *o, struct msb_err *err)
+{
+	cleanup_fd int fd = memfd_create("msb-archive-request", MFD_CLOEXEC);
+	int r = fd < 0 ? -errno : json_out_end(o);
+
+	if (r == 0)
+		r = io_write_full(fd, buf_data(text), buf_len(text));
+	if (r == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		r = -errno;
+	if (r == -EILSEQ)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "a reference is not UTF-8 text");
+	return r < 0 ? msb_err_errno(err, r, "cannot write a request") : TAKE_FD(fd);
+}
+
+static int run(struct buf *text, struct json_out *o, int fd, bool quiet, struct msb_err *err)
+{
+	cleanup_fd int request = request_file(text, o, err);
+	struct archiving a = {.quiet = quiet};
+	cleanup_fd int out = -EBADF;
+	pid_t pid = 0;
+	int status;
+	int r;
+
+	if (request < 0)
+		return request;
+	r = start(request, fd, &pid, &out, err);
+	if (r < 0)
+		return r;
+	buf_init(&a.said, PULL_LINE_MAX + 1);
+	r = hear_all(&a, out, err);
+	buf_deinit(&a.said);
+	out = fd_close(out); /* what we do not understand it need not say */
+	status = reap(pid);
+	if (a.failed)
+		return -EIO;
+	if (WIFSIGNALED(status))
+		return msb_err_set(err, -EIO, MSB_FAIL, "msb-archive was killed by signal %d (%s)",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot tell what msb-archive says");
+	if (status != 0)
+		return msb_err_set(err, -EIO, MSB_FAIL, "msb-archive ended without a result");
+	return 0;
+}
+
+static int begin(struct buf *text, struct json_out *o, const char *op, char home[PATH_MAX],
+	struct msb_err *err)
+{
+	int r = sandbox_home_default(home, PATH_MAX, err);
+
+	buf_init(text, REQUEST_MAX);
+	if (r < 0)
+		return r;
+	json_out_init(o, text, JSON_COMPACT);
+	json_begin_object(o, NULL);
+	json_put_str(o, "op", op);
+	json_put_str(o, "home", home);
+	return 0;
+}
+
+int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err)
+{
+	char home[PATH_MAX];
+	struct json_out o;
+	struct buf text;
+	int r = begin(&text, &o, "load", home, err);
+
+	if (r == 0) {
+		if (tag)
+			json_put_str(&o, "tag", tag);
+		json_end_object(&o);
+		r = run(&text, &o, fd, quiet, err);
+	}
+	buf_deinit(&text);
+	return r;
+}
+
+int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
+{
+	char home[PATH_MAX];
+	struct json_out o;
+	struct buf text;
+	int r = begin(&text, &o, "save", home, err);
+
+	if (r == 0) {
+		json_put_str(&o, "format", format);
+		json_begin_array(&o, "refs");
+		for (size_t i = 0; i < refs->n; i++)
+			json_put_str(&o, NULL, refs->items[i]);
+		json_end_array(&o);
+		json_end_object(&o);
+		r = run(&text, &o, fd, true, err);
+	}
+	buf_deinit(&text);
+	return r;
+}
+
+static int cannot_write(const char *path, int r, struct msb_err *err)
+{
+	char quoted[200];
+
+	return msb_err_errno(
+		err, r, "cannot write %s", str_quote(quoted, sizeof(quoted), path, strlen(path)));
+}
+
+int archive_file_open(const char *path, struct archive_file *ret, struct msb_err *err)
+{
+	char dir[PATH_MAX];
+	struct stat st;
+	char *slash;
+
+	*ret = (struct archive_file){.fd = -EBADF, .path = path};
+	/* What is no file cannot be replaced by one: a pipe, a device. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		ret->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+		return ret->fd < 0 ? cannot_write(path, -errno, err) : 0;
+	}
+	if (snprintf(ret->temporary, PATH_MAX, "%s.tmp.%ld", path, (long)getpid()) >= PATH_MAX)
+		return cannot_write(path, -ENAMETOOLONG, err);
+	(void)snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	ret->fd = open(slash ? dir : ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+	ret->unnamed = ret->fd >= 0;
+	if (!ret->unnamed)
+		ret->fd = open(ret->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (ret->fd < 0) {
+		ret->temporary[0] = '\0';
+		return cannot_write(path, -errno, err);
+	}
+	return 0;
+}
+
+int archive_file_commit(struct archive_file *f, struct msb_err *err)
+{
+	char self[40];
+
+	if (!f->temporary[0])
+		return 0;
+	if (fsync(f->fd) < 0)
+		return cannot_write(f->path, -errno, err);
+	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+	if (f->unnamed && linkat(AT_FDCWD, self, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) < 0)
+		return cannot_write(f->path, -errno, err);
+	f->unnamed = false;
+	if (rename(f->temporary, f->path) < 0)
+		return cannot_write(f->path, -errno, err);
+	f->temporary[0] = '\0';
+	return 0;
+}
+
+void archive_file_close(struct archive_file *f)
+{
+	if (f->temporary[0] && !f->unnamed)
+		(void)unlink(f->temporary);
+	f->fd = fd_close(f->fd);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Images from and into archives: starts msb-archive and tells how it ended.
+ *
+ * Everything dangerous happens in msb-archive and its workers. It dies with us, so an interrupt
+ * needs no care: names change at the very end, a file appears at the very end.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+/**
+ * archive_load - images of the archive @fd, or of the directory, into the store
+ * @tag: further reference of the first image, NULL: none
+ * @quiet: do not say what was loaded
+ */
+int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err) MSB_MUST_CHECK;
+
+/** archive_save - the images @refs to @fd */
+int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/* A file that appears under its name when it is whole. */
+struct archive_file {
+	int fd;
+	const char *path; /* borrowed */
+	char temporary[PATH_MAX]; /* "": none */
+	bool unnamed; /* until archive_file_commit() */
+};
+
+/** archive_file_open - @ret: archive_file_close(), also after a failure */
+int archive_file_open(const char *path, struct archive_file *ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+int archive_file_commit(struct archive_file *f, struct msb_err *err) MSB_MUST_CHECK;
+void archive_file_close(struct archive_file *f);
