@@ -185,6 +185,23 @@ TEST(timing_table)
 				   "end              100.0       5.0\n");
 	buf_deinit(&b);
 
+	/* A machine that was faster than its watchers, READY that was read late: still in order. */
+	t.start.vm_created_ns = 1002000000;
+	t.start.guest_ready_ns = 41000000;
+	buf_init(&b, 4096);
+	ASSERT_OK(timing_print(&t, &b));
+	ASSERT_STREQ(buf_cstr(&b), "phase            at ms   took ms\n"
+				   "spawn              1.0       1.0\n"
+				   "engine             2.0       1.0\n"
+				   "vm created         2.0       0.0\n"
+				   "kernel            75.0      73.0\n"
+				   "agent             75.0       0.0\n"
+				   "ready             80.0       5.0\n"
+				   "exec              90.0      10.0\n"
+				   "exit              95.0       5.0\n"
+				   "end              100.0       5.0\n");
+	buf_deinit(&b);
+
 	/* What the guest says can be anything. */
 	t.start.guest_pid1_ns = UINT64_MAX;
 	t.start.guest_ready_ns = 1;

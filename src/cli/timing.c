@@ -18,7 +18,7 @@ static uint64_t kernel_end_ns(const struct msg_timing *s)
 
 int timing_print(const struct timing *t, struct buf *out)
 {
-	const struct {
+	struct {
 		const char *name;
 		uint64_t at_ns;
 	} phases[] = {
@@ -34,17 +34,24 @@ int timing_print(const struct timing *t, struct buf *out)
 		{"end", t->end_ns},
 	};
 	uint64_t last = t->begin_ns;
+	uint64_t next = UINT64_MAX;
 	int r = buf_printf(out, "%-12s%10s%10s\n", "phase", "at ms", "took ms");
 
+	/* Who took the time may have been late: nothing ended after what followed it had ended. */
+	for (size_t i = ARRAY_SIZE(phases); i-- > 0;) {
+		if (phases[i].at_ns < t->begin_ns)
+			continue;
+		phases[i].at_ns = MIN(phases[i].at_ns, next);
+		next = phases[i].at_ns;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(phases) && r == 0; i++) {
-		uint64_t at = phases[i].at_ns;
+		uint64_t at = MAX(phases[i].at_ns, last);
 
-		if (at < t->begin_ns)
+		if (phases[i].at_ns < t->begin_ns)
 			continue;
 		r = buf_printf(out, "%-12s%10.1f%10.1f\n", phases[i].name,
-			(double)(at - t->begin_ns) / 1e6,
-			at > last ? (double)(at - last) / 1e6 : 0.0);
-		last = MAX(last, at);
+			(double)(at - t->begin_ns) / 1e6, (double)(at - last) / 1e6);
+		last = at;
 	}
 	return r;
 }
