@@ -28,6 +28,11 @@ def test_a_kernel_of_its_own(msb):
     assert user == "0" and init == "init"
 
 
+def test_the_kernel_has_nothing_to_warn_about(msb):
+    taint, log = msb.out("--", "sh", "-c", "cat /proc/sys/kernel/tainted; dmesg | grep -A 3 WARNING:; true").split("\n", 1)
+    assert taint == "0" and log == "", log
+
+
 @pytest.mark.parametrize("command,status", EXITS)
 def test_exit_status(msb, command, status):
     r = msb.run("--", "sh", "-c", command)
@@ -140,7 +145,7 @@ def test_timeout(msb):
 def test_max_duration(msb):
     r = msb.run("-q", "--max-duration", "8s", "--", "sleep", "1000")
     assert r.returncode == 124
-    assert r.stderr == b"msb: the sandbox was stopped: it ran for 8 s (--max-duration)\n"
+    assert r.stderr == b"msb: the sandbox was stopped: it reached its --max-duration\n"
 
 
 def test_signals_reach_the_command(msb):
