@@ -61,7 +61,7 @@ if [ ! -f "$build/build.ninja" ]; then
 	meson setup "$build" -Dbuildtype=release -Dlibdir=lib -Dtests=false >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 1; }
 	rm -f "$build.log"
 fi
-meson configure "$build" -Dprefix="$prefix"
+meson configure "$build" -Dprefix="$prefix" -Dstrip=true
 ninja -C "$build"
 
 step "Guest kernel (a few minutes the first time, then cached)"
