@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 import offline
+from conftest import MSB
 from registry import Hostile, Picture
 
 BUSYBOX = Path("/bin/busybox")
@@ -156,6 +157,16 @@ def test_stop_signal_and_labels_are_kept(life, image):
     spec = json.loads((life.home / "sandboxes/kept/spec.json").read_text())
     assert spec["labels"] == {"a": "1", "b": "mine"} and spec["guest"]["stop_signal"] == 37
     assert "kept" in ok(life, "ls", "--label", "a=1", "-q")
+
+
+def test_the_stop_signal_reaches_the_command(life, image):
+    script = "trap '' TERM; trap 'echo asked; exit 3' QUIT; echo up; while :; do sleep 1; done"
+    ok(life, "run", "-q", "-d", "--name", "asked", image(StopSignal="SIGQUIT", Cmd=["sh", "-c", script]))
+    follow = subprocess.Popen([MSB, "logs", "-f", "asked"], env=life.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    life.started.append(follow)
+    assert b"up" in follow.stdout.readline()
+    ok(life, "stop", "-t", "100", "asked")
+    assert b"asked" in follow.stdout.read()
 
 
 def test_a_configuration_that_is_none(msb, image):
