@@ -57,9 +57,8 @@ int cli_print_json(struct json_out *out, struct buf *text)
 
 void cli_done(const char *verb, const char *fmt, ...)
 {
-	bool tty = isatty(STDERR_FILENO);
 	const char *no_color = getenv("NO_COLOR");
-	bool color = tty && !(no_color && *no_color);
+	bool color = isatty(STDERR_FILENO) && !(no_color && *no_color);
 	char what[1024];
 	char line[1200];
 	va_list ap;
@@ -69,11 +68,8 @@ void cli_done(const char *verb, const char *fmt, ...)
 	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
 		what[0] = '\0';
 	va_end(ap);
-	if (tty)
-		n = snprintf(line, sizeof(line), "   %s\u2713%s %-12s %s\n",
-			color ? "\033[32m" : "", color ? "\033[0m" : "", verb, what);
-	else
-		n = snprintf(line, sizeof(line), "%s %s\n", verb, what);
+	n = snprintf(line, sizeof(line), "   %s\u2713%s %-12s %s\n", color ? "\033[32m" : "",
+		color ? "\033[0m" : "", verb, what);
 	if (n < 0 || io_write_full(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) < 0)
 		return;
 }

@@ -83,7 +83,7 @@ int cli_print(struct buf *text);
 /** cli_print_json - end the document and write it to stdout; returns an exit status */
 int cli_print_json(struct json_out *out, struct buf *text);
 
-/** cli_done - "verb what" on stderr, with a check mark on a terminal */
+/** cli_done - "   V Pulled       what" on stderr, V being a check mark */
 void cli_done(const char *verb, const char *fmt, ...) MSB_PRINTF(2, 3);
 
 /** cli_note - one line on stderr, "msb: " in front */

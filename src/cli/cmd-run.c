@@ -44,7 +44,7 @@ struct run_args {
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
 	bool detach;
-	int pull; /* enum pull_policy */
+	int pull; /* index into pull_policies */
 	bool quiet;
 	bool timing;
 	int later; /* target of options that do not exist yet */
@@ -62,8 +62,13 @@ static int not_yet(void *target, const char *value, struct msb_err *err)
 static const char *const engines[] = {
 	[ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_QEMU] = "qemu", NULL};
 
-static const char *const pull_policies[] = {
-	[PULL_ALWAYS] = "always", [PULL_IF_MISSING] = "if-missing", [PULL_NEVER] = "never", NULL};
+/* The last one is another word for if-missing. */
+enum { PULL_MISSING = PULL_NEVER + 1 };
+static const char *const pull_policies[] = {[PULL_ALWAYS] = "always",
+	[PULL_IF_MISSING] = "if-missing",
+	[PULL_NEVER] = "never",
+	[PULL_MISSING] = "missing",
+	NULL};
 
 #define AT(field) .offset = offsetof(struct run_args, field)
 #define SANDBOX	  .group = "Sandbox"
@@ -477,7 +482,8 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	const struct image_fetch_opts fo = {
 		.home = run->home,
 		.lib_dir = run->lib_dir,
-		.policy = (enum pull_policy)run->args->pull,
+		.policy = run->args->pull == PULL_MISSING ? PULL_IF_MISSING
+							  : (enum pull_policy)run->args->pull,
 		.quiet = run->args->quiet,
 	};
 	int r = image_resolve(word, run->lib_dir, im, err);
@@ -550,7 +556,12 @@ static int run_in_existing(const struct run *run)
 	return a->detach ? ensure_running(run) : enter(&eo);
 }
 
-static int attach(const struct run *run)
+static void on_ready(void *arg)
+{
+	image_release(arg);
+}
+
+static int attach(struct run *run)
 {
 	const struct run_args *a = run->args;
 	struct session_opts so = {
@@ -562,6 +573,8 @@ static int attach(const struct run *run)
 		.quiet = a->quiet,
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
+		.ready = on_ready,
+		.ready_arg = &run->image,
 	};
 
 	return attach_run(&so, a->tty, &run->config.env, NULL);
@@ -578,25 +591,26 @@ static int launch(struct run *run)
 	return run->args->name && !run->args->detach ? 0 : print_name(run);
 }
 
-/* Does the sandbox exist, running or not? With --replace it does not any more. */
-static int look_for_existing(struct run *run, bool *ret_exists, struct msb_err *err)
+/* Is there a sandbox of that name that is to be used, running or not? */
+static bool look_for_existing(const struct run *run)
+{
+	struct sandbox_info info;
+
+	if (!run->args->name || run->args->replace ||
+		sandbox_info_get(run->home, run->args->name, &info, NULL) < 0)
+		return false;
+	sandbox_info_deinit(&info);
+	return true;
+}
+
+/* Only when everything for the new one is here. */
+static int replace_existing(const struct run *run, struct msb_err *err)
 {
 	const struct run_args *a = run->args;
-	cleanup_fd int dir_fd = -EBADF;
 	int r;
 
-	*ret_exists = false;
-	if (!a->name)
+	if (!a->name || !a->replace)
 		return 0;
-	if (!a->replace) {
-		struct sandbox_info info;
-
-		r = sandbox_info_get(run->home, a->name, &info, NULL);
-		*ret_exists = r == 0;
-		if (r == 0)
-			sandbox_info_deinit(&info);
-		return 0;
-	}
 	r = life_stop(
 		run->home, a->name, life_grace_ms(a->replace_grace_ns), !a->replace_grace_ns, err);
 	if (r == 0)
@@ -616,7 +630,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	r = describe(&run, words, &err);
 	run.spec.ephemeral = !create && !a->name;
 	if (r == 0)
-		r = look_for_existing(&run, &exists, &err);
+		exists = look_for_existing(&run);
 	if (r == 0 && exists && create)
 		r = msb_err_hint(&err,
 			msb_err_set(
@@ -624,6 +638,8 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 			"remove it with 'msb rm', or give --replace");
 	if (r == 0 && !exists)
 		r = find_image(&run, words, &err);
+	if (r == 0 && !exists)
+		r = replace_existing(&run, &err);
 	if (r == -EINTR && run.signal)
 		status = 128 + run.signal;
 	else if (r < 0)

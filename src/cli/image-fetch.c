@@ -2,22 +2,20 @@
 /* The image of the store that a reference means: see image-fetch.h. */
 #include "cli/image-fetch.h"
 
-#include <sys/stat.h>
-
 #include "base/str.h"
 
-#include "image/store/store.h"
+#include "cli/cli.h"
+#include "cli/human.h"
+#include "cli/images.h"
 
 /* Nothing is started for what is here: that is what a repeated run costs. */
-static int look_up(struct image *im, const char *home, struct msb_err *err)
+static int look_up(struct image *im, struct msb_err *err)
 {
-	struct store *store = NULL;
-	int r = store_open(home, &store, err);
+	cleanup_with(store_image_deinit) struct store_image image = {.n_layers = 0};
+	int r = store_ref_get(im->store, &im->ref, im->digest, err);
 
-	if (r == 0)
-		r = store_ref_get(store, &im->ref, im->digest, err);
-	store_close(store);
-	return r;
+	/* A reference without its image is what a damaged store has: a pull repairs it. */
+	return r < 0 ? r : store_image_get(im->store, im->digest, &image, err);
 }
 
 static int download(struct image *im, const char *word, const struct image_fetch_opts *opts,
@@ -32,43 +30,71 @@ static int download(struct image *im, const char *word, const struct image_fetch
 		.policy = opts->policy,
 		.quiet = opts->quiet,
 	};
+	char size[HUMAN_SIZE];
 	int r = config_load(opts->home, &config, err);
 
 	if (r < 0)
 		return r;
 	r = pull_image(&po, word, &im->ref, &result, ret_signal, err);
-	if (r == 0)
-		memcpy(im->digest, result.digest, sizeof(im->digest));
 	config_deinit(&config);
-	return r;
+	if (r < 0)
+		return r;
+	memcpy(im->digest, result.digest, sizeof(im->digest));
+	if (result.made)
+		cli_done("Pulled", "%s (%s, %.1fs)", word,
+			human_size(size, result.downloaded_bytes), (double)result.took_ns / 1e9);
+	return 0;
+}
+
+/* Somebody who has such a file, or almost such an image, may have meant that. */
+static int explain(const char *word, const struct image *im, int r, struct msb_err *err)
+{
+	char near[REF_TEXT_MAX + 1];
+	char quoted[160];
+
+	r = msb_err_prefix(
+		err, r, "image %s", str_quote(quoted, sizeof(quoted), word, strlen(word)));
+	if (err && !err->hint[0] && image_nearest(im->store, &im->ref, near))
+		(void)msb_err_hint(err, r, "%.180s is here", near);
+	return image_path_hint(word, r, err);
+}
+
+static int not_here(const char *word, const struct image *im, struct msb_err *err)
+{
+	char near[REF_TEXT_MAX + 1];
+	char quoted[160];
+	int r = msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "image %s is not here",
+		str_quote(quoted, sizeof(quoted), word, strlen(word)));
+
+	if (image_nearest(im->store, &im->ref, near))
+		(void)msb_err_hint(
+			err, r, "get it with 'msb pull %.100s'; %.100s is here", word, near);
+	else
+		(void)msb_err_hint(err, r, "get it with 'msb pull %.100s'", word);
+	return image_path_hint(word, r, err);
 }
 
 int image_fetch(struct image *im, const char *word, const struct image_fetch_opts *opts,
 	int *ret_signal, struct msb_err *err)
 {
-	char quoted[160];
-	struct stat st;
-	int r = -ENOENT;
+	int r;
 
 	*ret_signal = 0;
 	if (im->kind != IMAGE_OCI)
 		return 0;
-	if (opts->policy != PULL_ALWAYS)
-		r = look_up(im, opts->home, err);
+	r = store_open(opts->home, &im->store, err);
+	if (r < 0)
+		return r;
+	r = opts->policy == PULL_ALWAYS ? -ENOENT : look_up(im, err);
 	if (r != -ENOENT)
 		return r;
-	if (opts->policy == PULL_NEVER) {
-		r = msb_err_set(err, r, MSB_NOT_FOUND, "image %s is not here",
-			str_quote(quoted, sizeof(quoted), word, strlen(word)));
-		return msb_err_hint(err, r, "get it with 'msb pull %.100s'", word);
-	}
+	if (opts->policy == PULL_NEVER)
+		return not_here(word, im, err);
 	r = download(im, word, opts, ret_signal, err);
-	if (r < 0 && !*ret_signal)
-		r = msb_err_prefix(err, r, "image %s",
-			str_quote(quoted, sizeof(quoted), word, strlen(word)));
-	/* Somebody who has such a file may have meant that. */
-	if (r < 0 && !*ret_signal && lstat(word, &st) == 0)
-		return msb_err_hint(err, r, "for the %s of that name write ./%.100s",
-			S_ISDIR(st.st_mode) ? "directory" : "file", word);
-	return r;
+	return r < 0 && !*ret_signal ? explain(word, im, r, err) : r;
+}
+
+void image_release(struct image *im)
+{
+	im->store = store_close(im->store);
 }

@@ -19,6 +19,11 @@ struct image_fetch_opts {
  * image_fetch - the digest of @im's reference; downloads the image if the policy says so
  * @word: as the user wrote it
  * @ret_signal: as of pull_image()
+ *
+ * On success the store is held open: nothing removes the image before image_release().
  */
 int image_fetch(struct image *im, const char *word, const struct image_fetch_opts *opts,
 	int *ret_signal, struct msb_err *err) MSB_MUST_CHECK;
+
+/** image_release - the sandbox is up, from now on its description keeps the image */
+void image_release(struct image *im);

@@ -44,15 +44,27 @@ static const char *quote(char to[QUOTED], const char *word)
 	return str_quote(to, QUOTED, word, strlen(word));
 }
 
+int image_path_hint(const char *word, int r, struct msb_err *err)
+{
+	struct stat st;
+
+	if (lstat(word, &st) < 0)
+		return r;
+	return msb_err_hint(err, r, "for the %s of that name write ./%.150s",
+		S_ISDIR(st.st_mode) ? "directory" : "file", word);
+}
+
 /* Anything else is the name of an image in a registry. */
 static int take_reference(const char *word, struct image *im, struct msb_err *err)
 {
 	int r = image_ref_parse(word, &im->ref, err);
 
-	if (r < 0)
-		return msb_err_hint(err, r,
+	if (r < 0) {
+		(void)msb_err_hint(err, r,
 			"use a reference (python:3.12), base, a root file system directory "
 			"(./DIR), or a raw disk image (./FILE)");
+		return image_path_hint(word, r, err);
+	}
 	im->kind = IMAGE_OCI;
 	im->root_kind = ROOT_OVERLAY;
 	im->fstype = "erofs";
@@ -259,4 +271,5 @@ int image_pack(struct image *im, const char *home, struct msb_err *err)
 void image_deinit(struct image *im)
 {
 	im->fd = fd_close(im->fd);
+	im->store = store_close(im->store);
 }

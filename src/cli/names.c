@@ -2,7 +2,6 @@
 /* Commands on several sandboxes: see names.h. */
 #include "cli/names.h"
 
-#include "base/io.h"
 #include "base/str.h"
 
 #include "cli/cli.h"
@@ -85,15 +84,6 @@ bool labels_match(const struct sandbox_spec *spec, const struct opt_list *wanted
 	return true;
 }
 
-void names_done(const char *what, const char *name)
-{
-	char line[256];
-	int n = snprintf(line, sizeof(line), "   \xe2\x9c\x93 %-12s %s\n", what, name);
-
-	if (n > 0 && io_write_full(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) < 0)
-		return;
-}
-
 static int one(const struct names *n, const char *name)
 {
 	struct msb_err err = {0};
@@ -102,7 +92,7 @@ static int one(const struct names *n, const char *name)
 	if (r < 0)
 		return cli_fail(&err);
 	if (n->done && !n->quiet)
-		names_done(n->done, name);
+		cli_done(n->done, "%s", name);
 	return 0;
 }
 

@@ -36,6 +36,3 @@ struct names {
 
 /** names_each - returns the exit status: 0 when all went well, else that of the last failure */
 int names_each(const struct names *n);
-
-/** names_done - "   V Stopped      dev" on stderr */
-void names_done(const char *what, const char *name);

@@ -65,6 +65,31 @@ static const char *short_digest(const char *digest)
 	return digest + sizeof("sha256:") - 1;
 }
 
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+/* The line of the image, before the first of a layer. */
+static int announce(struct progress *p, struct buf *out)
+{
+	char size[HUMAN_SIZE];
+
+	if (p->announced || p->style != PROGRESS_LINES)
+		return 0;
+	p->announced = true;
+	return buf_printf(out, "%s: %" PRIu64 " layer%s, %s from %s\n", p->ref, p->n_expected,
+		plural(p->n_expected), human_size(size, p->bytes), p->from);
+}
+
+static void resolve_event(struct progress *p, const struct pull_event *e)
+{
+	p->resolved = true;
+	p->n_expected = e->layers;
+	p->bytes = e->bytes;
+	memcpy(p->from, e->from, sizeof(p->from));
+}
+
 static int layer_line(const struct progress *p, const struct progress_layer *l,
 	enum pull_layer_state before, struct buf *out)
 {
@@ -100,38 +125,21 @@ static int layer_event(struct progress *p, const struct pull_event *e, struct bu
 	l->state = e->state;
 	l->total = e->total;
 	l->bytes = MIN(e->bytes, e->total);
-	return layer_line(p, l, before, out);
-}
-
-static const char *plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
-static int resolve_event(struct progress *p, const struct pull_event *e, struct buf *out)
-{
-	char size[HUMAN_SIZE];
-
-	p->resolved = true;
-	p->n_expected = e->layers;
-	p->bytes = e->bytes;
-	memcpy(p->from, e->from, sizeof(p->from));
-	if (p->style != PROGRESS_LINES)
-		return 0;
-	return buf_printf(out, "%s: %" PRIu64 " layer%s, %s from %s\n", p->ref, e->layers,
-		plural(e->layers), human_size(size, e->bytes), e->from);
+	r = announce(p, out);
+	return r < 0 ? r : layer_line(p, l, before, out);
 }
 
 int progress_event(struct progress *p, const struct pull_event *e, struct buf *out)
 {
 	switch (e->type) {
 	case PULL_RESOLVE:
-		return resolve_event(p, e, out);
+		resolve_event(p, e);
+		return 0;
 	case PULL_LAYER:
 		return layer_event(p, e, out);
 	case PULL_MERGE:
 		p->merging = true;
-		return 0;
+		return announce(p, out);
 	case PULL_LOADED:
 	case PULL_WARNING:
 	case PULL_DONE:

@@ -6,7 +6,8 @@
  * PROGRESS_BARS: progress_draw() writes over what it drew before, one line for each layer, in the
  * size the terminal has now. Where not all layers fit, those that are being downloaded come first.
  * What is to stay on the screen is written between progress_clear() and the next draw.
- * PROGRESS_LINES: progress_event() appends a line for everything that happened once.
+ * PROGRESS_LINES: progress_event() appends a line for everything that happened once; nothing when
+ * all of the image is here.
  */
 #pragma once
 
@@ -28,6 +29,7 @@ struct progress {
 	enum progress_style style;
 	const char *ref; /* as the user wrote it, borrowed */
 	bool resolved;
+	bool announced; /* PROGRESS_LINES: the line of the image was written */
 	bool merging;
 	char from[REF_HOST_MAX + 1];
 	uint64_t n_expected; /* layers by the manifest */

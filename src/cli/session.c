@@ -326,6 +326,8 @@ static void sandbox_ready(struct sandbox *sb, const struct msg_sb_ready *m, void
 
 	progress_clear(s);
 	s->timing.start = m->timing;
+	if (s->opts->ready)
+		s->opts->ready(s->opts->ready_arg);
 	if (!s->opts->quiet && s->opts->spec && s->opts->spec->engine == ENGINE_AUTO &&
 		streq(m->engine, "qemu"))
 		say_emulated(s);

@@ -36,6 +36,8 @@ struct session_opts {
 	bool quiet;
 	bool timing;
 	uint64_t timeout_ns; /* of the command, 0: none */
+	void (*ready)(void *arg); /* the guest of a sandbox started here is ready; may be NULL */
+	void *ready_arg;
 };
 
 /** session_run - returns the exit status of msb */

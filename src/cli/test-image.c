@@ -92,6 +92,8 @@ TEST(what_cannot_boot_is_named)
 	refuse("", EINVAL, "", "use a reference");
 	refuse("\033[31m", EINVAL, "'\\x1b[31m'", "a root file system directory");
 	refuse("Upper/Case", EINVAL, "'Upper/Case'", "use a reference");
+	ASSERT_OK(mkdir("Rootfs", 0700));
+	refuse("Rootfs", EINVAL, "'Rootfs'", "for the directory of that name write ./Rootfs");
 }
 
 TEST(other_words_are_references)

@@ -68,12 +68,12 @@ def test_pull_says_what_happens_and_nothing_twice(cli, registry):
     ref = f"{registry.host}/app:1"
     r = good(cli, "pull", ref)
     lines = r.stderr.decode().splitlines()
-    assert r.stdout == b"" and lines[0].startswith(f"{ref}: 2 layers, ") and lines[-1].startswith(f"Pulled {ref} (")
+    assert r.stdout == b"" and lines[0].startswith(f"{ref}: 2 layers, ") and lines[-1].startswith(f"   \u2713 Pulled       {ref} (")
     assert sorted(line.split(":")[0] for line in lines[1:-1]) == sorted(digest(b)[7:19] for b in p.layers)
 
     registry.seen.clear()
     r = good(cli, "pull", ref)
-    assert r.stderr.decode().splitlines()[-1] == f"Pulled {ref} (already cached)" and not blobs(registry)
+    assert r.stderr.decode() == f"   \u2713 Pulled       {ref} (already cached)\n" and not blobs(registry)
     registry.seen.clear()
     good(cli, "pull", ref, "--policy", "if-missing")
     assert not registry.seen
@@ -358,7 +358,7 @@ def test_rmi_takes_what_nobody_else_has(cli, registry, home):
     two = pulled(cli, registry, q, "a:2")
     again = pulled(cli, registry, p, "a:again")
     r = good(cli, "rmi", one)
-    assert r.stdout == b"" and r.stderr.decode() == f"Removed {one}\n"
+    assert r.stdout == b"" and r.stderr.decode() == f"   \u2713 Removed      {one}\n"
     assert len(layers(home)) == 3, "it has another name"
     r = cli("image", "rm", "-q", again, one)
     assert r.returncode == FAILED and f"no image {one} here" in r.stderr.decode()
@@ -454,7 +454,7 @@ def test_login_pull_logout(cli, registry, home):
     r = cli("registry", "login", registry.host, "-u", "ann", "--password-stdin", input=b"wrong\n")
     assert r.returncode == FAILED and not (home / "registry.json").exists()
     r = good(cli, "registry", "login", registry.host, "-u", "ann", "--password-stdin", input="pw \u00e4\n".encode())
-    assert r.stderr.decode() == f"Logged in to {registry.host} as ann\n" and r.stdout == b""
+    assert r.stderr.decode() == f"   \u2713 Logged in    to {registry.host} as ann\n" and r.stdout == b""
     assert (home / "registry.json").stat().st_mode & 0o777 == 0o600
     good(cli, "pull", ref)
     assert report(cli, "registry", "ls") == [{"registry": registry.host, "username": "ann", "source": "msb"}]
@@ -462,7 +462,7 @@ def test_login_pull_logout(cli, registry, home):
     assert lines[0].split() == ["REGISTRY", "USERNAME", "SOURCE"] and lines[1].split() == [registry.host, "ann", "msb"]
 
     r = good(cli, "registry", "logout", registry.host)
-    assert r.stderr.decode() == f"Logged out of {registry.host}\n"
+    assert r.stderr.decode() == f"   \u2713 Logged out   of {registry.host}\n"
     r = good(cli, "registry", "logout", registry.host)
     assert r.stderr.decode() == f"msb: warning: there is no login for {registry.host}\n"
     assert report(cli, "registry", "ls") == [] and b"No logins found." in good(cli, "registry", "ls").stderr

@@ -54,7 +54,7 @@ USAGE, FAILED = 2, 125
      "image 'python:3.12' is not here; get it with 'msb pull python:3.12'"),
     (["run", "--pull", "never", "ghcr.io/some/image"], FAILED,
      "image 'ghcr.io/some/image' is not here; get it with 'msb pull ghcr.io/some/image'"),
-    (["run", "--pull", "sometimes", "alpine"], USAGE, "option --pull: 'sometimes' is not one of always, if-missing or never"),
+    (["run", "--pull", "sometimes", "alpine"], USAGE, "option --pull: 'sometimes' is not one of always, if-missing, never or missing"),
     (["run", "--kernel", "/missing", "--", "true"], FAILED, "cannot read kernel '/missing': No such file or directory"),
     (["doctor", "--format", "xml"], USAGE, "option --format: 'xml' is not one of text or json"),
     (["doctor", "now"], USAGE, "unexpected argument 'now'; see 'msb doctor --help'"),
