@@ -379,6 +379,9 @@ def test_hostile_documents(store):
     bad(docker([entry] * 1025), "more than 1024 images")
     bad(docker([{**entry, "RepoTags": [f"a:{i}" for i in range(5000)]}]), "more than 4096 names")
     bad(docker(b" " * (5 << 20)), "at most 4194304")
+    large = json.dumps({**json.loads(p.config), "comment": "x" * (4_000_000)}).encode()
+    bad(archive_of({**good, "c": large, "manifest.json": json.dumps([{**entry, "Config": "c"}] * 40).encode()}.items()),
+        "more than 64 MiB of manifests and configurations")
     bad(docker(b"[" * 100_000), "manifest.json")
     bad(docker([entry] * 40_000), "manifest.json")
     bad(archive_of({**good, entry["Config"]: p.config.replace(b"A=b", b"A=c")}.items()), "wrong digest")

@@ -80,7 +80,7 @@ static int add_image(
 		return msb_err_prefix(err, r, "manifest.json");
 	r = source_text(s, config, "image configuration", &text, &len, err);
 	if (r == 0)
-		r = load_config(image, text, len, json_len(layers), err);
+		r = load_config(list, image, text, len, json_len(layers), err);
 	if (r == 0)
 		r = check_name(config, image->config_digest, err);
 	if (r == 0)

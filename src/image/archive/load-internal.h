@@ -12,7 +12,11 @@
 #include "image/ref.h"
 #include "image/registry/manifest.h"
 
-enum { LOAD_IMAGES_MAX = 1024, LOAD_NAMES_MAX = 4096 };
+enum {
+	LOAD_IMAGES_MAX = 1024,
+	LOAD_NAMES_MAX = 4096,
+	LOAD_TEXT_MAX = 64 * 1024 * 1024, /* manifests and configurations of all images */
+};
 
 struct load_layer {
 	char *name; /* of the member, owned */
@@ -38,6 +42,7 @@ struct load_list {
 	size_t n;
 	struct load_image *images; /* owned */
 	size_t n_names; /* of all images */
+	size_t text; /* bytes that all images keep */
 };
 
 void load_list_deinit(struct load_list *l);
@@ -51,8 +56,11 @@ int load_name(struct load_list *l, struct load_image *image, const char *text, s
 
 /** load_config - check the configuration (@text is consumed) against the machine and @n_layers;
  * fills the image's layers with diff_ids */
-int load_config(struct load_image *image, char *text, size_t len, size_t n_layers,
-	struct msb_err *err) MSB_MUST_CHECK;
+int load_config(struct load_list *l, struct load_image *image, char *text, size_t len,
+	size_t n_layers, struct msb_err *err) MSB_MUST_CHECK;
+
+/** load_keep - @n more bytes are kept until the end; -E2BIG when it is too much */
+int load_keep(struct load_list *l, size_t n, struct msb_err *err) MSB_MUST_CHECK;
 
 /** load_digest - digest of @n bytes in memory */
 int load_digest(const void *p, size_t n, char ret[REF_DIGEST_LEN + 1], struct msb_err *err)

@@ -113,13 +113,25 @@ static int check_platform(const struct platform *p, struct msb_err *err)
 		str_quote(quoted, sizeof(quoted), text, strlen(text)), host_architecture());
 }
 
-int load_config(
-	struct load_image *image, char *text, size_t len, size_t n_layers, struct msb_err *err)
+int load_keep(struct load_list *l, size_t n, struct msb_err *err)
+{
+	l->text += n;
+	return l->text <= LOAD_TEXT_MAX ? 0
+					: msb_err_set(err, -E2BIG, MSB_LIMIT,
+						  "archive has more than %d MiB of manifests "
+						  "and configurations",
+						  LOAD_TEXT_MAX >> 20);
+}
+
+int load_config(struct load_list *l, struct load_image *image, char *text, size_t len,
+	size_t n_layers, struct msb_err *err)
 {
 	int r;
 
 	image->config_json = text;
-	r = load_digest(text, len, image->config_digest, err);
+	r = load_keep(l, len, err);
+	if (r == 0)
+		r = load_digest(text, len, image->config_digest, err);
 	if (r == 0)
 		r = image_config_parse(text, len, &image->config, err);
 	if (r == 0)

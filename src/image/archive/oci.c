@@ -57,15 +57,15 @@ static int add_layers(struct load_image *image, const struct manifest *m, struct
 }
 
 /* @text is that of the manifest @m, and is taken on success. */
-static int set_image(const struct source *s, struct load_image *image, const struct manifest *m,
-	const char *digest, char **text, struct msb_err *err)
+static int set_image(const struct source *s, struct load_list *list, struct load_image *image,
+	const struct manifest *m, const char *digest, char **text, struct msb_err *err)
 {
 	char *config = NULL;
 	size_t len = 0;
 	int r = read_blob(s, &m->config, "image configuration", &config, &len, err);
 
 	if (r == 0)
-		r = load_config(image, config, len, m->n_layers, err);
+		r = load_config(list, image, config, len, m->n_layers, err);
 	if (r == 0)
 		r = add_layers(image, m, err);
 	if (r < 0)
@@ -76,8 +76,8 @@ static int set_image(const struct source *s, struct load_image *image, const str
 }
 
 /* From @desc, through indexes, to the image for this machine. */
-static int resolve(const struct source *s, struct load_image *image, struct descriptor desc,
-	struct msb_err *err)
+static int resolve(const struct source *s, struct load_list *list, struct load_image *image,
+	struct descriptor desc, struct msb_err *err)
 {
 	for (int depth = 0; depth < NESTING_MAX; depth++) {
 		cleanup_with(manifest_deinit) struct manifest m = {};
@@ -87,11 +87,13 @@ static int resolve(const struct source *s, struct load_image *image, struct desc
 		int r = read_blob(s, &desc, "manifest", &text, &len, err);
 
 		if (r == 0)
+			r = load_keep(list, len, err);
+		if (r == 0)
 			r = manifest_parse(text, len, desc.media_type, &m, err);
 		if (r < 0)
 			return r;
 		if (m.kind == MANIFEST_IMAGE)
-			return set_image(s, image, &m, desc.digest, &text, err);
+			return set_image(s, list, image, &m, desc.digest, &text, err);
 		r = manifest_choose(&m, host_architecture(), &entry, err);
 		if (r < 0)
 			return r;
@@ -229,7 +231,7 @@ static int add_entry(const struct source *s, const struct top *t, size_t i, stru
 	image = find_image(list, entry->desc.digest);
 	if (!image) {
 		image = load_add(list, err);
-		r = image ? resolve(s, image, entry->desc, err) : -E2BIG;
+		r = image ? resolve(s, list, image, entry->desc, err) : -E2BIG;
 	}
 	if (r == 0 && image && t->names[i][0])
 		r = load_name(list, image, t->names[i], err);
