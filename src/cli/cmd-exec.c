@@ -4,6 +4,7 @@
 
 #include "cli/attach.h"
 #include "cli/cli.h"
+#include "cli/env-file.h"
 #include "cli/run-args.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
@@ -11,6 +12,7 @@
 struct exec_args {
 	struct cli_common common;
 	struct opt_list env;
+	struct opt_list env_files;
 	const char *workdir;
 	const char *user;
 	const char *shell;
@@ -25,39 +27,46 @@ struct exec_args {
 #define AT(field) .offset = offsetof(struct exec_args, field)
 #define PROCESS	  .group = "Command"
 #define OUTPUT	  .group = "Running"
-#define COMMON_OPTS                                                                               \
-	{.name = "env",                                                                           \
-		.letter = 'e',                                                                    \
-		.type = OPT_LIST,                                                                 \
-		AT(env),                                                                          \
-		.arg = "NAME[=VALUE]",                                                            \
-		PROCESS,                                                                          \
-		.help = "Set an environment variable; NAME alone passes on the value from here"}, \
-		{.name = "workdir",                                                               \
-			.letter = 'w',                                                            \
-			.type = OPT_STRING,                                                       \
-			AT(workdir),                                                              \
-			.arg = "DIR",                                                             \
-			PROCESS,                                                                  \
-			.help = "Working directory, the sandbox's by default"},                   \
-		{.name = "user",                                                                  \
-			.letter = 'u',                                                            \
-			.type = OPT_STRING,                                                       \
-			AT(user),                                                                 \
-			.arg = "USER[:GROUP]",                                                    \
-			PROCESS,                                                                  \
-			.help = "Run as this user, the sandbox's by default"},                    \
-		{.name = "rlimit",                                                                \
-			.type = OPT_PARSE,                                                        \
-			AT(rlimits),                                                              \
-			.parse = run_parse_rlimit,                                                \
-			.arg = "NAME=SOFT[:HARD]",                                                \
-			PROCESS,                                                                  \
-			.repeatable = true,                                                       \
-			.help = "Resource limit of the command, e.g. nofile=1024:2048"},          \
-	{                                                                                         \
-		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), OUTPUT,              \
-		.help = "No progress and no notices"                                              \
+#define COMMON_OPTS                                                                                \
+	{.name = "env",                                                                            \
+		.letter = 'e',                                                                     \
+		.type = OPT_LIST,                                                                  \
+		AT(env),                                                                           \
+		.arg = "NAME[=VALUE]",                                                             \
+		PROCESS,                                                                           \
+		.help = "Set an environment variable; NAME alone passes on the value from here"},  \
+		{.name = "env-file",                                                               \
+			.type = OPT_LIST,                                                          \
+			AT(env_files),                                                             \
+			.arg = "FILE",                                                             \
+			PROCESS,                                                                   \
+			.complete = OPT_COMPLETE_FILE,                                             \
+			.help = "Set the variables of this file, one NAME=VALUE a line; -e wins"}, \
+		{.name = "workdir",                                                                \
+			.letter = 'w',                                                             \
+			.type = OPT_STRING,                                                        \
+			AT(workdir),                                                               \
+			.arg = "DIR",                                                              \
+			PROCESS,                                                                   \
+			.help = "Working directory, the sandbox's by default"},                    \
+		{.name = "user",                                                                   \
+			.letter = 'u',                                                             \
+			.type = OPT_STRING,                                                        \
+			AT(user),                                                                  \
+			.arg = "USER[:GROUP]",                                                     \
+			PROCESS,                                                                   \
+			.help = "Run as this user, the sandbox's by default"},                     \
+		{.name = "rlimit",                                                                 \
+			.type = OPT_PARSE,                                                         \
+			AT(rlimits),                                                               \
+			.parse = run_parse_rlimit,                                                 \
+			.arg = "NAME=SOFT[:HARD]",                                                 \
+			PROCESS,                                                                   \
+			.repeatable = true,                                                        \
+			.help = "Resource limit of the command, e.g. nofile=1024:2048"},           \
+	{                                                                                          \
+		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), OUTPUT,               \
+		.help = "No progress and no notices"                                               \
 	}
 
 static const struct opt exec_opts[] = {
@@ -144,7 +153,7 @@ static int enter_with(const struct exec_args *a, const struct place *p, const ch
 	struct msb_err err = {0};
 	int status;
 
-	if (run_make_env(&a->env, &env, &err) < 0) {
+	if (env_make(&a->env_files, &a->env, &env, &err) < 0) {
 		status = cli_fail(&err);
 	} else {
 		const struct enter_opts eo = {

@@ -388,27 +388,6 @@ struct run {
 	char kernel[PATH_MAX];
 };
 
-/* What -e and --env-file give: the files first, so that -e wins. */
-static int make_env(const struct run_args *a, struct opt_list *ret, struct msb_err *err)
-{
-	struct opt_list all = {.n = 0};
-	struct opt_list files = {.n = 0};
-	int r = 0;
-
-	for (size_t i = 0; i < a->env_files.n && r == 0; i++)
-		r = env_file_read(a->env_files.items[i], &files, err);
-	for (size_t i = 0; i < files.n + a->env.n && r == 0; i++) {
-		r = opt_list_add(&all, i < files.n ? files.items[i] : a->env.items[i - files.n]);
-		if (r < 0)
-			(void)msb_err_errno(err, r, "environment");
-	}
-	if (r == 0)
-		r = run_make_env(&all, ret, err);
-	run_env_deinit(&files);
-	free(all.items);
-	return r;
-}
-
 /* Puts together what the user and the image say. @image: NULL if it says nothing. */
 static int configure(struct run *run, const struct opt_words *words, const struct oci_config *image,
 	struct msb_err *err)
@@ -450,7 +429,7 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	int r = check_words(a, err);
 
 	if (r == 0)
-		r = make_env(a, &run->env, err);
+		r = env_make(&a->env_files, &a->env, &run->env, err);
 	if (r == 0)
 		r = cli_lib_dir(run->lib_dir, sizeof(run->lib_dir), err);
 	if (r == 0)

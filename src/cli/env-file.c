@@ -6,6 +6,8 @@
 
 #include "base/str.h"
 
+#include "cli/run-args.h"
+
 enum { QUOTED = 120 };
 
 static int bad_line(
@@ -103,4 +105,25 @@ int env_file_read(const char *path, struct opt_list *ret, struct msb_err *err)
 	if (strlen(text) != len)
 		return msb_err_set(err, -EINVAL, MSB_USAGE, "%s is not a text file", quoted);
 	return env_file_parse(text, path, ret, err);
+}
+
+int env_make(const struct opt_list *files, const struct opt_list *given, struct opt_list *ret,
+	struct msb_err *err)
+{
+	struct opt_list all = {.n = 0};
+	struct opt_list read = {.n = 0};
+	int r = 0;
+
+	for (size_t i = 0; i < files->n && r == 0; i++)
+		r = env_file_read(files->items[i], &read, err);
+	for (size_t i = 0; i < read.n + given->n && r == 0; i++) {
+		r = opt_list_add(&all, i < read.n ? read.items[i] : given->items[i - read.n]);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "environment");
+	}
+	if (r == 0)
+		r = run_make_env(&all, ret, err);
+	run_env_deinit(&read);
+	free(all.items);
+	return r;
 }

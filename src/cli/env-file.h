@@ -20,5 +20,13 @@ enum { ENV_FILE_MAX = 1024 * 1024 };
 int env_file_parse(const char *text, const char *name, struct opt_list *ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 
+/**
+ * env_make - what --env-file and -e give together: -e wins over files, a later file over an earlier
+ * @files, @given: as on the command line
+ * @ret: NAME=VALUE, names differ, run_env_deinit()
+ */
+int env_make(const struct opt_list *files, const struct opt_list *given, struct opt_list *ret,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 /** env_file_read - env_file_parse() of the file @path */
 int env_file_read(const char *path, struct opt_list *ret, struct msb_err *err) MSB_MUST_CHECK;

@@ -103,6 +103,38 @@ TEST(variables_are_counted)
 	run_env_deinit(&got);
 }
 
+TEST(files_and_options_together)
+{
+	struct opt_list files = {.n = 0};
+	struct opt_list given = {.n = 0};
+	struct opt_list got = {.n = 0};
+	char a[PATH_MAX];
+	char b[PATH_MAX];
+
+	(void)snprintf(a, sizeof(a), "%s/a", test_tmpdir());
+	(void)snprintf(b, sizeof(b), "%s/b", test_tmpdir());
+	write_file(a, "X=a\nY=a\nZ=a\n", 12);
+	write_file(b, "Y=b\nZ=b\n", 8);
+	ASSERT_OK(opt_list_add(&files, a));
+	ASSERT_OK(opt_list_add(&files, b));
+	ASSERT_OK(opt_list_add(&given, "Z=line"));
+	FAULT_LOOP({
+		int r = env_make(&files, &given, &got, NULL);
+
+		ASSERT_TRUE(r == 0 || r == -ENOMEM);
+		if (r == 0 && got.n != 3)
+			test_fail(__FILE__, __LINE__, "%zu variables", got.n);
+		run_env_deinit(&got);
+	});
+	ASSERT_OK(env_make(&files, &given, &got, NULL));
+	ASSERT_STREQ(got.items[0], "X=a");
+	ASSERT_STREQ(got.items[1], "Y=b");
+	ASSERT_STREQ(got.items[2], "Z=line");
+	run_env_deinit(&got);
+	free(files.items);
+	free(given.items);
+}
+
 TEST(failures_of_memory_leave_nothing)
 {
 	ASSERT_OK(setenv("ENV_FILE_HERE", "from here", 1));

@@ -149,7 +149,7 @@ def test_the_user_of_the_command_line_wins(msb, image):
     assert msb.out("-q", "-u", "0", "-w", "/home/new", ref, "--", "sh", "-c", WHO) == "0:0:0 29:/root:/home/new\n"
 
 
-def test_what_the_image_says_is_kept(life, image):
+def test_what_the_image_says_is_kept(life, image, tmp_path):
     ref = image(StopSignal="SIGRTMIN+3", Labels={"a": "1", "b": "image", "sandbox.id": "no"}, Env=["A=image"], User="app")
     ok(life, "create", "-q", "--name", "kept", "--label", "b=mine", ref)
     spec = json.loads((life.home / "sandboxes/kept/spec.json").read_text())
@@ -158,6 +158,9 @@ def test_what_the_image_says_is_kept(life, image):
     ok(life, "stop", "kept")
     ok(life, "start", "kept")
     assert ok(life, "exec", "kept", "--", "sh", "-c", "echo $A; id -u") == "image\n1000\n"
+    (tmp_path / "env").write_text("A=file\nB=file\n")
+    assert ok(life, "exec", "--env-file", str(tmp_path / "env"), "-e", "B=line", "kept", "--", "sh", "-c",
+              "echo $A $B") == "file line\n"
 
 
 def test_the_stop_signal_reaches_the_command(life, image):
