@@ -147,6 +147,8 @@ int loop_run(struct loop *l)
 		if (r < 0)
 			return r;
 	}
+	/* It may be run again. */
+	l->stopped = false;
 	return l->result;
 }
 

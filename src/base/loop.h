@@ -48,8 +48,8 @@ int loop_init(struct loop *l) MSB_MUST_CHECK;
 /** loop_deinit - sources must have been removed or be about to vanish with the loop */
 void loop_deinit(struct loop *l);
 
-/** loop_run - dispatch until loop_stop(); its @result, or a negative errno if waiting itself failed
- */
+/** loop_run - dispatch until loop_stop(); its @result, or a negative errno if waiting itself
+ * failed; may be called again */
 int loop_run(struct loop *l) MSB_MUST_CHECK;
 
 /** loop_once - wait at most until @deadline_ns (0: do not wait) and dispatch one batch */

@@ -253,10 +253,11 @@ static int run_list(const struct ls_args *a, const struct view *v, bool running,
 	if (labels_check(&a->labels, &err) < 0 ||
 		sandbox_home_default(home, sizeof(home), &err) < 0)
 		return cli_fail(&err);
-	/* Nothing else reaps when nobody starts anything. */
-	(void)sandbox_reap_stale(home);
 	if (sandbox_list_get(home, &list, &err) < 0)
 		return cli_fail(&err);
+	/* Nothing else reaps when nobody starts anything. */
+	if (list.stale)
+		(void)sandbox_reap_stale(home);
 	filter(a, running, stopped, &list);
 	status = show(a, v, &list, false, running ? "no running sandboxes" : "no sandboxes");
 	sandbox_list_deinit(&list);

@@ -184,3 +184,31 @@ const struct cli_command cmd_wait = {
 	.args_size = sizeof(struct stop_args),
 	.run = run_wait,
 };
+
+static int kill_one(const char *home, const char *name, void *arg, struct msb_err *err)
+{
+	return life_stop(home, name, 0, true, err);
+}
+
+static int run_kill(void *args, const struct opt_words *words)
+{
+	return run_each(args, words, "Killed", kill_one);
+}
+
+static const struct opt kill_opts[] = {
+	LABEL_OPT,
+	QUIET_OPT,
+};
+
+const struct cli_command cmd_kill = {
+	.table = {.name = "kill",
+		.summary = "Switch running sandboxes off at once",
+		.description = "As msb stop --force: what was not written out is lost.",
+		.group = "Sandboxes",
+		.opts = kill_opts,
+		.n_opts = ARRAY_SIZE(kill_opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands)},
+	.args_size = sizeof(struct stop_args),
+	.run = run_kill,
+};

@@ -257,3 +257,15 @@ int sandbox_stop(struct sandbox *sb, uint32_t grace_ms)
 		sandbox_flush(sb);
 	return r;
 }
+
+int sandbox_touch(struct sandbox *sb)
+{
+	int r;
+
+	if (sb->ended)
+		return -ENOTCONN;
+	r = frame_put(&sb->out, FRAME_SB_TOUCH, 0, 0, NULL, 0);
+	if (r == 0)
+		sandbox_flush(sb);
+	return r;
+}

@@ -76,6 +76,9 @@ int sandbox_connect(struct loop *loop, const char *home, const char *name,
  */
 int sandbox_stop(struct sandbox *sb, uint32_t grace_ms);
 
+/** sandbox_touch - the sandbox is used: its idle timeout begins anew */
+int sandbox_touch(struct sandbox *sb) MSB_MUST_CHECK;
+
 /** sandbox_close - drop the connection; open streams end without a callback, the guest's side of
  * them is cancelled. NULL is fine. Return: NULL */
 struct sandbox *sandbox_close(struct sandbox *sb);

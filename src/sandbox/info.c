@@ -89,6 +89,8 @@ static int add_info(const char *name, int dir_fd, void *arg)
 	r = read_info(name, dir_fd, &list->items[list->n]);
 	if (r == 0)
 		list->n++;
+	else if (r == -ENOENT)
+		list->stale = true;
 	return r == -ENOENT ? 0 : r;
 }
 

@@ -32,6 +32,7 @@ int sandbox_spec_load(int dir_fd, struct sandbox_spec *ret, struct msb_err *err)
 struct sandbox_list {
 	struct sandbox_info *items; /* sorted by name */
 	size_t n;
+	bool stale; /* there is something for sandbox_reap_stale() */
 };
 
 /** sandbox_list_get - all of them; sandbox_list_deinit() */

@@ -509,6 +509,32 @@ int sandbox_dir_lock(
 	return r == -ENOENT ? no_such(name, err) : msb_err_errno(err, r, "sandbox '%s'", name);
 }
 
+/*
+ * The directory's name is the sandbox's, whatever spec.json says, so one rename is all there is to
+ * be killed in.
+ */
+int sandbox_dir_rename(struct sandbox_dir *d, const char *name, struct msb_err *err)
+{
+	int r = sandbox_name_check(name, err);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 2; i++) {
+		/* Replaces an empty directory at most. */
+		if (renameat(d->parent_fd, d->name, d->parent_fd, name) == 0) {
+			r = str_copy(d->name, sizeof(d->name), name);
+			return r < 0 ? msb_err_errno(err, r, "new name") : 0;
+		}
+		if (errno != EEXIST && errno != ENOTEMPTY)
+			return msb_err_errno(err, -errno, "new name '%s'", name);
+		/* Perhaps only left-over. */
+		r = clear_name(d->parent_fd, name, err);
+		if (r < 0)
+			return r;
+	}
+	return msb_err_set(err, -EEXIST, MSB_EXISTS, "sandbox '%s' exists already", name);
+}
+
 int sandbox_dir_adopt(const char *home, const char *name, int dir_fd, int lock_fd,
 	struct sandbox_dir *ret, struct msb_err *err)
 {

@@ -84,6 +84,9 @@ int sandbox_dir_lock(const char *home, const char *name, struct sandbox_dir *ret
 int sandbox_dir_adopt(const char *home, const char *name, int dir_fd, int lock_fd,
 	struct sandbox_dir *ret, struct msb_err *err) MSB_MUST_CHECK;
 
+/** sandbox_dir_rename - another name for the held one; -EEXIST (MSB_EXISTS) when it is taken */
+int sandbox_dir_rename(struct sandbox_dir *d, const char *name, struct msb_err *err) MSB_MUST_CHECK;
+
 /* @dir_fd is closed after the call; a value other than 0 ends the walk and is returned. */
 typedef int sandbox_each_fn(const char *name, int dir_fd, void *arg);
 

@@ -312,3 +312,69 @@ def test_exec_is_logged(life):
     ok(life, "exec", "dev", "--", "echo", "first")
     ok(life, "exec", "-t", "dev", "--", "echo", "second")
     assert [(e["id"], e["s"], e["d"].strip()) for e in logged(life, "dev")] == [(1, "stdout", "first"), (2, "output", "second")]
+
+
+def test_inspect_rename_ping_and_metrics(life):
+    ok(life, "create", "--name", "dev", "--label", "a=b", "--idle-timeout", "1h")
+    d = json.loads(ok(life, "inspect", "--format", "json", "dev"))
+    assert (d["name"], d["status"], d["config"]["labels"], d["pid"]) == ("dev", "Running", {"a": "b"}, state(life, "dev")["pid"])
+    text = ok(life, "inspect", "dev")
+    assert "Idle timeout   3600 s" in text and "Labels         a=b" in text
+    assert b"Reached" in life("ping", "dev").stderr and b"Touched" in life("touch", "dev").stderr
+    m = json.loads(ok(life, "metrics", "--format", "json", "dev"))
+    assert m["name"] == "dev" and m["state"] == "running" and m["memory_limit_bytes"] == 512 << 20
+    assert 0 < m["memory_bytes"] < m["memory_limit_bytes"] and m["memory_host_resident_bytes"] > 1 << 20
+    assert m["vcpu_time_ns"] > 0 and m["processes"] > 0 and m["upper_host_allocated_bytes"] > 0
+    busy = subprocess.Popen([MSB, "exec", "dev", "--", "sh", "-c", "echo up; while :; do :; done"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, env=life.env)
+    assert busy.stdout.readline() == b"up\n"
+    assert json.loads(ok(life, "metrics", "--format", "json"))[0]["cpu_percent"] > 20
+    busy.terminate()
+    busy.communicate(timeout=LIMIT)
+    assert 'msb_memory_limit_bytes{sandbox="dev"} 536870912' in ok(life, "metrics", "--format", "prometheus")
+    assert life("metrics", "-w").returncode == 2 and life("metrics", "nobody").returncode == 125
+    assert life("rename", "dev", "new").returncode == 125
+    ok(life, "kill", "dev")
+    assert life("ping", "dev").returncode == 125 and ok(life, "metrics", "--format", "json") == "[]\n"
+    assert life("rename", "dev", "a/b").returncode == 2
+    ok(life, "rename", "dev", "new")
+    assert listed(life).keys() == {"new"}
+    assert ok(life, "exec", "new", "--", "hostname") == "new\n"
+    ok(life, "create", "--name", "other")
+    r = life("rename", "new", "other")
+    assert r.returncode == 125 and b"exists already" in r.stderr
+
+
+def test_touch_keeps_it_up(life):
+    ok(life, "create", "--name", "dev", "--idle-timeout", "3s")
+    stop = threading.Event()
+
+    def touch():
+        while not stop.wait(0.3):
+            life("touch", "-q", "dev")
+
+    t = threading.Thread(target=touch)
+    t.start()
+    r = life("wait", "--timeout", "6s", "dev")
+    stop.set()
+    t.join()
+    assert r.returncode == 124
+    ok(life, "wait", "dev")
+    assert state(life, "dev")["reason"] == "IdleTimeout"
+
+
+def test_a_thousand_stopped_sandboxes_are_listed(life):
+    ok(life, "create", "--name", "dev", "--root-disk", "tmpfs")
+    ok(life, "stop", "dev")
+    place = life.home / "sandboxes"
+    files = {f.name: f.read_bytes() for f in (place / "dev").iterdir()}
+    for i in range(999):
+        d = place / f"box-{i:03}"
+        d.mkdir()
+        for name, data in files.items():
+            (d / name).write_bytes(data)
+    try:
+        assert len(listed(life)) == 1000
+        assert len(ok(life, "ls", "--stopped").splitlines()) == 1001
+    finally:
+        ok(life, "rm", *(f"box-{i:03}" for i in range(999)), "-q")
