@@ -113,7 +113,8 @@ def test_help_and_version(cli):
     assert cli().stdout == cli("--help").stdout == cli("help").stdout
     assert cli("run", "--help").stdout.startswith(b"Run a command in a new sandbox\n\nUsage: msb run ")
     assert cli("--version").stdout.decode().split()[0] == "msb"
-    for argv in ([], ["run"], ["doctor"], ["completion"]):
+    for argv in ([], ["run"], ["doctor"], ["completion"], ["pull"], ["image"], ["image", "ls"], ["image", "prune"], ["registry"],
+                 ["registry", "login"]):
         r = cli(*argv, "--help")
         assert r.returncode == 0 and r.stderr == b""
         assert all(len(line) <= 80 for line in r.stdout.decode().splitlines())
@@ -163,6 +164,10 @@ def test_bash_completion(cli, tmp_path):
     assert bash_completes(cli, "msb", "run", "--engine", "=", "q") == ["qemu"]
     assert bash_completes(cli, "msb", "completion", "f") == ["fish"]
     assert bash_completes(cli, "msb", "run", "--", "--mem") == []
+    assert bash_completes(cli, "msb", "ima") == ["image"]
+    assert bash_completes(cli, "msb", "image", "in") == ["inspect"]
+    assert bash_completes(cli, "msb", "image", "ls", "--for") == ["--format"]
+    assert bash_completes(cli, "msb", "images", "--format", "j") == ["json"]
 
 
 @pytest.mark.parametrize("shell,check", [("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "-n"])])
@@ -180,17 +185,19 @@ def test_fish_completion(cli, tmp_path):
         pytest.skip("fish is not installed")
     script = tmp_path / "msb.fish"
     script.write_bytes(cli("completion", "fish").stdout)
-    r = subprocess.run(["fish", "-c", f"source {script}; complete -C 'msb run --eng'; complete -C 'msb run --engine k'"],
+    r = subprocess.run(["fish", "-c", f"source {script}; complete -C 'msb run --eng'; complete -C 'msb run --engine k'; "
+                        "complete -C 'msb image ins'; complete -C 'msb image ls --for'; complete -C 'msb regis'"],
                        capture_output=True, text=True, env={**cli.env, "XDG_CONFIG_HOME": str(tmp_path)}, check=True)
-    assert [line.split("\t")[0] for line in r.stdout.splitlines()] == ["--engine", "kvm"]
+    assert [line.split("\t")[0] for line in r.stdout.splitlines()] == ["--engine", "kvm", "inspect", "--format", "registry"]
 
 
-@pytest.mark.parametrize("page", ["", "run", "doctor", "completion"])
+@pytest.mark.parametrize("page", ["", "run", "doctor", "completion", "pull", "image ls", "image inspect", "image rm", "image prune",
+                                  "registry login", "registry logout", "registry ls"])
 def test_man_pages_are_clean(cli, tmp_path, page):
     if not shutil.which("mandoc"):
         pytest.skip("mandoc is not installed")
     source = tmp_path / "page.1"
-    source.write_bytes(cli("__man", *([page] if page else [])).stdout)
+    source.write_bytes(cli("__man", *page.split()).stdout)
     r = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(source)], capture_output=True, text=True, check=False)
     # The date is left out on purpose: it would make two builds of one source differ.
     assert [line for line in r.stdout.splitlines() if "missing date" not in line] == []
