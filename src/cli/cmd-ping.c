@@ -114,7 +114,6 @@ static int ping_one(const char *home, const char *name, void *arg, struct msb_er
 	const struct ping_args *a = arg;
 	uint64_t begin = clock_mono_ns();
 	struct ping p = {.result = 0};
-	char what[192];
 	int r = loop_init(&p.loop);
 
 	if (r < 0)
@@ -123,9 +122,8 @@ static int ping_one(const char *home, const char *name, void *arg, struct msb_er
 	loop_deinit(&p.loop);
 	if (r < 0 || a->quiet)
 		return r;
-	(void)snprintf(
-		what, sizeof(what), "%s (%.1f ms)", name, (double)(clock_mono_ns() - begin) / 1e6);
-	names_done(a->touch ? "Touched" : "Reached", what);
+	cli_done(a->touch ? "Touched" : "Reached", "%s (%.1f ms)", name,
+		(double)(clock_mono_ns() - begin) / 1e6);
 	return 0;
 }
 
