@@ -204,8 +204,7 @@ static void step_xattr(struct model *m)
 
 	if (n->n_attrs == ATTRS)
 		return;
-	(void)snprintf(
-		a->name, sizeof(a->name), "%s%.*s", prefixes[kind], whole ? 0 : byte(m) % 40,
+	(void)snprintf(a->name, sizeof(a->name), "%s%.*s", prefixes[kind], whole ? 0 : byte(m) % 40,
 		"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
 	a->len = number(m) % sizeof(a->value);
 	memset(a->value, byte(m), a->len);

@@ -115,9 +115,9 @@ int erofs_image_file(const struct erofs_image *i, uint64_t nid, struct erofs_fil
 		return -EBADMSG;
 	memcpy(&c, p, sizeof(c));
 	head = c.format & 1 ? sizeof(x) : sizeof(c);
-	xattrs = c.xattr_icount ? sizeof(struct erofs_xattr_header) +
-					  (size_t)(c.xattr_icount - 1) * 4
-				: 0;
+	xattrs = c.xattr_icount
+			 ? sizeof(struct erofs_xattr_header) + (size_t)(c.xattr_icount - 1) * 4
+			 : 0;
 	if (!bytes(i, at, head + xattrs))
 		return -EBADMSG;
 	if (c.format & 1) {

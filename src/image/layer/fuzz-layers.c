@@ -163,8 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		at += n + sizeof(mark) - 1;
 		if (!indexes[k].len)
 			continue;
-		r = merge_layer(m, indexes[k].p, indexes[k].len, stats.data_bytes / EROFS_BLOCK,
-			&err);
+		r = merge_layer(
+			m, indexes[k].p, indexes[k].len, stats.data_bytes / EROFS_BLOCK, &err);
 		assert(r == 0 || err.msg[0]);
 		blocks += stats.data_bytes / EROFS_BLOCK;
 	}
