@@ -13,6 +13,7 @@
 #include "base/io.h"
 
 #include "cli/cli.h"
+#include "cli/config.h"
 #include "engine/engine.h"
 #include "sandbox/state.h"
 
@@ -94,7 +95,9 @@ static void check_qemu(struct doctor_report *r)
 	hint(c, "%s", err.hint);
 }
 
-static void check_file(struct doctor_report *r, const char *dir, const char *name, int mode)
+/* @missing: how bad it is when it is not there. */
+static void check_file(struct doctor_report *r, const char *dir, const char *name, int mode,
+	enum doctor_status missing)
 {
 	char path[PATH_MAX];
 	struct doctor_check *c = add(r, name, DOCTOR_OK);
@@ -104,7 +107,7 @@ static void check_file(struct doctor_report *r, const char *dir, const char *nam
 		detail(c, "%.190s", path);
 		return;
 	}
-	c->status = DOCTOR_FAIL;
+	c->status = missing;
 	detail(c, "%.150s: %s", path, strerror(errno));
 	hint(c, "install msb again (scripts/setup.sh) or set MSB_LIB");
 }
@@ -121,11 +124,36 @@ static void check_installation(struct doctor_report *r)
 		hint(c, "%s", err.hint);
 		return;
 	}
-	check_file(r, dir, "msb-sandbox", X_OK);
-	check_file(r, dir, "msb-vmm", X_OK);
-	check_file(r, dir, "vmlinux", R_OK);
-	check_file(r, dir, "initramfs.cpio", R_OK);
-	check_file(r, dir, "base.erofs", R_OK);
+	check_file(r, dir, "msb-sandbox", X_OK, DOCTOR_FAIL);
+	check_file(r, dir, "msb-vmm", X_OK, DOCTOR_FAIL);
+	check_file(r, dir, "vmlinux", R_OK, DOCTOR_FAIL);
+	check_file(r, dir, "initramfs.cpio", R_OK, DOCTOR_FAIL);
+	check_file(r, dir, "base.erofs", R_OK, DOCTOR_FAIL);
+	/* Without them there are no images of registries. */
+	check_file(r, dir, "msb-pull", X_OK, DOCTOR_WARN);
+	check_file(r, dir, "msb-layer", X_OK, DOCTOR_WARN);
+}
+
+static void check_config(struct doctor_report *r)
+{
+	struct msb_err err = {0};
+	struct config config;
+	char home[PATH_MAX];
+	struct doctor_check *c;
+
+	/* A home that is not there is a check of its own. */
+	if (sandbox_home_default(home, sizeof(home), &err) < 0)
+		return;
+	c = add(r, "config", DOCTOR_OK);
+	if (config_load(home, &config, &err) < 0) {
+		c->status = DOCTOR_FAIL;
+		detail(c, "%.190s", err.msg);
+		hint(c, "correct the file; images cannot be pulled until then");
+		return;
+	}
+	detail(c, "%.180s%s", config.path[0] ? config.path : home,
+		config.root ? "" : ": there is no config.json");
+	config_deinit(&config);
 }
 
 /* The nearest directory above @path that exists: @path itself is made when it is needed. */
@@ -247,6 +275,7 @@ void doctor_run(struct doctor_report *ret)
 	check_qemu(ret);
 	check_installation(ret);
 	check_home(ret);
+	check_config(ret);
 	check_landlock(ret);
 	check_user_namespaces(ret);
 	check_cgroup(ret);

@@ -130,7 +130,8 @@ def test_doctor_report(cli):
     report = json.loads(r.stdout)
     assert r.returncode == (0 if report["ok"] else 1) and r.stderr == b""
     ids = [c["id"] for c in report["checks"]]
-    for wanted in ("kvm", "qemu", "vmlinux", "initramfs.cpio", "base.erofs", "msb-vmm", "msb-sandbox", "home", "disk",
+    for wanted in ("kvm", "qemu", "vmlinux", "initramfs.cpio", "base.erofs", "msb-vmm", "msb-sandbox", "msb-pull",
+                   "msb-layer", "home", "disk", "config",
                    "landlock", "userns", "cgroup"):
         assert wanted in ids
     for check in report["checks"]:
@@ -138,6 +139,14 @@ def test_doctor_report(cli):
         assert check["status"] == "ok" or check["hint"], f"{check['id']} does not say how to fix it"
     plain = cli("doctor").stdout.decode()
     assert all(i in plain for i in ids) and "\x1b" not in plain
+
+
+def test_doctor_reads_the_configuration(cli, home):
+    home.mkdir()
+    (home / "config.json").write_text('{"registries": {"host": {}}}')
+    r = cli("doctor")
+    text = r.stdout.decode()
+    assert r.returncode == 1 and "config.json: registries: " in text and "fix: correct the file" in text
 
 
 def test_doctor_misses_an_installation(cli, tmp_path):

@@ -114,6 +114,14 @@ def test_certificates(tmp_path, puller):
         puller.good(ref, hosts={r.host: {"insecure": True}})
         puller.refused(ref, "certificate", hosts={"other.example": {"insecure": True}})
 
+        # Authorities of a host are believed for that host, and beside the others.
+        q = picture(b"of the host")
+        r.push(q.write_layout(tmp_path / "b"), "b:1")
+        ref = f"{r.host}/b:1"
+        puller.refused(ref, "certificate", hosts={"other.example": {"ca_file": str(authority.ca)}})
+        puller.refused(ref, "cannot read the certificates", hosts={r.host: {"ca_file": str(tmp_path / "none")}})
+        puller.good(ref, ca_file=str(stranger.ca), hosts={r.host: {"ca_file": str(authority.ca)}})
+
 
 @needs_registry
 def test_passwords(tmp_path, puller):
