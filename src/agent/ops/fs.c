@@ -219,8 +219,11 @@ static void fs_op_resume(struct stream *s)
 {
 	struct fs_op *o = container_of(s, struct fs_op, s);
 
-	if ((o->op == FS_READ || o->op == FS_LIST) && !o->step.loop)
-		fs_op_again(o);
+	if (o->op != FS_READ && o->op != FS_LIST)
+		return;
+	/* The turn is now: who puts it off stands behind those that never had to wait. */
+	loop_timer_del(&o->step);
+	fs_op_step(&o->step);
 }
 
 static void fs_write_data(struct fs_op *o, const struct frame *f)
