@@ -42,7 +42,7 @@ static void put_group_names(
 	const char *sep = "";
 
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		const char *word = opt_in_group(prog->commands[i], group);
+		const char *word = opt_word_in(prog, prog->commands[i], group);
 
 		if (!word || prog->commands[i]->hidden)
 			continue;
@@ -271,7 +271,7 @@ static void zsh_group(
 {
 	opt_put(t, "\t%s)\n\tcommands=(\n", group->name);
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		const char *word = opt_in_group(prog->commands[i], group);
+		const char *word = opt_word_in(prog, prog->commands[i], group);
 
 		if (word && !prog->commands[i]->hidden)
 			zsh_described(t, word, prog->commands[i]->summary);
@@ -285,7 +285,7 @@ static void zsh_group(
 		   "\t((CURRENT--))\n"
 		   "\tcase $words[1] in\n");
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		const char *word = opt_in_group(prog->commands[i], group);
+		const char *word = opt_word_in(prog, prog->commands[i], group);
 
 		if (!word || prog->commands[i]->hidden)
 			continue;
@@ -414,6 +414,21 @@ static void fish_names(struct opt_text *t, const struct opt_program *prog)
 		fish_name(t, prog, "", prog->groups[i].name, prog->groups[i].summary);
 }
 
+/* Commands that have a name in a group beside their own. */
+static void fish_other_names(struct opt_text *t, const struct opt_program *prog)
+{
+	for (size_t i = 0; i < prog->n_commands; i++) {
+		const struct opt_command *c = prog->commands[i];
+
+		for (size_t k = 0; k < prog->n_groups && !c->hidden; k++) {
+			const char *word = opt_word_in(prog, c, &prog->groups[k]);
+
+			if (word && !opt_group_of(prog, c))
+				fish_name(t, prog, prog->groups[k].name, word, c->summary);
+		}
+	}
+}
+
 /* The words before the cursor that are no options: do they begin with these, are they just these.
  */
 static void fish_functions(struct opt_text *t, const struct opt_program *prog)
@@ -445,6 +460,7 @@ static void fish_script(struct opt_text *t, const struct opt_program *prog)
 		prog->name, prog->name);
 	fish_functions(t, prog);
 	fish_names(t, prog);
+	fish_other_names(t, prog);
 	while ((o = opt_next(prog, NULL, &at)))
 		fish_option(t, prog, NULL, o);
 	for (size_t i = 0; i < prog->n_commands; i++) {

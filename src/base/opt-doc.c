@@ -229,7 +229,7 @@ int opt_group_help(const struct opt_program *prog, const struct opt_group *group
 	opt_put(&t, "\nUsage: %s %s COMMAND [OPTIONS] [ARGUMENTS]\n\nCommands:\n", prog->name,
 		group->name);
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		const char *word = opt_in_group(prog->commands[i], group);
+		const char *word = opt_word_in(prog, prog->commands[i], group);
 
 		if (word && !prog->commands[i]->hidden)
 			put_item(&t, word, prog->commands[i]->summary);
@@ -278,7 +278,7 @@ int opt_group_tree(const struct opt_program *prog, const struct opt_group *group
 
 	opt_put(&t, "%s %s\n", prog->name, group->name);
 	for (size_t i = 0; i < prog->n_commands; i++) {
-		const char *word = opt_in_group(prog->commands[i], group);
+		const char *word = opt_word_in(prog, prog->commands[i], group);
 
 		if (!word || prog->commands[i]->hidden)
 			continue;

@@ -39,6 +39,18 @@ const struct opt_group *opt_group_of(const struct opt_program *prog, const struc
 	return NULL;
 }
 
+const char *opt_word_in(const struct opt_program *prog, const struct opt_command *cmd,
+	const struct opt_group *group)
+{
+	const char *word = NULL;
+
+	if (opt_group_of(prog, cmd))
+		return opt_in_group(cmd, group);
+	for (size_t i = 0; i < OPT_ALIASES_MAX && cmd->aliases[i] && !word; i++)
+		word = behind_group(cmd->aliases[i], group);
+	return word;
+}
+
 /* Name of a command by number: 0 is the real one. */
 static const char *name_at(const struct opt_command *cmd, size_t i)
 {

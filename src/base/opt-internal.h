@@ -48,5 +48,10 @@ bool opt_near_enough(const char *typed, unsigned int distance);
 /** opt_in_group - word of @cmd's name behind the group's, NULL when it is not in @group */
 const char *opt_in_group(const struct opt_command *cmd, const struct opt_group *group);
 
+/** opt_word_in - word that means @cmd behind the group's: of its name, or of another name of a
+ * command that stands outside; NULL if there is none */
+const char *opt_word_in(const struct opt_program *prog, const struct opt_command *cmd,
+	const struct opt_group *group);
+
 /** opt_group_of - group of @cmd, NULL for a command of one word */
 const struct opt_group *opt_group_of(const struct opt_program *prog, const struct opt_command *cmd);

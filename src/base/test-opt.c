@@ -142,6 +142,7 @@ static const struct opt_operand pick_operands[] = {
 };
 static const struct opt_command pick = {
 	.name = "pick",
+	.aliases = {"box pick"},
 	.summary = "Pick one",
 	.group = "Other",
 	.operands = pick_operands,
@@ -429,6 +430,7 @@ TEST(commands_are_found_and_suggested)
 	finds("boxes", &box_ls, 1, NULL);
 	finds("boxes ls", &box_ls, 1, NULL);
 	finds("box", NULL, 0, NULL);
+	finds("box pick bash", &pick, 2, NULL);
 	finds("box oepn", NULL, 0, "box open");
 	finds("box run", NULL, 0, NULL);
 	finds("bxo", NULL, 0, "box");
@@ -599,15 +601,17 @@ TEST(groups_are_in_all_texts)
 	has_text(gen_tree, "\n  box open\n    -q, --quiet\n");
 	has_text(gen_group_help, "Usage: msb box COMMAND");
 	has_text(gen_group_help, "\n  ls                      List boxes\n  open ");
-	has_text(gen_group_tree, "msb box\n  ls\n    -q, --quiet\n  open\n");
+	has_text(gen_group_help, "\n  pick                    Pick one\n");
+	has_text(gen_group_tree, "\n  ls\n    -q, --quiet\n  open\n");
 	has_text(gen_program_man, ".BR msb\\-box\\-ls (1)");
 	has_text(gen_bash, "_msb_offer 'run pick many box ");
 	has_text(gen_bash, "\t'box ls' | 'boxes' | 'box list')\n");
-	has_text(gen_bash, "\tbox)\n\t\t_msb_offer 'ls open'\n");
+	has_text(gen_bash, "\tbox)\n\t\t_msb_offer 'pick ls open'\n");
 	has_text(gen_zsh, "\tboxes)\n\t\t_arguments");
-	has_text(gen_zsh, "\tbox)\n\tcommands=(\n\t\t'ls:List boxes'\n");
+	has_text(gen_zsh, "\tbox)\n\tcommands=(\n\t\t'pick:Pick one'\n\t\t'ls:List boxes'\n");
 	has_text(gen_fish, "'__msb_only box' -f -a open -d 'Open one'");
 	has_text(gen_fish, "'__msb_at box ls'");
+	has_text(gen_fish, "'__msb_only box' -f -a pick -d 'Pick one'");
 
 	buf_init(&b, MIB);
 	ASSERT_OK(opt_help(&prog, &box_ls, &b));
