@@ -197,6 +197,17 @@ def test_the_guest_of_an_image_with_nothing(msb, image):
     assert lines[24:] == ["0", "/sys/fs/cgroup/cgroup.procs"]
 
 
+def test_a_new_name_resolves(life, image):
+    ok(life, "create", "-q", "--name", "old", image())
+    ok(life, "exec", "old", "--", "sh", "-c", "echo mine > /etc/mine")
+    ok(life, "stop", "old")
+    ok(life, "rename", "old", "new")
+    ok(life, "start", "new")
+    assert ok(life, "exec", "new", "--", "cat", "/etc/hostname", "/etc/mine").split() == ["new", "mine"]
+    text = ok(life, "exec", "new", "--", "cat", "/etc/hosts")
+    assert text.startswith("127.0.0.1\tlocalhost new\n") and "old" not in text
+
+
 def offline_image(registry, name):
     try:
         registry.add_archive(offline.image(name), name)

@@ -33,6 +33,7 @@
 /* EXT4_IOC_RESIZE_FS, which no header of the kernel gives to programs. */
 #define RESIZE_FS _IOW('f', 16, uint64_t)
 enum {
+	HOSTS_MAX = 4 * LIMIT_HOSTNAME + 256,
 	EXT4_SUPER = 1024,
 	/* Less than this at the end may be what a new file system left unused. */
 	GROW_WORTH = 8 << 20,
@@ -145,17 +146,9 @@ static int upper_file(int upper, const char *name, const char *text)
 	return io_write_full(fd, text, strlen(text));
 }
 
-static int upper_etc(int lower, int upper, const char *hostname)
+static void hosts_text(char text[HOSTS_MAX], const char *hostname)
 {
-	char text[4 * LIMIT_HOSTNAME + 256];
-	int r = upper_dir(lower, upper, "etc", 0755);
-
-	/* Something odd in its place is the image's business. */
-	if (r == -ENOTDIR)
-		return 0;
-	if (r < 0)
-		return r;
-	(void)snprintf(text, sizeof(text),
+	(void)snprintf(text, HOSTS_MAX,
 		"127.0.0.1\tlocalhost%s%s\n"
 		"::1\tlocalhost ip6-localhost ip6-loopback%s%s\n"
 		"fe00::\tip6-localnet\n"
@@ -163,6 +156,19 @@ static int upper_etc(int lower, int upper, const char *hostname)
 		"ff02::1\tip6-allnodes\n"
 		"ff02::2\tip6-allrouters\n",
 		*hostname ? " " : "", hostname, *hostname ? " " : "", hostname);
+}
+
+static int upper_etc(int lower, int upper, const char *hostname)
+{
+	char text[HOSTS_MAX];
+	int r = upper_dir(lower, upper, "etc", 0755);
+
+	/* Something odd in its place is the image's business. */
+	if (r == -ENOTDIR)
+		return 0;
+	if (r < 0)
+		return r;
+	hosts_text(text, hostname);
 	r = upper_file(upper, "etc/hosts", text);
 	/* That of the machine that built the image would only make look-ups slow. */
 	if (r == 0)
@@ -175,6 +181,36 @@ static int upper_etc(int lower, int upper, const char *hostname)
 		return r;
 	(void)snprintf(text, sizeof(text), "%s\n", hostname);
 	return upper_file(upper, "etc/hostname", text);
+}
+
+/*
+ * A sandbox that was renamed since its last start: the new name must resolve. Otherwise the files
+ * are left as the user made them, and what cannot be written is no reason not to start.
+ */
+static void upper_rename(const char *hostname)
+{
+	cleanup_fd int etc =
+		open(UPPER_DIR "/etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_fd int fd =
+		etc < 0 ? -EBADF
+			: openat(etc, "hostname", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	size_t len = strlen(hostname);
+	char text[HOSTS_MAX];
+	ssize_t n;
+	int r;
+
+	if (fd < 0 || len == 0)
+		return;
+	n = read(fd, text, sizeof(text));
+	if (n == (ssize_t)len + 1 && text[len] == '\n' && memcmp(text, hostname, len) == 0)
+		return;
+	hosts_text(text, hostname);
+	r = io_write_file_atomic(etc, "hosts", text, strlen(text), 0644, false);
+	(void)snprintf(text, sizeof(text), "%s\n", hostname);
+	if (r == 0)
+		r = io_write_file_atomic(etc, "hostname", text, len + 1, 0644, false);
+	if (r < 0)
+		log_warn("cannot write the host name: %s", strerror(-r));
 }
 
 /* @name must be there for everybody to write to. @parent: its directory, NULL for the root. */
@@ -283,8 +319,10 @@ static int upper_prepare(const struct msg_config *cfg, struct boot_error *err)
 {
 	int r;
 
-	if (cfg->root_kind == ROOT_OVERLAY_DISK && access(WORK_DIR, F_OK) == 0)
+	if (cfg->root_kind == ROOT_OVERLAY_DISK && access(WORK_DIR, F_OK) == 0) {
+		upper_rename(cfg->hostname);
 		return 0;
+	}
 	if (mkdir(UPPER_DIR, 0755) < 0 && errno != EEXIST)
 		return boot_fail(err, STAGE_ROOT, "mkdir in the writable layer");
 	r = upper_fill(cfg);
