@@ -168,7 +168,7 @@ class Image:
         self.add_file(path)
 
     def add_file(self, path):
-        run("umoci", "raw", "add-layer", "--image", f"{self.layout}:x", path)
+        run("umoci", "raw", "add-layer", "--image", f"{self.layout}:{self.tag}", path)
 
     def blobs(self):
         def blob(digest):
@@ -204,7 +204,7 @@ class Layout(Image):
     """An image that is there already, as an OCI layout."""
 
     def __init__(self, tmp, layout, tag):
-        self.tmp, self.layout, self.tag = tmp, layout, tag
+        self.tmp, self.layout, self.tag, self.n = tmp, layout, tag, 0
 
 
 class InMemory:
@@ -314,22 +314,25 @@ def directory_times(blobs):
     return times
 
 
-def compare_trees(reference, where, begin, blobs):
-    """@begin: when umoci began; @blobs: the layers."""
-    want, got = tree(reference), tree(where)
+def same_listing(want, got, begin, blobs, top=b"."):
+    """Listings of umoci's and of our tree. @begin: when umoci began; @blobs: the layers; @top: where the listings begin."""
     assert sorted(got) == sorted(want)
     now = time.time_ns()
     declared = None
-    large = {}
     for rel, entry in want.items():
         if stat.S_ISDIR(int(entry["mode"], 8)) and begin <= entry["mtime"] <= now:
             # umoci leaves some directories the time of the unpacking. Ours have what a layer says, or none.
             declared = declared or directory_times(blobs)
-            assert got[rel]["mtime"] in {0, *declared.get(rel, [])}, rel
+            assert got[rel]["mtime"] in {0, *declared.get(os.path.normpath(os.path.join(top, rel)), [])}, rel
             entry["mtime"] = got[rel]["mtime"]
         assert got[rel] == entry, (rel, {k: (v, got[rel].get(k)) for k, v in entry.items() if got[rel].get(k) != v})
-        if entry.get("size", 0) > SAMPLE:
-            large[tuple(entry.get("same", [rel]))[0]] = rel
+
+
+def compare_trees(reference, where, begin, blobs):
+    want, got = tree(reference), tree(where)
+    same_listing(want, got, begin, blobs)
+    # One name of each large file is enough.
+    large = {tuple(e.get("same", [rel]))[0]: rel for rel, e in want.items() if e.get("size", 0) > SAMPLE}
     for rel in large.values():
         same_large(os.path.join(os.fsencode(reference), rel), os.path.join(os.fsencode(where), rel))
     check_link_counts(where)
