@@ -295,7 +295,9 @@ static const struct opt_operand operands[] = {
 		.help = "What the guest runs on: an image of a registry (python:3.12), base (the "
 			"default, a busybox system), a directory with a root file system (changes "
 			"are not written back), or a raw disk image with an ext4 (written to) or "
-			"EROFS file system"},
+			"EROFS file system; qcow2 and VMDK images are converted to a copy, which "
+			"takes "
+			"the changes"},
 };
 
 static const struct opt_example examples[] = {

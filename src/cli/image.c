@@ -106,9 +106,6 @@ static const char *foreign_format(const uint8_t *head, size_t len)
 		size_t at;
 		const char *magic;
 	} formats[] = {
-		{"a QCOW2 image", 0, "QFI\xfb"},
-		{"a VMDK image", 0, "KDMV"},
-		{"a VMDK image", 0, "# Disk DescriptorFile"},
 		{"an XFS file system", 0, "XFSB"},
 		{"a SquashFS image", 0, "hsqs"},
 		{"gzip-compressed", 0, "\x1f\x8b"},
@@ -148,6 +145,13 @@ static int detect(int fd, const char *word, struct image *ret, struct msb_err *e
 
 	if (len < 0)
 		return msb_err_errno(err, -errno, "cannot read image %s", quote(quoted, word));
+	ret->format = disk_format_of(head, (size_t)len);
+	if (ret->format != DISK_RAW) {
+		ret->kind = IMAGE_DISK;
+		ret->root_kind = ROOT_DISK;
+		r = disk_format_check(fd, ret->format, err);
+		return r < 0 ? msb_err_prefix(err, r, "image %s", quote(quoted, word)) : 0;
+	}
 	if (len >= 1028 && le_at(head + 1024, 4) == 0xe0f5e1e2) {
 		ret->kind = IMAGE_EROFS;
 		ret->root_kind = ROOT_OVERLAY;
@@ -244,6 +248,42 @@ static int scratch_file(const char *home, struct msb_err *err)
 	return fd < 0 ? msb_err_errno(err, -errno, "cannot make a file in %.300s", dir) : fd;
 }
 
+/* Only now it shows what is in it. */
+static int look_into_copy(int fd, const struct image *im, struct msb_err *err)
+{
+	uint8_t head[HEAD_BYTES] = {0};
+	ssize_t len = pread(fd, head, sizeof(head), 0);
+
+	if (len < 0)
+		return msb_err_errno(err, -errno, "cannot read the converted image");
+	if (len < 1082 || le_at(head + 1080, 2) != 0xef53)
+		return unknown_format(im->path, head, (size_t)len, err);
+	return 0;
+}
+
+/* What the guest changes stays in the copy. */
+static int convert_disk(struct image *im, const char *home, struct msb_err *err)
+{
+	cleanup_fd int from = open(im->path, O_RDONLY | O_CLOEXEC);
+	cleanup_fd int out = -EBADF;
+	int r;
+
+	if (from < 0)
+		return msb_err_errno(err, -errno, "cannot open %.300s", im->path);
+	out = scratch_file(home, err);
+	if (out < 0)
+		return out;
+	r = disk_convert(from, im->format, out, err);
+	if (r == 0)
+		r = look_into_copy(out, im, err);
+	if (r < 0)
+		return r;
+	im->fd = TAKE_FD(out);
+	im->path[0] = '\0';
+	im->fstype = "ext4";
+	return 0;
+}
+
 int image_pack(struct image *im, const char *home, struct msb_err *err)
 {
 	/* Everything belongs to root inside, unless root itself packs a tree with owners. */
@@ -252,6 +292,8 @@ int image_pack(struct image *im, const char *home, struct msb_err *err)
 	cleanup_fd int out = -EBADF;
 	int r;
 
+	if (im->format != DISK_RAW)
+		return convert_disk(im, home, err);
 	if (im->kind != IMAGE_DIRECTORY)
 		return 0;
 	dir = open(im->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
+#include "cli/convert.h"
 #include "image/ref.h"
 #include "image/store/store.h"
 #include "sandbox/spec.h"
@@ -23,6 +24,7 @@ struct image {
 	int fd; /* owned, -EBADF unless packed */
 	enum msg_root_kind root_kind;
 	const char *fstype;
+	enum disk_format format; /* of the file at @path; image_pack() makes it raw */
 	/* IMAGE_OCI: what image_fetch() gets, and what it found. */
 	struct image_ref ref;
 	char digest[REF_DIGEST_LEN + 1];
@@ -42,7 +44,8 @@ int image_path_hint(const char *word, int r, struct msb_err *err);
 /** image_expand_home - @word with ~ at its start replaced by the home directory */
 int image_expand_home(const char *word, char *to, size_t size, struct msb_err *err) MSB_MUST_CHECK;
 
-/** image_pack - a directory becomes an image file in @fd; nothing to do for other kinds */
+/** image_pack - a directory or an image of another format becomes a raw image in @fd; nothing to do
+ * for other kinds */
 int image_pack(struct image *im, const char *home, struct msb_err *err) MSB_MUST_CHECK;
 
 void image_deinit(struct image *im);

@@ -79,7 +79,7 @@ TEST(what_cannot_boot_is_named)
 	ASSERT_OK(mkdir("rootfs", 0700));
 	ASSERT_OK(mkfifo("fifo", 0600));
 
-	refuse("q.img", EOPNOTSUPP, "is a QCOW2 image", "raw image");
+	refuse("q.img", EOPNOTSUPP, "the qcow2 image has a version", "qemu-img convert");
 	refuse("parts.img", EOPNOTSUPP, "is a partitioned disk", "raw image");
 	refuse("xfs.img", EOPNOTSUPP, "is an XFS file system", "raw image");
 	refuse("nothing.img", EOPNOTSUPP, "no file system that msb can boot", "raw image");

@@ -159,7 +159,7 @@ static int open_files(struct supervisor *sup, struct machine_files *f, struct ms
 	if (spec->image_path[0])
 		return sup_open_file("image", spec->image_path, flags, &f->disk, err);
 	if (sup->adopted) {
-		f->disk = openat(sup->dir.fd, SANDBOX_IMAGE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		f->disk = openat(sup->dir.fd, SANDBOX_IMAGE, flags | O_NOFOLLOW | O_CLOEXEC);
 		return f->disk < 0 ? msb_err_errno(err, -errno, "image of sandbox '%s'", spec->name)
 				   : 0;
 	}

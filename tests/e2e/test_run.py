@@ -389,3 +389,34 @@ def test_many_at_once(msb):
     for p in runs:
         p.stdin.close()
     assert [p.wait(LIMIT) for p in runs] == [0] * 4
+
+
+QEMU_IMG = shutil.which("qemu-img")
+
+
+@pytest.mark.parametrize("form", ["qcow2", "vmdk", "vmdk:subformat=streamOptimized"])
+def test_images_of_other_formats_are_converted(msb, disk, tmp_path, form):
+    if not QEMU_IMG:
+        pytest.skip("qemu-img is not installed")
+    image = tmp_path / f"image.{form[:4]}"
+    name, _, option = form.partition(":")
+    subprocess.run([QEMU_IMG, "convert", "-O", name, *(["-o", option] if option else []), disk, image], check=True)
+    before = image.read_bytes()
+    assert msb.out(str(image), "--", "sh", "-c", "echo changed >/new; cat /new") == "changed\n"
+    assert image.read_bytes() == before
+    assert not list((msb.home / "cache").glob("*.raw"))
+    # Without the tool it is named; nothing else is in this PATH.
+    r = msb.run(str(image), "--", "true", env={"PATH": "/nonexistent"})
+    assert r.returncode == 125 and b"apt install qemu-utils" in r.stderr
+
+
+def test_images_that_name_other_files_are_refused(msb, disk, tmp_path):
+    if not QEMU_IMG:
+        pytest.skip("qemu-img is not installed")
+    layered, outside = tmp_path / "layered.qcow2", tmp_path / "outside.qcow2"
+    subprocess.run([QEMU_IMG, "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw", layered], check=True)
+    subprocess.run([QEMU_IMG, "create", "-q", "-f", "qcow2", "-o", f"data_file={tmp_path}/data,data_file_raw=on", outside,
+                    "8M"], check=True)
+    for image, why in ((layered, b"differs from another file"), (outside, b"keeps its data in another file")):
+        r = msb.run(str(image), "--", "true")
+        assert r.returncode == 125 and why in r.stderr, r.stderr
