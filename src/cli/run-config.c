@@ -82,6 +82,17 @@ static bool label_is_reserved(const char *name)
 	return false;
 }
 
+/* As for variables; there is room. */
+static void put_label(struct run_config *c, const char *name, const char *value)
+{
+	size_t i = 0;
+
+	while (i < c->n_labels && !streq(c->labels[i].name, name))
+		i++;
+	c->labels[i] = (struct sandbox_label){.name = name, .value = value};
+	c->n_labels = MAX(c->n_labels, i + 1);
+}
+
 static int merge_labels(
 	const struct oci_config *image, const struct run_wish *wish, struct run_config *ret)
 {
@@ -90,18 +101,14 @@ static int merge_labels(
 	ret->labels = calloc(image->n_labels + wish->n_labels, sizeof(ret->labels[0]));
 	if (!ret->labels)
 		return -ENOMEM;
-	for (size_t i = 0; i < wish->n_labels; i++)
-		ret->labels[ret->n_labels++] = wish->labels[i];
 	for (size_t i = 0; i < image->n_labels; i++) {
 		const struct oci_label *l = &image->labels[i];
-		bool taken = !l->name[0] || label_is_reserved(l->name);
 
-		for (size_t j = 0; j < wish->n_labels && !taken; j++)
-			taken = streq(wish->labels[j].name, l->name);
-		if (!taken)
-			ret->labels[ret->n_labels++] =
-				(struct sandbox_label){.name = l->name, .value = l->value};
+		if (l->name[0] && !label_is_reserved(l->name))
+			put_label(ret, l->name, l->value);
 	}
+	for (size_t i = 0; i < wish->n_labels; i++)
+		put_label(ret, wish->labels[i].name, wish->labels[i].value);
 	return 0;
 }
 

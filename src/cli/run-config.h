@@ -26,7 +26,7 @@ struct run_wish {
 	const char *user; /* NULL: the image's */
 	const char *workdir; /* NULL: the image's */
 	struct opt_list env; /* NAME=VALUE, names differ */
-	const struct sandbox_label *labels; /* names differ */
+	const struct sandbox_label *labels; /* the last one of a name counts */
 	size_t n_labels;
 };
 

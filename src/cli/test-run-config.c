@@ -158,18 +158,21 @@ TEST(who_and_where)
 
 TEST(labels_of_the_user_win_and_ours_are_ours)
 {
-	static const struct sandbox_label mine[] = {{"b", "mine"}, {"sandbox.x", "mine"}};
+	static const struct sandbox_label mine[] = {
+		{"b", "not this"}, {"sandbox.x", "mine"}, {"b", "mine"}};
 	const struct run_wish wish = {.labels = mine, .n_labels = ARRAY_SIZE(mine)};
 
 	read_image("{\"Labels\":{\"a\":\"1\",\"b\":\"2\",\"\":\"3\",\"sandbox.id\":\"4\","
 		   "\"microsandbox.y\":\"5\",\"service.z\":\"6\",\"sandboxes\":\"7\"}}");
 	ASSERT_OK(run_config_merge(&image, &wish, &c, NULL));
 	ASSERT_EQ(c.n_labels, 4);
-	ASSERT_STREQ(c.labels[0].value, "mine");
-	ASSERT_STREQ(c.labels[1].name, "sandbox.x");
-	ASSERT_STREQ(c.labels[2].name, "a");
-	ASSERT_STREQ(c.labels[2].value, "1");
-	ASSERT_STREQ(c.labels[3].name, "sandboxes");
+	ASSERT_STREQ(c.labels[0].name, "a");
+	ASSERT_STREQ(c.labels[0].value, "1");
+	ASSERT_STREQ(c.labels[1].name, "b");
+	ASSERT_STREQ(c.labels[1].value, "mine");
+	ASSERT_STREQ(c.labels[2].name, "sandboxes");
+	ASSERT_STREQ(c.labels[3].name, "sandbox.x");
+	ASSERT_STREQ(c.labels[3].value, "mine");
 	run_config_deinit(&c);
 	oci_config_deinit(&image);
 }

@@ -151,7 +151,7 @@ def test_the_user_of_the_command_line_wins(msb, image):
 
 def test_what_the_image_says_is_kept(life, image, tmp_path):
     ref = image(StopSignal="SIGRTMIN+3", Labels={"a": "1", "b": "image", "sandbox.id": "no"}, Env=["A=image"], User="app")
-    ok(life, "create", "-q", "--name", "kept", "--label", "b=mine", ref)
+    ok(life, "create", "-q", "--name", "kept", "--label", "b=first", "--label", "b=mine", ref)
     spec = json.loads((life.home / "sandboxes/kept/spec.json").read_text())
     assert spec["labels"] == {"a": "1", "b": "mine"} and spec["guest"]["stop_signal"] == 37
     assert "kept" in ok(life, "ls", "--label", "a=1", "-q")
