@@ -185,7 +185,7 @@ int op_create(struct fs *fs, struct call *c)
 
 int op_read(struct fs *fs, struct call *c)
 {
-	struct iovec iov[16];
+	struct iovec iov[FS_IOV_MAX];
 	unsigned int n = 0;
 	struct fuse_read_in in;
 	struct handle *h;
@@ -200,8 +200,10 @@ int op_read(struct fs *fs, struct call *c)
 	if (in.offset > INT64_MAX)
 		return -EINVAL;
 	left = MIN((size_t)in.size, c->room);
-	/* A reply in more pieces than these is shorter; the other side asks again. */
-	for (unsigned int i = 0; i < c->rp->n_data && left > 0 && n < ARRAY_SIZE(iov); i++) {
+	/* Short means the end of the file, so nothing of the room may be left out. */
+	if (c->rp->n_data > FS_IOV_MAX)
+		return -EIO;
+	for (unsigned int i = 0; i < c->rp->n_data && left > 0; i++) {
 		iov[n] = c->rp->data[i];
 		iov[n].iov_len = MIN(iov[n].iov_len, left);
 		left -= iov[n].iov_len;

@@ -15,6 +15,7 @@
 #include "fs/jail.h"
 #include "fs/link.h"
 #include "fs/server.h"
+#include "fs/vhost.h"
 
 static int complain(const struct msb_err *err)
 {
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
 	struct msb_err err = {0};
 	enum fs_speech speech;
 	struct fs *fs = NULL;
+	struct vhost *v = NULL;
 	int r;
 
 	if (fs_config_parse(argc, argv, &speech, &o, &err) < 0) {
@@ -56,8 +58,14 @@ int main(int argc, char **argv)
 	}
 	if (speech == FS_LINK)
 		fs_link_prepare(FS_FD_SOCKET);
-	if (setup(&o, &fs, &err) < 0)
+	r = setup(&o, &fs, &err);
+	if (r < 0)
 		return complain(&err);
-	r = fs_link_run(fs, FS_FD_SOCKET);
+	if (speech == FS_VHOST)
+		v = vhost_new(fs, FS_FD_SOCKET);
+	if (speech == FS_VHOST)
+		r = v ? vhost_run(v) : -ENOMEM;
+	else
+		r = fs_link_run(fs, FS_FD_SOCKET);
 	_exit(r < 0 ? 1 : 0);
 }

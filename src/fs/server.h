@@ -23,6 +23,7 @@ enum {
 	FS_HEAD_MAX =
 		72 * 1024, /* bytes of a request other than WRITE: a value of 64 KiB and its name */
 	FS_HEAD_WRITE = 80, /* of a WRITE: both headers */
+	FS_IOV_MAX = 256, /* pieces of a payload */
 	FS_REPLY_HEAD = 16,
 	FS_REPLY_MAX = FS_DATA_MAX + FS_REPLY_HEAD,
 	FS_REQUEST_MAX = FS_DATA_MAX + 4096, /* what a transport must be able to carry */
