@@ -35,6 +35,7 @@
 #define LIMIT_VCPUS	   64u
 #define LIMIT_MEM_MIN_MIB  64u
 #define LIMIT_MEM_MAX_MIB  (1024u * 1024u)
+#define LIMIT_SHARES	   8u
 #define LIMIT_DISKS	   8u
 #define LIMIT_EXTENTS	   528u /* pieces of files that all disks of one machine are made of */
 #define LIMIT_CMDLINE	   2048u

@@ -15,6 +15,7 @@
 #include "cli/root-disk.h"
 #include "cli/run-args.h"
 #include "cli/run-config.h"
+#include "cli/volume-args.h"
 #include "sandbox/info.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
@@ -38,6 +39,7 @@ struct run_args {
 	const char *entrypoint;
 	int tty; /* 1: -t, -1: --no-tty, 0: as stdin and stdout are */
 	struct run_tmpfs tmpfs;
+	struct run_volumes volumes;
 	struct run_rlimits rlimits;
 	struct run_root_disk root_disk;
 	uint64_t timeout_ns;
@@ -55,8 +57,7 @@ struct run_args {
 static int not_yet(void *target, const char *value, struct msb_err *err)
 {
 	return msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
-		"not supported by this version; sandboxes have no network and share no "
-		"directories");
+		"not supported by this version; sandboxes have no network");
 }
 
 static const char *const engines[] = {
@@ -154,6 +155,17 @@ static const struct opt opts[] = {
 		.min = 1,
 		.max = LIMIT_VCPUS,
 		.help = "Number of virtual CPUs"},
+	{.name = "volume",
+		.letter = 'v',
+		.type = OPT_PARSE,
+		AT(volumes),
+		.parse = run_parse_volume,
+		.arg = "HOST:GUEST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "Share a directory or a file of the host, e.g. ./src:/app:ro; options: ro, "
+			"noexec, nosuid, nodev, quota=SIZE, uid=N,gid=N, "
+			"stat-virt=strict|relaxed|off, host-perms=mirror|private"},
 	{.name = "tmpfs",
 		.type = OPT_PARSE,
 		AT(tmpfs),
@@ -248,7 +260,6 @@ static const struct opt opts[] = {
 		PROCESS,
 		.repeatable = true,
 		.help = "Resource limit of the command, e.g. nofile=1024:2048 or core=unlimited"},
-	{.name = "volume", .letter = 'v', NOT_YET},
 	{.name = "port", .letter = 'p', NOT_YET, .aliases = {"publish"}},
 	/* Only msb run. */
 	{.name = "detach",
@@ -368,6 +379,8 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	spec->shell = a->shell;
 	spec->n_tmpfs = a->tmpfs.n;
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
+	spec->n_shares = a->volumes.n;
+	memcpy(spec->shares, a->volumes.list, sizeof(spec->shares));
 	spec->n_rlimits = a->rlimits.n;
 	memcpy(spec->rlimits, a->rlimits.list, sizeof(spec->rlimits));
 	spec->max_duration_ns = a->max_duration_ns;
@@ -634,6 +647,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	labels_free(run.labels);
 	run_config_deinit(&run.config);
 	oci_config_deinit(&run.image_config);
+	run_volumes_deinit(&a->volumes);
 	run_tmpfs_deinit(&a->tmpfs);
 	run_root_disk_deinit(&a->root_disk);
 	return status;

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/engine-internal.h"
+#include "engine/share.h"
 #include "vmm/config.h"
 
 /* msb-vmm checks the same and more, but in the words of a protocol. */
@@ -43,6 +44,11 @@ int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
 	if (spec->n_disks > LIMIT_DISKS)
 		return msb_err_set(err, -EINVAL, MSB_LIMIT, "%u disks: at most %u", spec->n_disks,
 			LIMIT_DISKS);
+	if (spec->n_shares > LIMIT_SHARES)
+		return msb_err_set(err, -EINVAL, MSB_LIMIT, "%u shares: at most %u", spec->n_shares,
+			LIMIT_SHARES);
+	if (spec->n_shares > 0 && !spec->fs_path)
+		return msb_err_set(err, -EINVAL, MSB_FAIL, "no path of msb-fs");
 	return check_disks(spec, err);
 }
 
@@ -77,6 +83,7 @@ void engine_vm_deinit(struct engine_vm *vm)
 	vm->console_fd = fd_close(vm->console_fd);
 	vm->control_fd = fd_close(vm->control_fd);
 	vm->stderr_fd = fd_close(vm->stderr_fd);
+	shares_end(vm);
 	cgroup_remove(&vm->cgroup);
 	free(vm->priv);
 	vm->priv = NULL;

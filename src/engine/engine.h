@@ -13,6 +13,7 @@
 #include "base/loop.h"
 
 #include "engine/cgroup.h"
+#include "fs/server.h"
 
 enum engine_kind { ENGINE_AUTO = 0, ENGINE_KVM, ENGINE_QEMU };
 
@@ -32,6 +33,18 @@ struct engine_disk {
 	const struct engine_extent *extents; /* borrowed */
 };
 
+/* A directory or file of the host that a process of msb-fs serves. */
+struct engine_share {
+	int fd; /* borrowed; O_PATH will do */
+	const char *tag; /* what the guest mounts, at most 35 bytes */
+	struct fs_options options;
+};
+
+struct engine_helper {
+	pid_t pid;
+	int pidfd;
+};
+
 struct engine_spec {
 	uint32_t vcpus;
 	uint32_t mem_mib;
@@ -39,6 +52,9 @@ struct engine_spec {
 	int initramfs_fd; /* borrowed, -1: none */
 	uint32_t n_disks;
 	struct engine_disk disks[LIMIT_DISKS];
+	uint32_t n_shares;
+	struct engine_share shares[LIMIT_SHARES];
+	const char *fs_path; /* path of msb-fs, when there are shares */
 	const char *cmdline_extra; /* appended to the engine's kernel command line, may be "" */
 	const char *vmm_path; /* kvm: path of msb-vmm; qemu: path of the QEMU binary or NULL to
 				 search */
@@ -60,6 +76,8 @@ struct engine_vm {
 	int control_fd; /* owned: engine-specific */
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
+	uint32_t n_helpers;
+	struct engine_helper helpers[LIMIT_SHARES]; /* owned: msb-fs; they end with the machine */
 	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;

@@ -210,6 +210,11 @@ static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, stru
 
 	engine_vm_reset(&vm, &engine_kvm);
 	r = engine_check_spec(spec, err);
+	if (r == 0 && spec->n_shares > 0) {
+		r = msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
+			"engine kvm cannot share directories yet");
+		(void)msb_err_hint(err, r, "add --engine qemu");
+	}
 	if (r == 0 && !spec->vmm_path)
 		r = msb_err_set(err, -EINVAL, MSB_FAIL, "engine kvm: no path of msb-vmm");
 	if (r == 0)

@@ -31,6 +31,7 @@
 #include "engine/engine-internal.h"
 #include "engine/qemu-disk.h"
 #include "engine/qmp.h"
+#include "engine/share.h"
 #include "vmm/config.h"
 
 /* Descriptors of the QEMU process. */
@@ -94,7 +95,12 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 {
 	arg(a, "%s", arch_qemu_binary);
 	arg(a, "-M");
-	arg(a, "%s", arch_qemu_machine);
+	arg(a, "%s%s", arch_qemu_machine, spec->n_shares > 0 ? ",memory-backend=ram" : "");
+	/* msb-fs works on the guest's memory itself; without shares the memory stays private. */
+	if (spec->n_shares > 0) {
+		arg(a, "-object");
+		arg(a, "memory-backend-memfd,id=ram,share=on,size=%uM", spec->mem_mib);
+	}
 	arg(a, "-accel");
 	/* Translated code may take up a quarter of the default's GiB of the host's memory. */
 	arg(a, "tcg,thread=%s,tb-size=%d", spec->vcpus > 1 ? "multi" : "single", QEMU_CODE_MIB);
@@ -141,6 +147,17 @@ static void add_word(void *p, const char *word)
 	arg(p, "%s", word);
 }
 
+/* The descriptors behind those of the disks. */
+static void args_shares(struct qemu_args *a, const struct engine_spec *spec, int first)
+{
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		arg(a, "-chardev");
+		arg(a, "socket,id=fs%u,fd=%d", i, first + (int)i);
+		arg(a, "-device");
+		arg(a, "vhost-user-fs-device,chardev=fs%u,tag=%s", i, spec->shares[i].tag);
+	}
+}
+
 static void args_devices(struct qemu_args *a, const struct qemu_disks *disks)
 {
 	arg(a, "-chardev");
@@ -173,12 +190,19 @@ struct qemu_fds {
 	int console;
 	int err;
 	struct qemu_disks disks;
+	struct share_fds shares;
 };
 
 static void qemu_fds_init(struct qemu_fds *f)
 {
 	f->qmp = f->channel = f->console = f->err = -EBADF;
 	qemu_disks_init(&f->disks, QFD_DISK);
+	share_fds_init(&f->shares);
+}
+
+static int shares_first(const struct qemu_disks *d)
+{
+	return QFD_DISK + (int)d->n_fds;
 }
 
 static void qemu_fds_deinit(struct qemu_fds *f)
@@ -187,6 +211,7 @@ static void qemu_fds_deinit(struct qemu_fds *f)
 	fd_close(f->channel);
 	fd_close(f->console);
 	fd_close(f->err);
+	share_fds_deinit(&f->shares);
 	qemu_disks_deinit(&f->disks);
 	qemu_fds_init(f);
 }
@@ -366,6 +391,8 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 	spawn_add_fd(&s, f->channel, QFD_CHANNEL);
 	spawn_add_fd(&s, f->console, QFD_CONSOLE);
 	qemu_disks_spawn(&f->disks, &s);
+	for (uint32_t i = 0; i < spec->n_shares; i++)
+		spawn_add_fd(&s, f->shares.fds[i], shares_first(&f->disks) + (int)i);
 	vm->spawned_ns = clock_mono_ns();
 	return run_apart(
 		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
@@ -389,13 +416,14 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	if (r < 0)
 		return r;
 	args_devices(args, &f->disks);
+	args_shares(args, spec, shares_first(&f->disks));
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
 
 	r = make_streams(vm, f);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
-	return 0;
+	return shares_start(spec, FS_VHOST, f->err, vm, &f->shares, err);
 }
 
 static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
@@ -416,8 +444,9 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 	if (r == 0)
 		r = find_binary(spec, binary, sizeof(binary), err);
 	if (r == 0)
-		r = confine_init(
-			&confine, QFD_DISK + (int)(engine_extents(spec) + spec->n_disks), err);
+		r = confine_init(&confine,
+			QFD_DISK + (int)(engine_extents(spec) + spec->n_disks + spec->n_shares),
+			err);
 	if (r == 0)
 		r = confine_qemu(&confine, spec, binary, err);
 	if (r == 0)

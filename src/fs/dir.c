@@ -114,7 +114,7 @@ static int read_only_root(struct fs *fs, struct call *c, const struct fuse_read_
 /* All of one batch of the host that fits. */
 static void put_batch(struct fs *fs, struct call *c, size_t n, bool plus)
 {
-	for (size_t at = 0; at + sizeof(struct host_dirent) < n;) {
+	for (size_t at = 0; at + offsetof(struct host_dirent, name) < n;) {
 		const struct host_dirent *d = (const struct host_dirent *)(fs->dirents + at);
 
 		if (d->len == 0 || !put_entry(fs, c, d, plus))

@@ -30,6 +30,7 @@ struct numbers {
 
 static struct peer p;
 static char top[] = "/tmp/msb-fuzz-fs-XXXXXX";
+static bool have_top;
 static struct stat secret;
 
 static uint8_t take(struct input *in)
@@ -65,13 +66,14 @@ static void make_share(void)
 	char path[64];
 	int fd;
 
-	if (!strchr(top, 'X')) {
+	if (have_top) {
 		(void)snprintf(path, sizeof(path), "%s/share", top);
 		REQUIRE(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
 	} else {
 		REQUIRE(mkdtemp(top) && chdir(top) == 0 && mkdir("share", 0755) == 0);
 		make_file(AT_FDCWD, "secret", "secret");
 		REQUIRE(stat("secret", &secret) == 0);
+		have_top = true;
 	}
 	(void)snprintf(path, sizeof(path), "%s/share", top);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -39,7 +39,7 @@ enum {
 	FLAG_REPLY = 4,
 	FLAG_NEED_REPLY = 8,
 	VRING_NO_FD = 0x100,
-	QUEUE_SIZE = 256,
+	PIECES_MAX = FS_IOV_MAX, /* of a chain: a request has a piece for each page */
 	WORK_MAX = 64, /* requests of one queue before the others are looked at */
 };
 
@@ -80,8 +80,6 @@ struct memory_table {
 };
 
 _Static_assert(sizeof(struct memory_table) == VHOST_PAYLOAD_MAX, "the largest message");
-_Static_assert((int)QUEUE_SIZE <= (int)VIRTQ_SIZE_MAX && (int)QUEUE_SIZE <= (int)FS_IOV_MAX,
-	"a chain has at most as many pieces as its queue");
 
 static void drop_memory(struct vhost *v)
 {
@@ -108,7 +106,7 @@ struct vhost *vhost_new(struct fs *fs, int fd)
 	gmem_init(&v->mem);
 	for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
 		v->queues[i] = (struct vhost_queue){.kick_fd = -EBADF, .call_fd = -EBADF};
-		virtq_init(&v->queues[i].vq, &v->mem, QUEUE_SIZE);
+		virtq_init(&v->queues[i].vq, &v->mem, VIRTQ_SIZE_MAX);
 	}
 	return v;
 }
@@ -401,7 +399,7 @@ static void gather(struct vhost *v, struct virtq_chain *c, struct fs_request *rq
 
 static uint32_t answer(struct vhost *v, struct virtq_chain *c)
 {
-	struct iovec room[QUEUE_SIZE];
+	struct iovec room[PIECES_MAX];
 	struct iovec *data = room;
 	struct fs_reply rp = {
 		.buf = v->reply, .room = MIN((size_t)c->in_len, (size_t)FS_REPLY_MAX)};
@@ -423,15 +421,18 @@ static uint32_t answer(struct vhost *v, struct virtq_chain *c)
 bool vhost_work(struct vhost *v, unsigned int i)
 {
 	struct vhost_queue *q = &v->queues[i];
-	struct iovec iov[QUEUE_SIZE];
+	struct iovec iov[PIECES_MAX];
 	const uint64_t one = 1;
 	bool more = true;
 
 	virtq_notify_off(&q->vq);
 	for (unsigned int n = 0; n < WORK_MAX; n++) {
 		struct virtq_chain c;
+		int r = virtq_next(&q->vq, iov, PIECES_MAX, &c);
 
-		if (virtq_next(&q->vq, iov, QUEUE_SIZE, &c) != 0) {
+		if (r == VIRTQ_NO_SPACE)
+			r = virtq_break(&q->vq, "chain of too many pieces");
+		if (r != 0) {
 			more = false;
 			break;
 		}
@@ -522,33 +523,45 @@ static void take_kick(const struct vhost_queue *q)
 		return;
 }
 
+/* Which queues have something to do; fills @p. */
+static bool watch_queues(const struct vhost *v, const bool *more, struct pollfd *p)
+{
+	bool busy = false;
+
+	for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
+		const struct vhost_queue *q = &v->queues[i];
+
+		p[i] = (struct pollfd){.fd = is_running(q) ? q->kick_fd : -1, .events = POLLIN};
+		busy = busy || (more[i] && is_running(q));
+	}
+	return busy;
+}
+
+static void work_queues(struct vhost *v, bool *more, const struct pollfd *p)
+{
+	for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
+		if (p[i].revents)
+			take_kick(&v->queues[i]);
+		if (is_running(&v->queues[i]) && (p[i].revents || more[i]))
+			more[i] = vhost_work(v, i);
+	}
+}
+
 int vhost_run(struct vhost *v)
 {
 	bool more[VHOST_QUEUES] = {false};
 
 	for (;;) {
 		struct pollfd p[1 + VHOST_QUEUES] = {{.fd = v->fd, .events = POLLIN}};
-		bool busy = false;
+		bool busy = watch_queues(v, more, p + 1);
 		int r;
 
-		for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
-			const struct vhost_queue *q = &v->queues[i];
-
-			p[1 + i] = (struct pollfd){
-				.fd = is_running(q) ? q->kick_fd : -1, .events = POLLIN};
-			busy = busy || (more[i] && is_running(q));
-		}
 		if (poll(p, ARRAY_SIZE(p), busy ? 0 : -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return -errno;
 		}
-		for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
-			if (p[1 + i].revents)
-				take_kick(&v->queues[i]);
-			if (is_running(&v->queues[i]) && (p[1 + i].revents || more[i]))
-				more[i] = vhost_work(v, i);
-		}
+		work_queues(v, more, p + 1);
 		r = p[0].revents ? on_socket(v) : 1;
 		if (r <= 0)
 			return r;

@@ -51,7 +51,8 @@ static void fuzz_config(const struct frame *f, struct buf *out)
 
 	if (msg_get_config(f, &m) < 0)
 		return;
-	if (m.n_tmpfs > LIMIT_MOUNTS || m.n_rlimits > LIMIT_RLIMITS || m.env.count > LIMIT_ARGV)
+	if (m.n_tmpfs > LIMIT_MOUNTS || m.n_rlimits > LIMIT_RLIMITS || m.n_shares > LIMIT_SHARES ||
+		m.env.count > LIMIT_ARGV)
 		abort();
 	must_equal(msg_put_config(out, &m, strv_array(m.env)), out, f);
 }

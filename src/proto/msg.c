@@ -361,6 +361,13 @@ static const struct field tmpfs_fields[] = {
 	STR(msg_tmpfs, options, 256),
 };
 
+static const struct field share_fields[] = {
+	STR(msg_share, tag, 35),
+	STR(msg_share, path, LIMIT_PATH - 1),
+	STR(msg_share, only, 255),
+	STR(msg_share, options, 256),
+};
+
 int msg_put_config(struct buf *out, const struct msg_config *m, const char *const *env)
 {
 	size_t budget = LIMIT_EXEC_BYTES;
@@ -373,12 +380,15 @@ int msg_put_config(struct buf *out, const struct msg_config *m, const char *cons
 	wire_out_init(&w, out);
 	FIELDS_PUT(&w, config_fields, m);
 	strv_put(&w, env, true, &budget);
-	if (m->n_tmpfs > LIMIT_MOUNTS)
+	if (m->n_tmpfs > LIMIT_MOUNTS || m->n_shares > LIMIT_SHARES)
 		return frame_finish(out, mark, -E2BIG);
 	wire_put_u32(&w, m->n_tmpfs);
 	for (uint32_t i = 0; i < m->n_tmpfs; i++)
 		FIELDS_PUT(&w, tmpfs_fields, &m->tmpfs[i]);
 	rlimits_put(&w, m->rlimits, m->n_rlimits);
+	wire_put_u32(&w, m->n_shares);
+	for (uint32_t i = 0; i < m->n_shares; i++)
+		FIELDS_PUT(&w, share_fields, &m->shares[i]);
 	return frame_finish(out, mark, w.error);
 }
 
@@ -394,6 +404,9 @@ int msg_get_config(const struct frame *f, struct msg_config *ret)
 	for (uint32_t i = 0; i < ret->n_tmpfs; i++)
 		FIELDS_GET(&in, tmpfs_fields, &ret->tmpfs[i]);
 	rlimits_get(&in, ret->rlimits, &ret->n_rlimits);
+	ret->n_shares = wire_count(&in, LIMIT_SHARES);
+	for (uint32_t i = 0; i < ret->n_shares; i++)
+		FIELDS_GET(&in, share_fields, &ret->shares[i]);
 	return wire_end(&in);
 }
 

@@ -11,6 +11,7 @@
 #include "base/caps.h"
 
 #include "proto/frame.h"
+#include "proto/msg-parts.h"
 
 enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 }; /* reports are cut to fit */
 
@@ -71,18 +72,6 @@ enum msg_root_kind {
 	ROOT_OVERLAY_DISK = 2, /* as ROOT_OVERLAY, but the file system of vdb is above */
 };
 
-struct msg_tmpfs {
-	const char *path;
-	uint64_t size_bytes; /* 0: the kernel's default */
-	const char *options; /* extra mount options, comma-separated, may be "" */
-};
-
-struct msg_rlimit {
-	uint32_t resource; /* RLIMIT_* of Linux */
-	uint64_t soft; /* UINT64_MAX: unlimited */
-	uint64_t hard;
-};
-
 struct msg_config {
 	uint32_t version; /* PROTO_VERSION of the host */
 	uint64_t real_ns; /* wall clock, 0: leave it */
@@ -97,6 +86,8 @@ struct msg_config {
 	struct msg_tmpfs tmpfs[LIMIT_MOUNTS];
 	uint32_t n_rlimits; /* for every exec */
 	struct msg_rlimit rlimits[LIMIT_RLIMITS];
+	uint32_t n_shares;
+	struct msg_share shares[LIMIT_SHARES];
 };
 
 struct msg_clock {

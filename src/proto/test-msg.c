@@ -140,12 +140,15 @@ static struct msg_config full_config(void)
 		.cwd = "/work",
 		.n_tmpfs = LIMIT_MOUNTS,
 		.n_rlimits = LIMIT_RLIMITS,
+		.n_shares = LIMIT_SHARES,
 	};
 
 	for (uint32_t i = 0; i < LIMIT_MOUNTS; i++)
 		m.tmpfs[i] = (struct msg_tmpfs){letters(10 + i), i, i % 2 ? NULL : "mode=0700"};
 	for (uint32_t i = 0; i < LIMIT_RLIMITS; i++)
 		m.rlimits[i] = (struct msg_rlimit){i, i, UINT64_MAX};
+	for (uint32_t i = 0; i < LIMIT_SHARES; i++)
+		m.shares[i] = (struct msg_share){"tag", "/path", i % 2 ? "file" : NULL, "ro"};
 	return m;
 }
 
@@ -182,6 +185,13 @@ TEST(config_round_trip)
 		ASSERT_EQ(got.rlimits[i].soft, i);
 		ASSERT_TRUE(got.rlimits[i].hard == UINT64_MAX);
 	}
+	ASSERT_EQ(got.n_shares, LIMIT_SHARES);
+	for (uint32_t i = 0; i < LIMIT_SHARES; i++) {
+		ASSERT_STREQ(got.shares[i].tag, "tag");
+		ASSERT_STREQ(got.shares[i].path, "/path");
+		ASSERT_STREQ(got.shares[i].only, i % 2 ? "file" : "");
+		ASSERT_STREQ(got.shares[i].options, "ro");
+	}
 	CHECK(FRAME_CONFIG, msg_put_config(&out, &(struct msg_config){}, NULL), msg_get_config,
 		&got);
 	ASSERT_EQ(got.env.count, 0);
@@ -205,6 +215,9 @@ TEST(config_caps)
 	m = full_config();
 	m.rlimits[3] = (struct msg_rlimit){3, 2, 1};
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
+	m = full_config();
+	m.n_shares = LIMIT_SHARES + 1;
+	REFUSED(msg_put_config(&out, &m, NULL), E2BIG);
 	m = full_config();
 	m.hostname = letters(LIMIT_HOSTNAME + 1);
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);

@@ -124,6 +124,21 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_object(o);
 }
 
+static void put_shares(struct json_out *o, const struct sandbox_spec *spec)
+{
+	if (spec->n_shares == 0)
+		return;
+	json_begin_array(o, "shares");
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "source", spec->shares[i].source);
+		json_put_str(o, "path", spec->shares[i].path);
+		put_text(o, "options", spec->shares[i].options);
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
 static void put_labels(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "labels");
@@ -169,6 +184,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	}
 	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
 	put_labels(&o, spec);
+	put_shares(&o, spec);
 	put_guest(&o, spec);
 	put_host(&o, spec);
 	json_end_object(&o);
@@ -336,6 +352,34 @@ static int get_tmpfs(const struct json *obj, struct sandbox_spec *spec, struct m
 	return 0;
 }
 
+static int get_shares(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"source", "path", "options"};
+	const struct json *list = NULL;
+	int r = json_find(root, "shares") ? json_get_array(root, "shares", &list, err) : 0;
+
+	if (r < 0 || !list)
+		return r;
+	if (json_len(list) > LIMIT_SHARES)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "shares: more than %u entries", LIMIT_SHARES);
+	json_foreach (item, list) {
+		struct sandbox_share *s = &spec->shares[spec->n_shares++];
+
+		*s = (struct sandbox_share){.source = "", .path = "", .options = ""};
+		r = json_only(item, keys, ARRAY_SIZE(keys), err);
+		if (r == 0)
+			r = json_get_str(item, "source", &s->source, err);
+		if (r == 0)
+			r = json_get_str(item, "path", &s->path, err);
+		if (r == 0)
+			r = json_opt_str(item, "options", &s->options, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* null stands for unlimited: the value does not fit an integer of JSON. */
 static int get_limit(const struct json *obj, const char *key, uint64_t *ret, struct msb_err *err)
 {
@@ -430,7 +474,8 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
-		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "guest", "host"};
+		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "shares", "guest",
+		"host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -490,6 +535,8 @@ int sandbox_spec_from_json(
 			r = get_root_disk(root, &spec, err);
 		if (r == 0)
 			r = get_labels(root, &spec, err);
+		if (r == 0)
+			r = get_shares(root, &spec, err);
 		if (r == 0)
 			r = get_guest(root, &spec, err);
 		if (r == 0)

@@ -125,6 +125,26 @@ static int check_tmpfs(const struct sandbox_spec *spec, struct msb_err *err)
 	return 0;
 }
 
+static int check_shares(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	if (spec->n_shares > LIMIT_SHARES)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "more than %u shared directories", LIMIT_SHARES);
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		const struct sandbox_share *s = &spec->shares[i];
+		struct share_options o;
+		int r = check_absolute("a shared directory", s->source, err);
+
+		if (r == 0)
+			r = share_path_check(s->path, err);
+		if (r == 0)
+			r = share_options_parse(s->options, &o, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int check_rlimits(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	if (spec->n_rlimits > LIMIT_RLIMITS)
@@ -251,6 +271,8 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 		r = check_command(spec->command, err);
 	if (r == 0)
 		r = check_tmpfs(spec, err);
+	if (r == 0)
+		r = check_shares(spec, err);
 	if (r == 0)
 		r = check_rlimits(spec, err);
 	if (r == 0 && spec->stop_signal > LIMIT_SIGNAL)

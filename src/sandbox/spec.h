@@ -16,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "proto/msg.h"
+#include "sandbox/share.h"
 
 enum { SANDBOX_SPEC_VERSION = 1 };
 
@@ -79,6 +80,9 @@ struct sandbox_spec {
 	struct msg_tmpfs tmpfs[LIMIT_MOUNTS];
 	uint32_t n_rlimits;
 	struct msg_rlimit rlimits[LIMIT_RLIMITS];
+
+	uint32_t n_shares;
+	struct sandbox_share shares[LIMIT_SHARES];
 
 	uint32_t n_labels;
 	const struct sandbox_label *labels; /* names differ */

@@ -176,15 +176,21 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 		.kernel = -EBADF, .initramfs = -EBADF, .disk = -EBADF};
 	const struct sandbox_spec *spec = &sup->spec;
 	char vmm_path[PATH_MAX];
+	cleanup_with(sup_shares_deinit) struct sup_shares shares;
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
 		.cmdline_extra = "",
 	};
-	int r = open_files(sup, &f, err);
+	int r;
+
+	sup_shares_init(&shares);
+	r = open_files(sup, &f, err);
 
 	if (r == 0)
 		r = sup_disks_open(disks, spec, sup->dir.fd, f.disk, &es, err);
+	if (r == 0)
+		r = sup_shares_open(&shares, spec, &es, sup->shares, err);
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;
@@ -224,6 +230,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		sandbox_hostname(spec->name, hostname);
 		m.hostname = hostname;
 	}
+	sup_shares_config(spec, sup->shares, &m);
 	memcpy(m.tmpfs, spec->tmpfs, sizeof(m.tmpfs));
 	memcpy(m.rlimits, spec->rlimits, sizeof(m.rlimits));
 	return msg_put_config(out, &m, spec->env ? spec->env : no_env);

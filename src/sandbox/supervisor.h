@@ -27,6 +27,7 @@
 #include "sandbox/relay.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
+#include "sandbox/sup-share.h"
 #include "sandbox/workload.h"
 
 /* Descriptors that msb-sandbox inherits. */
@@ -51,6 +52,7 @@ struct supervisor {
 	bool was_ready; /* the guest served requests */
 	struct sandbox_record record; /* what state.json says */
 	int record_fd; /* state.json, -1: none */
+	struct sup_share shares[LIMIT_SHARES];
 	struct console console;
 	struct exec_log log;
 	struct relay relay;

@@ -28,5 +28,11 @@ bool root_lower_early(void);
 int root_assemble(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 	MSB_MUST_CHECK;
 
-/** tmpfs_mount_all - the configured tmpfs, parents before children; after the switch */
-int tmpfs_mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
+/** mount_all - the configured tmpfs and shares, parents before children; after the switch */
+int mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
+
+/** mount_option_flag - apply the option to flags of mount(2); false when it is none of those */
+bool mount_option_flag(const char *name, size_t len, unsigned long *flags);
+
+/** share_mount - a shared directory or file of the host */
+int share_mount(const struct msg_share *s, struct boot_error *err) MSB_MUST_CHECK;

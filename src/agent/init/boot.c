@@ -169,7 +169,7 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 	if (r == 0)
 		r = switch_root(err);
 	if (r == 0)
-		r = tmpfs_mount_all(cfg, err);
+		r = mount_all(cfg, err);
 	if (r < 0)
 		return r;
 	workdir_make(cfg->cwd);

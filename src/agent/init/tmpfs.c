@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configured tmpfs mounts: a parent before what lies below it, whatever the order given. */
+/* The configured mounts: a parent before what lies below it, whatever the order given. */
 #include <sys/mount.h>
 
 #include "base/io.h"
@@ -24,7 +24,7 @@ static const struct {
 	{"noatime", MS_NOATIME, 0},
 };
 
-static bool option_flag(const char *name, size_t len, unsigned long *flags)
+bool mount_option_flag(const char *name, size_t len, unsigned long *flags)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(flag_options); i++) {
 		if (strlen(flag_options[i].name) != len ||
@@ -52,7 +52,7 @@ static int tmpfs_mount(const struct msg_tmpfs *t, struct boot_error *err)
 	for (const char *o = t->options; *o;) {
 		size_t len = strcspn(o, ",");
 
-		if (len && !option_flag(o, len, &flags)) {
+		if (len && !mount_option_flag(o, len, &flags)) {
 			if (at + len + 2 > sizeof(data)) {
 				errno = EINVAL;
 				return boot_fail(err, STAGE_TMPFS, "%s: options", t->path);
@@ -84,21 +84,35 @@ static unsigned int path_depth(const char *path)
 	return n;
 }
 
-int tmpfs_mount_all(const struct msg_config *cfg, struct boot_error *err)
+/* The mounts whose path has @depth components; how many there are deeper down. */
+static int mount_depth(const struct msg_config *cfg, unsigned int depth, struct boot_error *err)
 {
-	unsigned int left = cfg->n_tmpfs;
+	int deeper = 0;
 
-	for (unsigned int depth = 0; left; depth++) {
-		for (uint32_t i = 0; i < cfg->n_tmpfs; i++) {
-			int r;
+	for (uint32_t i = 0; i < cfg->n_shares; i++) {
+		unsigned int at = path_depth(cfg->shares[i].path);
+		int r = at == depth ? share_mount(&cfg->shares[i], err) : 0;
 
-			if (path_depth(cfg->tmpfs[i].path) != depth)
-				continue;
-			r = tmpfs_mount(&cfg->tmpfs[i], err);
-			if (r < 0)
-				return r;
-			left--;
-		}
+		if (r < 0)
+			return r;
+		deeper += at > depth;
 	}
-	return 0;
+	for (uint32_t i = 0; i < cfg->n_tmpfs; i++) {
+		unsigned int at = path_depth(cfg->tmpfs[i].path);
+		int r = at == depth ? tmpfs_mount(&cfg->tmpfs[i], err) : 0;
+
+		if (r < 0)
+			return r;
+		deeper += at > depth;
+	}
+	return deeper;
+}
+
+int mount_all(const struct msg_config *cfg, struct boot_error *err)
+{
+	int left = 1;
+
+	for (unsigned int depth = 0; left > 0; depth++)
+		left = mount_depth(cfg, depth, err);
+	return left;
 }

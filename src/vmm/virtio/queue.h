@@ -23,7 +23,8 @@
 #include "vmm/mem.h"
 
 enum {
-	VIRTQ_SIZE_MAX = 256,
+	VIRTQ_SIZE_MAX =
+		1024, /* what drivers make of QEMU's virtio-mmio, whatever was configured */
 	VIRTQ_BYTES_MAX = 1 << 30, /* payload of one chain */
 };
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting msb-fs: see share.h. */
+#include "engine/share.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/spawn.h"
+
+void share_fds_init(struct share_fds *f)
+{
+	for (unsigned int i = 0; i < LIMIT_SHARES; i++)
+		f->fds[i] = -EBADF;
+}
+
+void share_fds_deinit(struct share_fds *f)
+{
+	for (unsigned int i = 0; i < LIMIT_SHARES; i++)
+		f->fds[i] = fd_close(f->fds[i]);
+}
+
+static int start_one(const struct engine_spec *spec, const struct engine_share *share,
+	enum fs_speech speech, int err_fd, int fd, struct engine_helper *ret)
+{
+	char words[FS_WORDS_MAX][FS_WORD_SIZE];
+	char *argv[FS_WORDS_MAX + 3];
+	char *envp[] = {NULL};
+	char name[] = "msb-fs";
+	char link[] = "link";
+	char vhost[] = "vhost";
+	struct spawn s = {
+		.path = spec->fs_path,
+		.argv = argv,
+		.envp = envp,
+		.new_session = true,
+		.no_new_privs = true,
+		.cgroup_fd = -1,
+	};
+	unsigned int n = fs_config_words(&share->options, words);
+
+	argv[0] = name;
+	argv[1] = speech == FS_LINK ? link : vhost;
+	for (unsigned int i = 0; i < n; i++)
+		argv[2 + i] = words[i];
+	argv[2 + n] = NULL;
+	spawn_add_fd(&s, err_fd, STDERR_FILENO);
+	spawn_add_fd(&s, fd, FS_FD_SOCKET);
+	spawn_add_fd(&s, share->fd, FS_FD_SHARE);
+	return spawn_run(&s, &ret->pid, &ret->pidfd);
+}
+
+int shares_start(const struct engine_spec *spec, enum fs_speech speech, int err_fd,
+	struct engine_vm *vm, struct share_fds *ret, struct msb_err *err)
+{
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		cleanup_fd int theirs = -EBADF;
+		int fds[2];
+		int r = io_socketpair(speech == FS_LINK ? SOCK_SEQPACKET : SOCK_STREAM, fds);
+
+		if (r < 0)
+			return msb_err_errno(err, r, "cannot make the sockets of msb-fs");
+		ret->fds[i] = fds[0];
+		theirs = fds[1];
+		r = start_one(spec, &spec->shares[i], speech, err_fd, theirs,
+			&vm->helpers[vm->n_helpers]);
+		if (r < 0)
+			return msb_err_errno(err, r, "cannot start %s", spec->fs_path);
+		vm->n_helpers++;
+	}
+	return 0;
+}
+
+void shares_end(struct engine_vm *vm)
+{
+	while (vm->n_helpers > 0) {
+		struct engine_helper *h = &vm->helpers[--vm->n_helpers];
+
+		(void)io_pidfd_kill(h->pidfd, SIGKILL);
+		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		h->pidfd = fd_close(h->pidfd);
+	}
+}

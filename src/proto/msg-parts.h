@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of the configuration of a guest: see msg.h. */
+#pragma once
+
+#include "base/base.h"
+
+struct msg_tmpfs {
+	const char *path;
+	uint64_t size_bytes; /* 0: the kernel's default */
+	const char *options; /* extra mount options, comma-separated, may be "" */
+};
+
+struct msg_rlimit {
+	uint32_t resource; /* RLIMIT_* of Linux */
+	uint64_t soft; /* UINT64_MAX: unlimited */
+	uint64_t hard;
+};
+
+/* A virtio-fs device to mount. */
+struct msg_share {
+	const char *tag;
+	const char *path;
+	const char *only; /* the share holds a file of this name that belongs at @path; "": none */
+	const char *options; /* of the mount, comma-separated, may be "" */
+};

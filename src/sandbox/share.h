@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Directories and files of the host in a sandbox: what their options mean. */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include "fs/server.h"
+
+struct sandbox_share {
+	const char *source; /* absolute path on the host */
+	const char *path; /* absolute path in the guest */
+	const char *options; /* as the user wrote them, may be "" */
+};
+
+struct share_options {
+	struct fs_options fs;
+	char mount[64]; /* for the guest's mount */
+};
+
+/** share_options_parse - comma-separated; the message of @err is fit for the user */
+int share_options_parse(const char *text, struct share_options *ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** share_path_check - may @path be covered by something of the host? */
+int share_path_check(const char *path, struct msb_err *err) MSB_MUST_CHECK;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shares on their way to the machine: see sup-share.h. */
+#include "sandbox/sup-share.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* What a share of a file calls it. */
+#define FILE_NAME "file"
+
+void sup_shares_init(struct sup_shares *s)
+{
+	for (unsigned int i = 0; i < LIMIT_SHARES; i++)
+		s->fds[i] = -EBADF;
+	s->fs_path[0] = '\0';
+}
+
+void sup_shares_deinit(struct sup_shares *s)
+{
+	for (unsigned int i = 0; i < LIMIT_SHARES; i++)
+		s->fds[i] = fd_close(s->fds[i]);
+}
+
+/*
+ * A link at the end of the path is refused: what lies in a shared directory is changed by guests,
+ * and a link left there must not become what the next sandbox is given.
+ */
+static int open_source(const char *path, int *ret, bool *ret_is_file, struct msb_err *err)
+{
+	cleanup_fd int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return msb_err_errno(err, -errno, "cannot share %s", path);
+	if (S_ISLNK(st.st_mode)) {
+		r = msb_err_set(
+			err, -ELOOP, MSB_USAGE, "cannot share %s: it is a symbolic link", path);
+		return msb_err_hint(err, r, "name what it points to");
+	}
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"cannot share %s: it is neither a directory nor a file", path);
+	*ret_is_file = S_ISREG(st.st_mode);
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+int sup_shares_open(struct sup_shares *s, const struct sandbox_spec *spec, struct engine_spec *es,
+	struct sup_share *notes, struct msb_err *err)
+{
+	int n = snprintf(s->fs_path, sizeof(s->fs_path), "%s/msb-fs", spec->lib_dir);
+
+	if (n < 0 || (size_t)n >= sizeof(s->fs_path))
+		return msb_err_set(
+			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
+	es->fs_path = s->fs_path;
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		struct engine_share *share = &es->shares[i];
+		struct share_options o;
+		int r = share_options_parse(spec->shares[i].options, &o, err);
+
+		if (r == 0)
+			r = open_source(spec->shares[i].source, &s->fds[i], &notes[i].is_file, err);
+		if (r < 0)
+			return r;
+		(void)snprintf(notes[i].tag, sizeof(notes[i].tag), "msb%" PRIu32, i);
+		memcpy(notes[i].mount, o.mount, sizeof(notes[i].mount));
+		*share = (struct engine_share){
+			.fd = s->fds[i], .tag = notes[i].tag, .options = o.fs};
+		if (notes[i].is_file)
+			(void)snprintf(share->options.only, sizeof(share->options.only), FILE_NAME);
+	}
+	es->n_shares = spec->n_shares;
+	return 0;
+}
+
+void sup_shares_config(
+	const struct sandbox_spec *spec, const struct sup_share *notes, struct msg_config *m)
+{
+	m->n_shares = spec->n_shares;
+	for (uint32_t i = 0; i < spec->n_shares; i++)
+		m->shares[i] = (struct msg_share){.tag = notes[i].tag,
+			.path = spec->shares[i].path,
+			.only = notes[i].is_file ? FILE_NAME : "",
+			.options = notes[i].mount};
+}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Directories and files of the host in a sandbox: what works, what stays on which side, what a hostile guest gets."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import BUILD, Msb
+
+EXERCISE = BUILD / "tests/tools/fs-exercise"
+
+
+@pytest.fixture
+def msb(home, engine):
+    if engine == "kvm":
+        pytest.skip("engine kvm has no shared directories yet")
+    m = Msb(home, engine)
+    yield m
+    m.close()
+
+
+@pytest.fixture
+def share(tmp_path):
+    d = tmp_path / "share"
+    d.mkdir()
+    (d / "hello").write_text("hello\n")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/secret").write_text("secret")
+    return d
+
+
+def test_both_sides_see_the_same(msb, share):
+    assert msb.out("-v", f"{share}:/mnt/in/here", "--", "sh", "-c",
+                   "cat /mnt/in/here/hello; echo guest > /mnt/in/here/new; mkdir /mnt/in/here/dir; id -u") == "hello\n0\n"
+    assert (share / "new").read_text() == "guest\n"
+    assert (share / "new").stat().st_uid == os.geteuid() and (share / "dir").is_dir()
+    assert msb.out("-v", f"{share}:/x", "--", "cat", "/x/new") == "guest\n"
+
+
+def test_read_only(msb, share):
+    r = msb.run("-v", f"{share}:/x:ro", "--", "sh", "-c", "mount -o remount,rw /x; echo no > /x/new; rm /x/hello; cat /x/hello")
+    assert r.stdout == b"hello\n" and b"Read-only" in r.stderr
+    assert os.listdir(share) == ["hello"]
+
+
+def test_one_file(msb, share):
+    (share / "other").write_text("other")
+    out = msb.out("-v", f"{share}/hello:/etc/deep/conf", "--", "sh", "-c",
+                  "cat /etc/deep/conf; ls /etc/deep /dev/.msb-share 2>/dev/null; echo more >> /etc/deep/conf")
+    assert out == "hello\n/etc/deep:\nconf\n"
+    assert (share / "hello").read_text() == "hello\nmore\n"
+
+
+def test_owners_are_the_guests_and_kept(msb, share):
+    msb.out("-v", f"{share}:/x", "--", "sh", "-c", "chown 33:44 /x/hello; chmod 4711 /x/hello; mknod /x/null c 1 3; mkfifo /x/p")
+    st = (share / "hello").stat()
+    assert st.st_uid == os.geteuid() and st.st_mode & 0o7000 == 0
+    assert all(p.is_file() for p in share.iterdir())
+    out = msb.out("-v", f"{share}:/x", "--", "sh", "-c", "stat -c '%u %g %a %F' /x/hello /x/null /x/p")
+    assert out == "33 44 4711 regular file\n0 0 644 character special file\n0 0 644 fifo\n"
+
+
+def test_options(msb, share):
+    out = msb.out("-v", f"{share}:/x:noexec,nosuid,nodev,uid=7,gid=8", "--", "sh", "-c", "stat -c '%u %g' /x/hello; grep /x /proc/mounts")
+    assert out.startswith("7 8\nmsb0 /x virtiofs rw,nosuid,nodev,noexec")
+
+
+def test_quota(msb, share):
+    r = msb.run("-v", f"{share}:/x:quota=4M", "--", "sh", "-c",
+                "dd if=/dev/zero of=/x/big bs=64k count=100 2>&1; rm /x/big; dd if=/dev/zero of=/x/again bs=64k count=40 2>/dev/null")
+    assert r.returncode == 0 and b"No space left on device" in r.stdout
+    assert (share / "again").stat().st_size == 40 * 65536
+
+
+def test_several_and_one_below_another(msb, share, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "file").write_text("other\n")
+    out = msb.out("-v", f"{other}:/x/sub", "-v", f"{share}:/x", "--tmpfs", "/x/sub/tmp", "--", "sh", "-c",
+                  "cat /x/hello /x/sub/file; grep -c 'tmpfs /x/sub/tmp' /proc/mounts")
+    assert out == "hello\nother\n1\n"
+    assert sorted(os.listdir(share)) == ["hello", "sub"] and (other / "tmp").is_dir()
+
+
+def test_nothing_leads_out(msb, share, tmp_path):
+    (share / "link").symlink_to("../outside/secret")
+    (share / "dir").symlink_to("../outside")
+    (share / "up").symlink_to("..")
+    os.mkfifo(share / "fifo")
+    script = f"""
+        cat /x/link /x/dir/secret /x/up/outside/secret 2>/dev/null
+        cat /x/../../outside/secret {tmp_path}/outside/secret 2>/dev/null
+        ln -s {tmp_path}/outside/secret /x/abs; cat /x/abs 2>/dev/null
+        echo bad > /x/link; echo bad > /x/dir/made
+        ls -la /x >/dev/null; stat /x/fifo >/dev/null && echo alive
+    """
+    r = msb.run("-v", f"{share}:/x", "--", "sh", "-c", script)
+    assert r.stdout == b"alive\n"
+    assert (tmp_path / "outside/secret").read_text() == "secret"
+    assert os.listdir(tmp_path / "outside") == ["secret"]
+
+
+def test_swaps_of_the_host_while_the_guest_works(msb, share, tmp_path):
+    """A directory that becomes a link outside, again and again, below a guest that writes into it."""
+    (share / "d").mkdir()
+    p = msb.start("-v", f"{share}:/x", "--", "sh", "-c",
+                  "echo go; i=0; while [ $i -lt 400 ]; do echo $i > /x/d/made; cat /x/d/secret; i=$((i+1)); done 2>/dev/null; echo end")
+    assert p.stdout.readline() == b"go\n"
+    while p.poll() is None and not (share / "stop").exists():
+        os.rename(share / "d", share / "e")
+        os.symlink("../outside", share / "d")
+        os.unlink(share / "d")
+        os.rename(share / "e", share / "d")
+        try:
+            p.wait(0.001)
+        except subprocess.TimeoutExpired:
+            continue
+    out = p.stdout.read()
+    assert out == b"end\n", out
+    assert os.listdir(tmp_path / "outside") == ["secret"]
+
+
+def test_what_cannot_be_shared(msb, share, tmp_path):
+    (tmp_path / "link").symlink_to("share")
+    for word, text in [(f"{tmp_path}/none:/x", "No such file or directory"),
+                       (f"{tmp_path}/link:/x", "is a symbolic link"),
+                       (f"{share}:x", "the path in the sandbox is not absolute")]:
+        r = msb.run("-v", word, "--", "true")
+        assert r.returncode in (2, 125), r
+        assert text in r.stderr.decode()
+
+
+def test_posix(msb, share):
+    shutil.copy(EXERCISE, share / "fs-exercise")
+    (share / "work").mkdir()
+    r = msb.run("-v", f"{share}:/x", "--", "/x/fs-exercise", "/x/work", "1500")
+    print(r.stdout.decode())
+    assert r.returncode == 0, r.stdout.decode() + r.stderr.decode()
+    assert os.listdir(share / "work") == []
+
+
+def test_many_files(msb, share):
+    out = msb.out("-v", f"{share}:/x", "--", "sh", "-c",
+                  "mkdir /x/t; i=0; while [ $i -lt 3000 ]; do echo $i > /x/t/$i; i=$((i+1)); done; ls /x/t | wc -l; "
+                  "cat /x/t/* | wc -l; rm -r /x/t; ls /x")
+    assert out.split() == ["3000", "3000", "hello"]
