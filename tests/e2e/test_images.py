@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
@@ -229,7 +230,18 @@ def rows(text):
 def test_bars_on_a_terminal(cli, registry):
     p = picture(os.urandom(400_000), os.urandom(300_000))
     registry.add(p, "1")
+    seen = threading.Event()
+
+    def wait_for_the_bars(handler, kind, name):
+        if name in map(digest, p.layers):
+            seen.wait(LIMIT)
+        return False
+
+    registry.hook = wait_for_the_bars
     screen = Screen(cli, "pull", f"{registry.host}/app:1", columns=60)
+    for blob in p.layers:
+        screen.read_until(digest(blob)[7:19].encode())
+    seen.set()
     assert screen.end() == 0
     text = screen.text
     for blob in p.layers:
