@@ -101,6 +101,7 @@ static int merge_labels(
 	ret->labels = calloc(image->n_labels + wish->n_labels, sizeof(ret->labels[0]));
 	if (!ret->labels)
 		return -ENOMEM;
+	ret->n_labels = 0;
 	for (size_t i = 0; i < image->n_labels; i++) {
 		const struct oci_label *l = &image->labels[i];
 
