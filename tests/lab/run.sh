@@ -164,7 +164,7 @@ cat "$run/output" &
 copy_pids+=($!)
 serial=(-serial "file:$run/console.log")
 # Everything after the first three only saves boot time.
-append='console=ttyS0 panic=-1 nokaslr mitigations=off init_on_alloc=0 lsm=landlock tsc=reliable'
+append='console=ttyS0 panic=-1 nokaslr mitigations=off init_on_alloc=0 lsm=landlock tsc=reliable no_timer_check'
 [ -n "$console" ] || append+=' quiet'
 if [ -n "$shell" ]; then
 	serial=(-serial mon:stdio)
