@@ -83,7 +83,7 @@ umoci init --layout "$tmp/layout"
 umoci new --image "$tmp/layout:image"
 umoci raw add-layer --image "$tmp/layout:image" --history.created_by "scripts/build-image.sh $name" "$tmp/root.tar"
 umoci config --image "$tmp/layout:image" --config.cmd "${cmd[0]}" --config.env \
-	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --architecture amd64
+	PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --architecture "$(dpkg --print-architecture)"
 skopeo --insecure-policy copy --quiet "oci:$tmp/layout:image" "oci-archive:$tmp/out.tar:$ref"
 mv "$tmp/out.tar" "$out"
 echo "$out: $(du -h "$out" | cut -f1)" >&2

@@ -254,6 +254,12 @@ def test_python(msb, registry):
         "True True", "no name servers -3"]
 
 
+def test_pip(msb, registry):
+    ref = offline_image(registry, "python")
+    text = msb.out("-q", "-m", "1G", ref, "--", "python3", "-m", "pip", "--version")
+    assert text.startswith("pip ") and text.endswith("(python 3.11)\n")
+
+
 def test_packages_and_users_of_debian(msb, registry):
     ref = offline_image(registry, "python")
     text = msb.out("-q", "-m", "1G", ref, "--", "bash", "-ec", """
