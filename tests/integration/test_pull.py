@@ -4,7 +4,8 @@
 import base64
 import json
 import os
-import shutil
+import socket
+import socket
 import subprocess
 import sys
 import urllib.parse
@@ -169,6 +170,12 @@ def test_mirrors_of_the_default_registry(puller):
         assert not any("blobs" in path for _, path, _, _ in dead.seen), "layers come from where the manifest came"
     assert puller.resolved("docker.io/library/python/@3.12.json") == p.digest
     puller.refused("python:3", "no mirror", kind="usage", hosts={"docker.io": {"mirrors": ["ftp://x"]}})
+
+
+def test_a_registry_that_is_not_there(puller):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        puller.refused(f"127.0.0.1:{closed.getsockname()[1]}/a:1", "a mirror can stand in", limits={"attempts": 1})
 
 
 def test_a_mirror_without_the_layer_is_passed_over(puller):

@@ -456,6 +456,10 @@ static void explain(
 			"give the certificate of its authority with --ca-certs, or "
 			"registries.ca_certs "
 			"in the configuration");
+	else if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT)
+		(void)msb_err_hint(err, -EIO,
+			"without a way there, a mirror can stand in: registries.hosts.HOST.mirrors "
+			"in the configuration, or 'msb load' brings images from a file");
 }
 
 static enum http_outcome perform(struct http *h, const struct http_url *url, struct msb_err *err)
