@@ -4,7 +4,7 @@
 import base64
 import json
 import os
-import socket
+import shutil
 import socket
 import subprocess
 import sys
