@@ -197,7 +197,8 @@ static void channel_read(struct channel *ch)
 
 		if (n == -EAGAIN)
 			return;
-		if (n == 0) {
+		/* A peer that left bytes unread resets. */
+		if (n == 0 || n == -ECONNRESET) {
 			channel_down(ch);
 			return;
 		}
