@@ -169,6 +169,41 @@ def test_platforms(store):
     store.refused_archive(archive_of(docker_members(foreign)), f"image is made for 'linux/{other}'")
 
 
+def legacy_members(p, names, ids=("b" * 64, "a" * 64), **about):
+    """What docker before 1.10 wrote; @ids: topmost first."""
+    members = []
+    for i, (layer_id, tar) in enumerate(zip(ids, reversed(p.tars))):
+        parent = {"parent": ids[i + 1]} if i + 1 < len(ids) else {}
+        members += [(f"{layer_id}/VERSION", b"1.0"), (f"{layer_id}/layer.tar", tar),
+                    (f"{layer_id}/json", json.dumps({"id": layer_id, "created": "2015-01-01T00:00:00Z", "os": "linux",
+                                                     "architecture": ARCH, "config": {"Env": ["A=b"]}, **parent,
+                                                     **about}).encode())]
+    repositories = {}
+    for name, tag in names:
+        repositories.setdefault(name, {})[tag] = ids[0]
+    return [*members, ("repositories", json.dumps(repositories).encode())]
+
+
+def test_docker_before_1_10(store, tmp_path):
+    p = picture(b"old")
+    assert store.load(archive_of(legacy_members(p, [("old", "1"), ("old", "2"), ("x/y", "z")]))) == ["old:1", "old:2", "x/y:z"]
+    config = json.loads(store.config_of("old", "1"))
+    assert config["rootfs"] == {"type": "layers", "diff_ids": [digest(t) for t in p.tars]}
+    assert config["config"] == {"Env": ["A=b"]} and len(config["history"]) == 2 and not {"id", "parent"} & set(config)
+    store.load(archive_of(docker_members(p)))
+    same_trees(store, store.digest_of("old", "2"), store.digest_of("pic", "1"), tmp_path)
+
+    bad = store.refused_archive
+    names = [("old", "3")]
+    bad(archive_of([("repositories", b"{}"), ("x/layer.tar", b"")]), "it has no images")
+    bad(archive_of([("repositories", b'{"a": {"b": "../../etc"}}')]), "no ID")
+    bad(archive_of([("repositories", b'{"a": ["b"]}')]), "no list of names")
+    bad(archive_of(legacy_members(p, names, parent="a" * 64)), "its own ancestor")
+    bad(archive_of(legacy_members(p, names, parent="x")), "a parent that is no ID")
+    bad(archive_of(legacy_members(p, [("Bad Name", "1")])), "no image reference")
+    bad(archive_of(m for m in legacy_members(p, names) if not m[0].startswith("a")), "it has no file")
+
+
 def test_links_between_layers(store):
     """Old versions of docker wrote a layer that occurs twice as a link to its first place."""
     same = tar_of({"f": b"x"})
@@ -342,7 +377,6 @@ def test_hostile_tar(store, tmp_path):
     bad(os.urandom(5000), "no valid tar")
     bad(b"", "no archive of images")
     bad(archive_of([("etc/passwd", b"x")]), "neither index.json nor manifest.json")
-    bad(archive_of([("repositories", b"{}"), ("x/layer.tar", b"")]), "before 1.10")
     bad(archive_of((f"m{i}", b"") for i in range(100_001)), "too many members")
     # A size that is only a number.
     head = bytearray(archive_of([("manifest.json", b"x" * 600)]))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target: what an archive of images says about itself. The input is a tar, read as the jailed
- * worker reads it; then index.json and manifest.json, with all they lead to, are understood.
+ * worker reads it; then index.json, manifest.json and repositories, with all they lead to, are
+ * understood.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -68,7 +69,7 @@ static void check(const struct load_list *l)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static int (*const listers[])(const struct source *, struct load_list *,
-		struct msb_err *) = {load_list_oci, load_list_docker};
+		struct msb_err *) = {load_list_oci, load_list_docker, load_list_legacy};
 	cleanup_with(source_close) struct source s = {.dir_fd = -EBADF, .fd = -EBADF};
 	cleanup_fd int fd = file(data, size);
 

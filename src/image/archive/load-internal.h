@@ -43,6 +43,7 @@ struct load_list {
 	struct load_image *images; /* owned */
 	size_t n_names; /* of all images */
 	size_t text; /* bytes that all images keep */
+	uint64_t digested; /* bytes of layers that were read to learn their digests */
 };
 
 void load_list_deinit(struct load_list *l);
@@ -66,8 +67,11 @@ int load_keep(struct load_list *l, size_t n, struct msb_err *err) MSB_MUST_CHECK
 int load_digest(const void *p, size_t n, char ret[REF_DIGEST_LEN + 1], struct msb_err *err)
 	MSB_MUST_CHECK;
 
-/** load_list_oci, load_list_docker - what is in the archive; contents of layers are not read */
+/** load_list_oci, load_list_docker - what is in the archive; contents of layers are not read, but
+ * by load_list_legacy() */
 int load_list_oci(const struct source *s, struct load_list *ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 int load_list_docker(const struct source *s, struct load_list *ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+int load_list_legacy(const struct source *s, struct load_list *ret, struct msb_err *err)
 	MSB_MUST_CHECK;

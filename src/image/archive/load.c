@@ -445,12 +445,8 @@ static int list_images(struct load *l, struct msb_err *err)
 		return load_list_docker(&l->source, &l->list, err);
 	r = source_find(&l->source, "repositories", &b);
 	source_blob_close(&b);
-	if (r == 0) {
-		msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
-			"archive is of a docker before 1.10: it has no manifest.json");
-		return msb_err_hint(
-			err, -EOPNOTSUPP, "load it into a newer docker and save it from there");
-	}
+	if (r == 0)
+		return load_list_legacy(&l->source, &l->list, err);
 	return msb_err_set(err, -EINVAL, MSB_USAGE,
 		"this is no archive of images: it has neither index.json nor manifest.json");
 }
