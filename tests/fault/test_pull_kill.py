@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from puller import BUILD, LAYER, Puller  # noqa: E402
 from registry import Hostile, Picture, digest, tar_of  # noqa: E402
 
+MSB = os.environ.get("MSB", str(BUILD / "src/cli/msb"))
 STORE_GC = BUILD / "tests" / "tools" / "store-gc"
 KILLS = int(os.environ.get("MSB_KILLS", "100"))
 COMMON = {f"usr/lib/f{i}": os.urandom(20_000 + i) for i in range(200)}
@@ -207,15 +208,19 @@ def image_of(*tars):
 
 PICTURES = {"kept": image_of(tar_of({"k": os.urandom(50_000)})),
             **{f"gone{i}": image_of(*[tar_of({f"g{i}.{n}": os.urandom(9000)}) for n in range(4)]) for i in range(5)}}
-CHANGES = "renameat,renameat2,unlinkat"
+CHANGES = "rename,renameat,renameat2,unlink,unlinkat,rmdir"
 
 
-def collect(p, kill_at=None, call=None):
-    """Runs a collection; True when it has ended by itself. @kill_at: the how manieth @call it does not survive."""
+def mortal(argv, kill_at=None, call=None, env=None):
+    """Runs a program; True when it has ended by itself. @kill_at: the how manieth @call it does not survive."""
     trace = [] if kill_at is None else ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={kill_at}"]
-    r = subprocess.run([*trace, STORE_GC, p.home], capture_output=True, text=True, check=False)
+    r = subprocess.run([*trace, *argv], capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
     assert r.returncode in (0, -9, 137), (r.returncode, r.stderr)
     return r.returncode == 0
+
+
+def collect(p, *how):
+    return mortal([STORE_GC, p.home], *how)
 
 
 @pytest.mark.skipif(not STORE_GC.exists(), reason="store-gc is not built here")
@@ -267,6 +272,40 @@ def test_kill_of_collections(tmp_path):
         check_store(p)
         (p.images / "parts" / ("0" * 64 + ".part")).unlink(missing_ok=True)
         Audit(source).check(p)
+
+
+@pytest.mark.skipif(not Path(MSB).exists(), reason="msb is not built here")
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is missing")
+def test_kill_of_prune(tmp_path):
+    """The whole command, which first forgets references: at each change, until nothing is left."""
+    source, empty = Puller(tmp_path / "source"), Puller(tmp_path / "empty")
+    argv = [MSB, "image", "prune", "--yes", "-q"]
+    with Hostile() as r:
+        for name, picture in PICTURES.items():
+            r.add(picture, name)
+            source.good(f"{r.host}/a:{name}")
+    assert mortal(argv, env={"MSB_HOME": str(empty.home)})
+    audit = Audit(empty)
+    p = Puller(tmp_path / "user")
+    homes = {"MSB_HOME": str(p.home)}
+
+    def reset():
+        shutil.rmtree(p.images, ignore_errors=True)
+        shutil.copytree(source.images, p.images)
+
+    killed = 0
+    for call in CHANGES.split(","):
+        for n in range(1, 1 + KILLS):
+            reset()
+            if mortal(argv, n, call, homes):
+                break
+            killed += 1
+            check_store(p)
+            # Dies again before the job is done.
+            killed += not mortal(argv, n, call, homes)
+            assert mortal(argv, env=homes)
+            audit.check(p)
+    assert killed >= KILLS, "strace does not kill here"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system needs root to mount")

@@ -159,8 +159,10 @@ static int collect(struct collection *c, struct store_gc_report *report)
 		r = store_each_hex(c->s->layers_fd, judge_layer, c);
 	if (r == 0)
 		r = execute(c, c->s->layers_fd, &report->layers, &report->bytes);
-	if (r == 0)
+	if (r == 0) {
 		remove_parts(c->s, &report->bytes);
+		store_refs_tidy(c->s);
+	}
 	digests_deinit(&c->keep);
 	digests_deinit(&c->doomed);
 	return r;

@@ -59,3 +59,6 @@ int store_remove(struct store *s, int from_fd, const char *name, uint64_t *bytes
 
 /** store_each_hex - call @fn for every entry of @dir_fd that is a digest's digits */
 int store_each_hex(int dir_fd, int (*fn)(void *arg, const char *digest), void *arg) MSB_MUST_CHECK;
+
+/** store_refs_tidy - remove empty directories of references; @s is locked exclusively */
+void store_refs_tidy(const struct store *s);

@@ -266,3 +266,27 @@ int store_ref_each(const struct store *s,
 
 	return walk_refs(&w, open_dir(s->refs_fd, "."), 0, 0);
 }
+
+static void tidy(int at_fd, unsigned int depth)
+{
+	DIR *d = at_fd < 0 || depth > REF_DEPTH_MAX ? NULL : fdopendir(at_fd);
+	const struct dirent *e;
+
+	if (!d) {
+		fd_close(at_fd);
+		return;
+	}
+	while ((e = readdir(d))) {
+		if (streq(e->d_name, ".") || streq(e->d_name, ".."))
+			continue;
+		tidy(open_dir(dirfd(d), e->d_name), depth + 1);
+		/* What is no empty directory says no. */
+		(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+	}
+	closedir(d);
+}
+
+void store_refs_tidy(const struct store *s)
+{
+	tidy(open_dir(s->refs_fd, "."), 0);
+}
