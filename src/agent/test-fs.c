@@ -409,6 +409,14 @@ TEST(mkdir_rename_remove)
 	file_is("a/b/g", "x");
 	simple(&p, FS_RENAME, 0, at("a/f"), at("a/b/g"), ENOENT);
 	simple(&p, FS_RENAME, 0, at("a/b/g"), "relative", EINVAL);
+	simple(&p, FS_SYMLINK, 0, at("a/l"), "b/../b/g", 0);
+	file_is("a/l", "x");
+	simple(&p, FS_SYMLINK, 0, at("a/l"), "b", 0);
+	ASSERT_OK(lstat(at("a/l"), &st));
+	ASSERT_TRUE(S_ISLNK(st.st_mode) && st.st_size == 1);
+	simple(&p, FS_SYMLINK, 0, at("a/b/g"), "b", EEXIST);
+	simple(&p, FS_SYMLINK, 0, at("a/none/l"), "b", ENOENT);
+	simple(&p, FS_REMOVE, 0, at("a/l"), "", 0);
 	simple(&p, FS_REMOVE, 0, at("a/b"), "", ENOTEMPTY);
 	simple(&p, FS_REMOVE, 0, at("a/b/c"), "", 0);
 	simple(&p, FS_REMOVE, 0, at("a/b/g"), "", 0);

@@ -53,6 +53,7 @@ extern const struct cli_command cmd_rename;
 extern const struct cli_command cmd_ping;
 extern const struct cli_command cmd_touch;
 extern const struct cli_command cmd_kill;
+extern const struct cli_command cmd_cp;
 extern const struct cli_command cmd_metrics;
 extern const struct cli_command cmd_pull;
 extern const struct cli_command cmd_image_ls;

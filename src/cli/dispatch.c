@@ -87,6 +87,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_ping.table,
 	&cmd_touch.table,
 	&cmd_kill.table,
+	&cmd_cp.table,
 	&cmd_metrics.table,
 	&cmd_pull.table,
 	&cmd_image_ls.table,

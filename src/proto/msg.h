@@ -133,6 +133,7 @@ enum msg_fs_op {
 	FS_MKDIR, /* FS_PARENTS makes parents and tolerates existing ones */
 	FS_REMOVE, /* FS_RECURSIVE removes trees without following symlinks */
 	FS_RENAME, /* path to path2 */
+	FS_SYMLINK, /* path becomes a link to path2; an existing link is replaced */
 	FS_OP_END
 };
 
@@ -237,5 +238,4 @@ int msg_put_dirent(struct buf *out, const struct msg_dirent *m) MSB_MUST_CHECK;
 struct wire_in;
 int msg_get_dirent(struct wire_in *in, struct msg_dirent *ret) MSB_MUST_CHECK;
 const char *msg_stage_name(uint32_t stage);
-
 #include "proto/msg-sb.h"

@@ -389,6 +389,20 @@ static int fs_remove(const struct msg_fs *m)
 	return rmdir(m->path) < 0 ? -errno : 0;
 }
 
+/* Replaces a link, and nothing else. */
+static int fs_symlink(const struct msg_fs *m)
+{
+	struct stat st;
+
+	if (symlink(m->path2, m->path) == 0)
+		return 0;
+	if (errno != EEXIST || lstat(m->path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return -errno;
+	if (unlink(m->path) < 0)
+		return -errno;
+	return symlink(m->path2, m->path) < 0 ? -errno : 0;
+}
+
 /* Operations of one step: 0 or the error to answer with; -EINPROGRESS when fs_start() has to. */
 static int fs_at_once(const struct msg_fs *m, struct stat *st)
 {
@@ -401,6 +415,8 @@ static int fs_at_once(const struct msg_fs *m, struct stat *st)
 		return r < 0 ? -errno : 0;
 	case FS_MKDIR:
 		return fs_mkdir(m);
+	case FS_SYMLINK:
+		return fs_symlink(m);
 	case FS_RENAME:
 		return rename(m->path, m->path2) < 0 ? -errno : 0;
 	case FS_REMOVE:

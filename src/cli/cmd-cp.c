@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* msb cp: files and trees between the host and a sandbox, by the rules of docker cp. */
+#include <fcntl.h>
+#include <libgen.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "cli/copy.h"
+#include "sandbox/state.h"
+
+static const struct opt_operand operands[] = {
+	{.name = "SRC",
+		.complete = OPT_COMPLETE_FILE,
+		.help = "What to copy: NAME:/path in a sandbox, a path here, or - for standard "
+			"input",
+		.required = true},
+	{.name = "DST",
+		.complete = OPT_COMPLETE_FILE,
+		.help = "Where to: NAME:/path in a sandbox, a path here, or - for standard output",
+		.required = true},
+};
+
+static const struct opt_example examples[] = {
+	{"A file into a sandbox", "msb cp ./data.csv dev:/srv/"},
+	{"A directory out of it", "msb cp dev:/var/log ./log"},
+	{"What is in a directory, not the directory", "msb cp ./src/. dev:/app"},
+	{"Through a pipe", "msb cp dev:/etc/passwd - | wc -l"},
+};
+
+/* One end of the copy. */
+struct end {
+	char name[LIMIT_SANDBOX_NAME + 1]; /* "": the host */
+	char path[LIMIT_PATH];
+	bool slash; /* ends with one */
+	bool contents; /* ends with /. */
+	bool stdio;
+};
+
+static int parse_end(const char *word, struct end *e, struct msb_err *err)
+{
+	const char *colon = strchr(word, ':');
+	size_t len;
+	int r = 0;
+
+	*e = (struct end){.stdio = streq(word, "-")};
+	/* What begins like a path is one, whatever follows. */
+	if (colon && word[0] != '/' && word[0] != '.' && word[0] != '~' && colon > word &&
+		!memchr(word, '/', (size_t)(colon - word))) {
+		len = (size_t)(colon - word);
+		if (len >= sizeof(e->name))
+			return msb_err_set(
+				err, -EINVAL, MSB_USAGE, "the sandbox's name is too long");
+		memcpy(e->name, word, len);
+		r = sandbox_name_check(e->name, err);
+		if (r < 0)
+			return r;
+		word = colon + 1;
+		if (word[0] != '/')
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"a path in a sandbox begins with /: %s:/...", e->name);
+	}
+	if (!word[0] || str_copy(e->path, sizeof(e->path), word) < 0)
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "a path is empty or too long");
+	len = strlen(e->path);
+	e->contents = streq(e->path, ".") || (len >= 2 && streq(e->path + len - 2, "/."));
+	e->slash = e->path[len - 1] == '/';
+	return 0;
+}
+
+/* Last component of @path, "" for the root. */
+static void last_part(const char *path, char to[NAME_MAX + 1])
+{
+	char copy[LIMIT_PATH];
+	const char *base = "";
+
+	if (str_copy(copy, sizeof(copy), path) == 0)
+		base = basename(copy);
+	if (streq(base, "/") || streq(base, ".") || streq(base, "..") ||
+		str_copy(to, NAME_MAX + 1, base) < 0)
+		to[0] = '\0';
+}
+
+static int join_path(char path[LIMIT_PATH], const char *name, struct msb_err *err)
+{
+	size_t len = strlen(path);
+	int n = snprintf(
+		path + len, LIMIT_PATH - len, "%s%s", len && path[len - 1] == '/' ? "" : "/", name);
+
+	if (n < 0 || (size_t)n >= LIMIT_PATH - len)
+		return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "a path is too long");
+	return 0;
+}
+
+static int guest_errno(int r, const struct end *e, struct msb_err *err)
+{
+	char q[200];
+
+	return msb_err_errno(err, r, "%s in sandbox '%s'",
+		str_quote(q, sizeof(q), e->path, strlen(e->path)), e->name);
+}
+
+/* Where a file or directory called @base goes in the guest. */
+static int guest_target(struct copy *c, struct end *dst, const char *base, bool dir, bool contents,
+	struct msb_err *err)
+{
+	struct msg_stat st;
+	int r = guest_fs_stat(c->guest, dst->path, true, &st);
+
+	if (r == -ENOENT && dst->slash && !dir)
+		return guest_errno(r, dst, err);
+	if (r < 0 && r != -ENOENT)
+		return guest_errno(r, dst, err);
+	if (r == 0 && !S_ISDIR(st.mode) && dir)
+		return guest_errno(-ENOTDIR, dst, err);
+	if (r == 0 && S_ISDIR(st.mode) && !contents) {
+		if (!base[0])
+			return msb_err_set(err, -EINVAL, MSB_USAGE, "the source has no name");
+		return join_path(dst->path, base, err);
+	}
+	return 0;
+}
+
+static int copy_in(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	cleanup_fd int fd = src->stdio
+				    ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+				    : open(src->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char base[NAME_MAX + 1];
+	struct stat st;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return msb_err_errno(err, -errno, "'%.300s'", src->path);
+	last_part(src->path, base);
+	if (src->stdio)
+		return copy_in_file(c, fd, 0644, dst->path, err);
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"'%.300s' is neither a file nor a directory", src->path);
+	r = guest_target(c, dst, base, S_ISDIR(st.st_mode), src->contents, err);
+	if (r < 0)
+		return r;
+	if (S_ISREG(st.st_mode))
+		return copy_in_file(c, fd, st.st_mode, dst->path, err);
+	r = guest_fs_mkdir(c->guest, dst->path, st.st_mode & 0777);
+	return r < 0 ? guest_errno(r, dst, err) : copy_in_tree(c, fd, dst->path, err);
+}
+
+static int to_stdout(void *arg, const void *p, size_t n)
+{
+	return io_write_full(STDOUT_FILENO, p, n);
+}
+
+/* The directory that is written to, and the name in it: "" for the directory itself. */
+static int host_target(const struct end *dst, const char *base, bool dir, bool contents,
+	int *ret_fd, char ret_name[NAME_MAX + 1], struct msb_err *err)
+{
+	char copy[LIMIT_PATH];
+	struct stat st;
+	bool exists = stat(dst->path, &st) == 0;
+
+	if (exists && S_ISDIR(st.st_mode)) {
+		*ret_fd = open(dst->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (*ret_fd < 0)
+			return msb_err_errno(err, -errno, "'%.300s'", dst->path);
+		if (!contents && !copy_name_check(base))
+			return msb_err_set(err, -EINVAL, MSB_USAGE, "the source has no name");
+		return str_copy(ret_name, NAME_MAX + 1, contents ? "" : base);
+	}
+	if ((exists && dir) || (dst->slash && !dir))
+		return msb_err_errno(err, -ENOTDIR, "'%.300s'", dst->path);
+	last_part(dst->path, ret_name);
+	if (!ret_name[0])
+		return msb_err_errno(err, -ENOENT, "'%.300s'", dst->path);
+	(void)snprintf(copy, sizeof(copy), "%s", dst->path);
+	*ret_fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? msb_err_errno(err, -errno, "'%.300s'", dst->path) : 0;
+}
+
+static int out_directory(struct copy *c, const struct end *src, const struct msg_stat *st,
+	int parent_fd, const char *name, struct msb_err *err)
+{
+	cleanup_fd int fd = -EBADF;
+	int r;
+
+	if (!name[0])
+		return copy_out_tree(c, src->path, parent_fd, err);
+	if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
+		return msb_err_errno(err, -errno, "directory '%s'", name);
+	fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "directory '%s'", name);
+	r = copy_out_tree(c, src->path, fd, err);
+	if (r == 0 && fchmod(fd, st->mode & 0777) < 0)
+		r = msb_err_errno(err, -errno, "directory '%s'", name);
+	return r;
+}
+
+static int copy_out(
+	struct copy *c, const struct end *src, const struct end *dst, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	char name[NAME_MAX + 1] = "";
+	char base[NAME_MAX + 1];
+	struct msg_stat st;
+	int r = guest_fs_stat(c->guest, src->path, true, &st);
+
+	if (r == 0 && !S_ISDIR(st.mode) && !S_ISREG(st.mode))
+		r = -EOPNOTSUPP;
+	if (r == 0 && dst->stdio && S_ISDIR(st.mode))
+		r = -EISDIR;
+	if (r < 0)
+		return guest_errno(r, src, err);
+	if (dst->stdio) {
+		r = guest_fs_read(c->guest, src->path, to_stdout, NULL);
+		return r < 0 ? guest_errno(r, src, err) : 0;
+	}
+	last_part(src->path, base);
+	r = host_target(dst, base, S_ISDIR(st.mode), src->contents, &dir_fd, name, err);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(st.mode))
+		return out_directory(c, src, &st, dir_fd, name, err);
+	return copy_out_file(c, src->path, &st, dir_fd, name, err);
+}
+
+static int copy_between(
+	const struct end *src, struct end *dst, unsigned int *ret_skipped, struct msb_err *err)
+{
+	const char *name = src->name[0] ? src->name : dst->name;
+	struct guest_fs guest = {.sb = NULL};
+	struct copy c = {.guest = &guest};
+	char lib_dir[PATH_MAX];
+	char home[PATH_MAX];
+	int r = sandbox_home_default(home, sizeof(home), err);
+	int e;
+
+	if (r == 0)
+		r = cli_lib_dir(lib_dir, sizeof(lib_dir), err);
+	if (r == 0)
+		r = guest_fs_open(&guest, home, lib_dir, name, err);
+	if (r < 0)
+		return r;
+	r = src->name[0] ? copy_out(&c, src, dst, err) : copy_in(&c, src, dst, err);
+	/* The connection's end is the better reason. */
+	if (r == -ENOTCONN && guest.over)
+		*err = guest.lost;
+	e = guest_fs_close(&guest, r == 0 ? err : NULL);
+	*ret_skipped = c.skipped;
+	return r < 0 ? r : e;
+}
+
+static int run_cp(void *args, const struct opt_words *words)
+{
+	unsigned int skipped = 0;
+	struct msb_err err = {0};
+	struct end src;
+	struct end dst;
+	int r = parse_end(words->operands.items[0], &src, &err);
+
+	if (r == 0)
+		r = parse_end(words->operands.items[1], &dst, &err);
+	if (r == 0 && !src.name[0] == !dst.name[0])
+		r = msb_err_hint(&err,
+			msb_err_set(&err, -EINVAL, MSB_USAGE,
+				src.name[0] ? "copying from sandbox to sandbox is not supported"
+					    : "neither end is in a sandbox"),
+			"one of both is NAME:/path");
+	if (r == 0)
+		r = copy_between(&src, &dst, &skipped, &err);
+	if (r < 0)
+		return cli_fail(&err);
+	return skipped ? CLI_EXIT_FAILED : 0;
+}
+
+const struct cli_command cmd_cp = {
+	.table = {.name = "cp",
+		.aliases = {"copy"},
+		.summary = "Copy files between the host and a sandbox",
+		.description =
+			"Works like docker cp. A directory that exists gets the source inside "
+			"it, otherwise the destination is what the source becomes; with SRC/. "
+			"only what is in the directory is copied. Permission bits are kept, the "
+			"owner is who writes. Links are copied as links; out of a sandbox only "
+			"those that stay inside the copied tree. The source itself may be a link "
+			"and is followed. With - a single file comes from standard input or goes "
+			"to standard output. A sandbox that does not run is started for it.",
+		.group = "Sandboxes",
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = examples,
+		.n_examples = ARRAY_SIZE(examples)},
+	.args_size = sizeof(struct cli_common),
+	.run = run_cp,
+};

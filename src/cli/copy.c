@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copying trees between the host and a sandbox: see copy.h. */
+#include "cli/copy.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "proto/wire.h"
+
+enum { MODE_BITS = 0777, TMP_NAME = 32 };
+
+static const char *quoted(const char *s, char to[200])
+{
+	return str_quote(to, 200, s, strlen(s));
+}
+
+/* One entry that is left out; the rest goes on. */
+static void skip(struct copy *c, const char *path, const char *name, const char *why)
+{
+	char full[LIMIT_PATH + 300];
+	char q[200];
+
+	(void)snprintf(full, sizeof(full), "%s/%s", path, name);
+	cli_note("%s is not copied: %s", quoted(full, q), why);
+	c->skipped++;
+}
+
+bool copy_name_check(const char *name)
+{
+	return name[0] && strlen(name) <= NAME_MAX && !strchr(name, '/') && !streq(name, ".") &&
+	       !streq(name, "..");
+}
+
+static const char *next_part(const char *at)
+{
+	at += strcspn(at, "/");
+	return at + strspn(at, "/");
+}
+
+static bool is_part(const char *at, const char *part)
+{
+	return strcspn(at, "/") == strlen(part) && str_starts(at, part);
+}
+
+/* Skips what climbs at the head of a relative target; -EXDEV when it is more than @depth. */
+static int climb(const char **at, unsigned int depth, unsigned int *ret_up)
+{
+	unsigned int up = 0;
+
+	while (is_part(*at, "..") || is_part(*at, ".")) {
+		up += is_part(*at, "..");
+		*at = next_part(*at);
+	}
+	*ret_up = up;
+	return up > depth ? -EXDEV : 0;
+}
+
+int copy_link_target(const char *target, unsigned int depth, char *to, size_t size)
+{
+	const char *at = target + strspn(target, "/");
+	unsigned int up = depth;
+	size_t used = 0;
+
+	if (!target[0] || (target[0] != '/' && climb(&at, depth, &up) < 0))
+		return -EXDEV;
+	for (const char *p = at; *p; p = next_part(p)) {
+		if (is_part(p, ".."))
+			return -EXDEV;
+	}
+	for (unsigned int i = 0; i < up; i++)
+		used += (size_t)snprintf(to + used, size - used, "../");
+	if (!*at && used == 0)
+		at = ".";
+	return str_copy(to + used, size - used, at) < 0 ? -EXDEV : 0;
+}
+
+static int join(char to[LIMIT_PATH], const char *dir, const char *name)
+{
+	size_t len = strlen(dir);
+	int n = snprintf(
+		to, LIMIT_PATH, "%s%s%s", dir, len && dir[len - 1] == '/' ? "" : "/", name);
+
+	return n < 0 || (size_t)n >= LIMIT_PATH ? -ENAMETOOLONG : 0;
+}
+
+static int count(struct copy *c, struct msb_err *err)
+{
+	if (++c->entries <= COPY_ENTRIES_MAX)
+		return 0;
+	return msb_err_set(
+		err, -E2BIG, MSB_LIMIT, "there are more than %d files", COPY_ENTRIES_MAX);
+}
+
+struct file_sink {
+	int fd;
+	uint64_t left;
+};
+
+static int write_bytes(void *arg, const void *p, size_t n)
+{
+	struct file_sink *s = arg;
+
+	/* It has grown since it was looked at, or the guest never stops. */
+	if (n > s->left)
+		return -EFBIG;
+	s->left -= n;
+	return io_write_full(s->fd, p, n);
+}
+
+int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, int dir_fd,
+	const char *name, struct msb_err *err)
+{
+	struct file_sink sink = {.fd = -EBADF, .left = st->size};
+	cleanup_fd int fd = -EBADF;
+	char tmp[TMP_NAME];
+	char q[200];
+	uint64_t rnd;
+	int r;
+
+	if (getrandom(&rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
+		return msb_err_errno(err, -errno, "temporary name");
+	(void)snprintf(tmp, sizeof(tmp), ".msb-cp-%016" PRIx64, rnd);
+	fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "cannot make %s", quoted(name, q));
+	sink.fd = fd;
+	r = guest_fs_read(c->guest, path, write_bytes, &sink);
+	/* Whatever the umask is. */
+	if (r == 0 && fchmod(fd, st->mode & MODE_BITS) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dir_fd, tmp, dir_fd, name) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlinkat(dir_fd, tmp, 0);
+		return msb_err_errno(err, r, "copy of %s", quoted(path, q));
+	}
+	return 0;
+}
+
+static int out_link(struct copy *c, const char *path, const struct msg_dirent *e, int dir_fd,
+	unsigned int depth, struct msb_err *err)
+{
+	char target[LIMIT_PATH];
+	struct stat st;
+	char q[200];
+
+	if (copy_link_target(e->target, depth, target, sizeof(target)) < 0) {
+		skip(c, path, e->name, "the link leads out of the tree");
+		return 0;
+	}
+	if (symlinkat(target, dir_fd, e->name) == 0)
+		return 0;
+	/* One link takes the place of another, of nothing else. */
+	if (errno == EEXIST && fstatat(dir_fd, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(st.st_mode) && unlinkat(dir_fd, e->name, 0) == 0 &&
+		symlinkat(target, dir_fd, e->name) == 0)
+		return 0;
+	return msb_err_errno(err, -errno, "link %s", quoted(e->name, q));
+}
+
+static int out_tree(
+	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err);
+
+static int out_dir(struct copy *c, const char *path, const struct msg_dirent *e, int dir_fd,
+	unsigned int depth, struct msb_err *err)
+{
+	cleanup_fd int fd = -EBADF;
+	char q[200];
+	int r;
+
+	if (mkdirat(dir_fd, e->name, 0700) < 0 && errno != EEXIST)
+		return msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
+	fd = openat(dir_fd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
+	r = out_tree(c, path, fd, depth + 1, err);
+	/* Last: it may forbid us to write. */
+	if (r == 0 && fchmod(fd, e->st.mode & MODE_BITS) < 0)
+		r = msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
+	return r;
+}
+
+static int out_entry(struct copy *c, const char *dir, const struct msg_dirent *e, int dir_fd,
+	unsigned int depth, struct msb_err *err)
+{
+	char path[LIMIT_PATH];
+	int r = count(c, err);
+
+	if (r < 0)
+		return r;
+	if (!copy_name_check(e->name) || join(path, dir, e->name) < 0) {
+		skip(c, dir, e->name, "not a name");
+		return 0;
+	}
+	if (S_ISDIR(e->st.mode))
+		return out_dir(c, path, e, dir_fd, depth, err);
+	if (S_ISLNK(e->st.mode))
+		return out_link(c, dir, e, dir_fd, depth, err);
+	if (S_ISREG(e->st.mode))
+		return copy_out_file(c, path, &e->st, dir_fd, e->name, err);
+	skip(c, dir, e->name, "neither a file nor a directory nor a link");
+	return 0;
+}
+
+static int out_tree(
+	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err)
+{
+	struct msg_dirent e;
+	struct wire_in in;
+	struct buf list;
+	char q[200];
+	int r;
+
+	if (depth > COPY_DEPTH_MAX)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT,
+			"directories are nested more than %d deep", COPY_DEPTH_MAX);
+	buf_init(&list, GUEST_LIST_MAX);
+	r = guest_fs_list(c->guest, path, &list);
+	if (r < 0)
+		(void)msb_err_errno(err, r, "directory %s of the sandbox", quoted(path, q));
+	wire_in_init(&in, buf_data(&list), buf_len(&list));
+	while (r == 0 && in.at < in.end) {
+		r = msg_get_dirent(&in, &e);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "directory %s of the sandbox", quoted(path, q));
+		else
+			r = out_entry(c, path, &e, dir_fd, depth, err);
+	}
+	buf_deinit(&list);
+	return r;
+}
+
+int copy_out_tree(struct copy *c, const char *path, int dir_fd, struct msb_err *err)
+{
+	return out_tree(c, path, dir_fd, 0, err);
+}
+
+static ssize_t read_bytes(void *arg, void *p, size_t n)
+{
+	int fd = *(int *)arg;
+	ssize_t got;
+
+	do {
+		got = read(fd, p, n);
+	} while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+int copy_in_file(struct copy *c, int fd, uint32_t mode, const char *path, struct msb_err *err)
+{
+	char q[200];
+	int r = guest_fs_write(c->guest, path, mode & MODE_BITS, read_bytes, &fd);
+
+	return r < 0 ? msb_err_errno(err, r, "%s in the sandbox", quoted(path, q)) : 0;
+}
+
+static int in_tree(
+	struct copy *c, int dir_fd, const char *path, unsigned int depth, struct msb_err *err);
+
+static int in_link(
+	struct copy *c, int dir_fd, const char *name, const char *path, struct msb_err *err)
+{
+	char target[LIMIT_PATH];
+	ssize_t n = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+	char q[200];
+	int r;
+
+	if (n < 0)
+		return msb_err_errno(err, -errno, "link %s", quoted(name, q));
+	target[n] = '\0';
+	r = guest_fs_symlink(c->guest, path, target);
+	return r < 0 ? msb_err_errno(err, r, "%s in the sandbox", quoted(path, q)) : 0;
+}
+
+static int in_entry(struct copy *c, int dir_fd, const char *name, const char *dir,
+	unsigned int depth, struct msb_err *err)
+{
+	cleanup_fd int fd = -EBADF;
+	char path[LIMIT_PATH];
+	struct stat st;
+	char q[200];
+	int r = count(c, err);
+
+	if (r == 0)
+		r = join(path, dir, name);
+	if (r < 0)
+		return msb_err_errno(err, r, "%s", quoted(name, q));
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return msb_err_errno(err, -errno, "%s", quoted(name, q));
+	if (S_ISLNK(st.st_mode))
+		return in_link(c, dir_fd, name, path, err);
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		skip(c, dir, name, "neither a file nor a directory nor a link");
+		return 0;
+	}
+	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "%s", quoted(name, q));
+	if (S_ISREG(st.st_mode))
+		return copy_in_file(c, fd, st.st_mode, path, err);
+	r = guest_fs_mkdir(c->guest, path, st.st_mode & MODE_BITS);
+	if (r < 0)
+		return msb_err_errno(err, r, "%s in the sandbox", quoted(path, q));
+	return in_tree(c, fd, path, depth + 1, err);
+}
+
+static int in_tree(
+	struct copy *c, int dir_fd, const char *path, unsigned int depth, struct msb_err *err)
+{
+	cleanup_fd int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *e;
+	DIR *d;
+	int r = 0;
+
+	if (depth > COPY_DEPTH_MAX)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT,
+			"directories are nested more than %d deep", COPY_DEPTH_MAX);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return msb_err_errno(err, -errno, "reading a directory");
+	(void)TAKE_FD(fd);
+	while (r == 0 && (e = readdir(d))) {
+		if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
+			r = in_entry(c, dir_fd, e->d_name, path, depth, err);
+	}
+	closedir(d);
+	return r;
+}
+
+int copy_in_tree(struct copy *c, int dir_fd, const char *path, struct msb_err *err)
+{
+	return in_tree(c, dir_fd, path, 0, err);
+}

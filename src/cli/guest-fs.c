@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of a sandbox: see guest-fs.h. */
+#include "cli/guest-fs.h"
+
+#include "base/io.h"
+
+#include "cli/life.h"
+
+enum { ATTEMPTS = 16, CHUNK = 128 * 1024, STOP_LIMIT_S = 60 };
+
+static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
+{
+	struct guest_fs *g = arg;
+
+	g->over = true;
+	g->lost = *err;
+}
+
+static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
+{
+	struct guest_fs *g = arg;
+
+	g->over = true;
+	(void)msb_err_set(&g->lost, -ECANCELED, MSB_FAIL, "the sandbox was stopped");
+}
+
+static const struct sandbox_events events = {.failed = on_failed, .stopped = on_stopped};
+
+static int start_stopped(struct guest_fs *g, const char *home, const char *lib_dir,
+	const char *name, struct msb_err *err)
+{
+	struct life_lock l;
+	int r = life_lock(home, lib_dir, name, &l, err);
+
+	if (r < 0)
+		return r;
+	l.spec.detached = false;
+	r = sandbox_start(&g->loop, &l.spec, &l.dir, &events, g, &g->sb, err);
+	life_unlock(&l);
+	g->started = r == 0;
+	return r;
+}
+
+int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
+	struct msb_err *err)
+{
+	int r;
+
+	memset(g, 0, sizeof(*g));
+	buf_init(&g->entries, GUEST_LIST_MAX);
+	buf_init(&g->chunk, CHUNK);
+	r = loop_init(&g->loop);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	for (int i = 0; i < ATTEMPTS; i++) {
+		r = sandbox_connect(&g->loop, home, name, &events, g, &g->sb, err);
+		if (r == -ENOTCONN)
+			r = start_stopped(g, home, lib_dir, name, err);
+		if (r != -EWOULDBLOCK)
+			break;
+		/* Somebody else starts it at this moment. */
+		r = life_await_listening(home, name, err);
+		if (r < 0)
+			break;
+		r = -EWOULDBLOCK;
+	}
+	if (r < 0)
+		loop_deinit(&g->loop);
+	return r;
+}
+
+int guest_fs_close(struct guest_fs *g, struct msb_err *err)
+{
+	uint64_t deadline = clock_mono_ns() + STOP_LIMIT_S * NSEC_PER_SEC;
+	int r = 0;
+
+	if (g->started && !g->over)
+		r = sandbox_stop(g->sb, 0);
+	while (r == 0 && g->started && !g->over && clock_mono_ns() < deadline)
+		r = loop_once(&g->loop, deadline);
+	g->sb = sandbox_close(g->sb);
+	loop_deinit(&g->loop);
+	buf_deinit(&g->entries);
+	buf_deinit(&g->chunk);
+	return r < 0 ? msb_err_errno(err, r, "stopping the sandbox") : 0;
+}
+
+static void on_data(
+	struct sandbox_stream *s, unsigned int channel, const void *p, size_t len, bool eof)
+{
+	struct guest_fs *g = container_of(s, struct guest_fs, stream);
+	int r = 0;
+
+	if (g->error == 0)
+		r = g->sink ? g->sink(g->arg, p, len) : buf_append(&g->entries, p, len);
+	sandbox_stream_consumed(s, len);
+	if (r < 0) {
+		g->error = r == -ENOBUFS ? -E2BIG : r;
+		(void)sandbox_stream_cancel(s);
+	}
+}
+
+static void pump(struct guest_fs *g)
+{
+	while (!g->done && g->error == 0) {
+		ssize_t n;
+
+		if (buf_len(&g->chunk) == 0 && !g->source_eof) {
+			uint8_t *to = buf_reserve(&g->chunk, CHUNK);
+
+			n = to ? g->source(g->arg, to, CHUNK) : -ENOMEM;
+			if (n < 0) {
+				g->error = (int)n;
+				(void)sandbox_stream_cancel(&g->stream);
+				return;
+			}
+			buf_commit(&g->chunk, (size_t)n);
+			g->source_eof = n == 0;
+		}
+		if (buf_len(&g->chunk) == 0) {
+			(void)sandbox_stream_write_eof(&g->stream);
+			return;
+		}
+		n = sandbox_stream_write(&g->stream, buf_data(&g->chunk), buf_len(&g->chunk));
+		/* The guest has ended it; `done` says why. */
+		if (n <= 0)
+			return;
+		buf_consume(&g->chunk, (size_t)n);
+	}
+}
+
+static void on_writable(struct sandbox_stream *s)
+{
+	pump(container_of(s, struct guest_fs, stream));
+}
+
+static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	struct guest_fs *g = container_of(s, struct guest_fs, stream);
+
+	g->done = true;
+	g->result = *r;
+}
+
+static const struct sandbox_stream_ops stream_ops = {
+	.data = on_data, .writable = on_writable, .done = on_done};
+
+static int run_op(struct guest_fs *g, const struct msg_fs *m)
+{
+	int r;
+
+	if (g->over)
+		return -ENOTCONN;
+	if (strlen(m->path) >= LIMIT_PATH || strlen(m->path2) >= LIMIT_PATH)
+		return -ENAMETOOLONG;
+	g->done = false;
+	g->error = 0;
+	g->source_eof = false;
+	buf_consume(&g->chunk, buf_len(&g->chunk));
+	buf_consume(&g->entries, buf_len(&g->entries));
+	g->stream.ops = &stream_ops;
+	r = sandbox_fs(g->sb, &g->stream, m);
+	if (r < 0)
+		return r;
+	if (m->op == FS_WRITE)
+		pump(g);
+	while (!g->done && !g->over) {
+		r = loop_once(&g->loop, UINT64_MAX);
+		if (r < 0)
+			return r;
+	}
+	if (g->error)
+		return g->error;
+	if (!g->done || g->result.type == 0)
+		return -ENOTCONN;
+	if (g->result.type == FRAME_FAILED)
+		return g->result.failure.errno_ > 0 && g->result.failure.errno_ < 4096
+			       ? -(int)g->result.failure.errno_
+			       : -EIO;
+	return g->result.fs.errno_ < 4096 ? -(int)g->result.fs.errno_ : -EIO;
+}
+
+int guest_fs_stat(struct guest_fs *g, const char *path, bool follow, struct msg_stat *ret)
+{
+	const struct msg_fs m = {
+		.op = FS_STAT, .flags = follow ? 0 : FS_NOFOLLOW, .path = path, .path2 = ""};
+	int r = run_op(g, &m);
+
+	if (r == 0)
+		*ret = g->result.fs.st;
+	return r;
+}
+
+int guest_fs_mkdir(struct guest_fs *g, const char *path, uint32_t mode)
+{
+	const struct msg_fs m = {
+		.op = FS_MKDIR, .flags = FS_PARENTS, .mode = mode, .path = path, .path2 = ""};
+
+	return run_op(g, &m);
+}
+
+int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target)
+{
+	const struct msg_fs m = {.op = FS_SYMLINK, .path = path, .path2 = target};
+
+	return run_op(g, &m);
+}
+
+int guest_fs_read(struct guest_fs *g, const char *path,
+	int (*sink)(void *arg, const void *p, size_t n), void *arg)
+{
+	const struct msg_fs m = {.op = FS_READ, .length = UINT64_MAX, .path = path, .path2 = ""};
+	int r;
+
+	g->sink = sink;
+	g->arg = arg;
+	r = run_op(g, &m);
+	g->sink = NULL;
+	return r;
+}
+
+int guest_fs_write(struct guest_fs *g, const char *path, uint32_t mode,
+	ssize_t (*source)(void *arg, void *p, size_t n), void *arg)
+{
+	const struct msg_fs m = {.op = FS_WRITE, .mode = mode, .path = path, .path2 = ""};
+
+	g->source = source;
+	g->arg = arg;
+	return run_op(g, &m);
+}
+
+int guest_fs_list(struct guest_fs *g, const char *path, struct buf *ret)
+{
+	const struct msg_fs m = {.op = FS_LIST, .flags = FS_NOFOLLOW, .path = path, .path2 = ""};
+	int r = run_op(g, &m);
+
+	return r < 0 ? r : buf_append(ret, buf_data(&g->entries), buf_len(&g->entries));
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files of a sandbox, one blocking call per operation.
+ *
+ * A sandbox that does not run is started by guest_fs_open() and stopped again by guest_fs_close().
+ *
+ * Trust: whatever comes back was said by a hostile guest: names, sizes, types, amounts. Names and
+ * targets are bounded strings without NUL and nothing else; it is the caller's to look at them.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+#include "proto/msg.h"
+#include "sandbox/client.h"
+
+struct guest_fs {
+	struct loop loop;
+	struct sandbox *sb;
+	struct sandbox_stream stream;
+	bool started; /* by us */
+	bool over;
+	struct msb_err lost; /* why the connection ended */
+	/* of the operation that runs */
+	bool done;
+	struct sandbox_result result;
+	struct buf entries; /* FS_LIST */
+	int error; /* of our side */
+	int (*sink)(void *arg, const void *p, size_t n);
+	ssize_t (*source)(void *arg, void *p, size_t n);
+	void *arg;
+	struct buf chunk; /* of the source, not yet taken */
+	bool source_eof;
+};
+
+int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
+	struct msb_err *err) MSB_MUST_CHECK;
+/** guest_fs_close - 0, or a negative errno when stopping what was started has failed */
+int guest_fs_close(struct guest_fs *g, struct msb_err *err);
+
+/* Each returns 0 or a negative errno; the guest's own errors come without a message. */
+int guest_fs_stat(struct guest_fs *g, const char *path, bool follow, struct msg_stat *ret)
+	MSB_MUST_CHECK;
+int guest_fs_mkdir(struct guest_fs *g, const char *path, uint32_t mode) MSB_MUST_CHECK;
+int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target) MSB_MUST_CHECK;
+
+/** guest_fs_read - all bytes of a file to @sink, which may end it with a negative errno */
+int guest_fs_read(struct guest_fs *g, const char *path,
+	int (*sink)(void *arg, const void *p, size_t n), void *arg) MSB_MUST_CHECK;
+
+/** guest_fs_write - a new or emptied file from @source: bytes, 0 at the end, a negative errno */
+int guest_fs_write(struct guest_fs *g, const char *path, uint32_t mode,
+	ssize_t (*source)(void *arg, void *p, size_t n), void *arg) MSB_MUST_CHECK;
+
+/** guest_fs_list - entries of a directory one after the other in @ret, for msg_get_dirent(); at
+ * most GUEST_LIST_MAX bytes (-E2BIG) */
+enum { GUEST_LIST_MAX = 64 * 1024 * 1024 };
+int guest_fs_list(struct guest_fs *g, const char *path, struct buf *ret) MSB_MUST_CHECK;

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""msb cp: the rules of docker cp, and guests that want to write somewhere else on the host."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import MSB
+from test_life import life, listed, ok  # noqa: F401 (life is a fixture)
+
+
+@pytest.fixture
+def box(life):
+    ok(life, "create", "--name", "box")
+    return life
+
+
+def sh(box, script):
+    return ok(box, "exec", "box", "--", "sh", "-c", script)
+
+
+def tree(root):
+    found = {}
+    for base, dirs, files in os.walk(root):
+        for name in dirs + files:
+            path = os.path.join(base, name)
+            kind = os.readlink(path) if os.path.islink(path) else "dir" if os.path.isdir(path) else open(path, "rb").read()
+            found[os.path.relpath(path, root)] = kind
+    return found
+
+
+def test_files_both_ways(box, tmp_path):
+    data = os.urandom(5_000_000)
+    (tmp_path / "f").write_bytes(data)
+    (tmp_path / "f").chmod(0o751)
+    ok(box, "cp", str(tmp_path / "f"), "box:/root/g")
+    assert sh(box, "stat -c %a /root/g").strip() == "751"
+    ok(box, "cp", "box:/root/g", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == data and (tmp_path / "back").stat().st_mode & 0o7777 == 0o751
+    # Into a directory that exists, under its own name; over a file that exists.
+    ok(box, "cp", str(tmp_path / "f"), "box:/srv")
+    (tmp_path / "d").mkdir()
+    ok(box, "cp", "box:/srv/f", str(tmp_path / "d"))
+    assert (tmp_path / "d/f").read_bytes() == data
+    (tmp_path / "f").write_bytes(b"short")
+    ok(box, "cp", str(tmp_path / "f"), "box:/root/g")
+    assert sh(box, "cat /root/g") == "short"
+    # Empty, and names that need care.
+    (tmp_path / "-e mpty:x").write_bytes(b"")
+    ok(box, "cp", str(tmp_path / "-e mpty:x"), "box:/srv/")
+    assert sh(box, "stat -c %s '/srv/-e mpty:x'").strip() == "0"
+
+
+def test_trees_both_ways(box, tmp_path):
+    root = tmp_path / "root"
+    for d in ("a/b/c", "empty"):
+        (root / d).mkdir(parents=True)
+    (root / "a/b/c/f").write_text("deep")
+    (root / "top").write_text("x" * 100_000)
+    (root / "a/link").symlink_to("../top")
+    for i in range(200):
+        (root / f"a/{i}").write_text(str(i))
+    ok(box, "cp", str(root), "box:/srv/new")
+    assert sh(box, "cat /srv/new/a/b/c/f; echo; readlink /srv/new/a/link; ls /srv/new/a | wc -l").split() == ["deep", "../top", "202"]
+    ok(box, "cp", str(root), "box:/srv/new")
+    assert sh(box, "ls /srv/new").split() == ["a", "empty", "root", "top"]
+    ok(box, "cp", str(root) + "/.", "box:/opt/x")
+    assert sh(box, "ls /opt/x").split() == ["a", "empty", "top"]
+    ok(box, "cp", "box:/opt/x", str(tmp_path / "back"))
+    assert tree(tmp_path / "back") == tree(root)
+    ok(box, "cp", "box:/opt/x/.", str(tmp_path / "back"))
+    assert tree(tmp_path / "back") == tree(root)
+    ok(box, "cp", "box:/opt/x", str(tmp_path / "back"))
+    assert tree(tmp_path / "back/x") == tree(root)
+
+
+def test_pipes(box):
+    r = box("cp", "-", "box:/root/in", input=b"through a pipe\n")
+    assert r.returncode == 0, r.stderr
+    assert ok(box, "cp", "box:/root/in", "-") == "through a pipe\n"
+    assert box("cp", "box:/root", "-").returncode == 125
+
+
+@pytest.mark.parametrize("argv,status", [
+    (["box:/nothing", "x"], 125), (["/nothing", "box:/x"], 125), (["box:/etc", "/dev/null"], 125), (["a", "b"], 2),
+    (["box:/a", "box:/b"], 2), (["box:a", "b"], 2), (["nobody:/a", "b"], 125), (["box:/etc/passwd", "/nothing/here"], 125),
+])
+def test_what_cannot_be_copied(box, tmp_path, argv, status):
+    r = subprocess.run([MSB, "cp", *argv], env=box.env, cwd=tmp_path,
+                       stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert r.returncode == status and r.stderr.startswith(b"msb: "), r.stderr
+    assert not list(tmp_path.glob("x*"))
+
+
+def test_a_stopped_sandbox_is_started_for_it(box, tmp_path):
+    ok(box, "stop", "box")
+    (tmp_path / "f").write_text("while stopped")
+    ok(box, "cp", str(tmp_path / "f"), "box:/root/f")
+    assert listed(box)["box"]["status"] == "Stopped"
+    assert ok(box, "cp", "box:/root/f", "-") == "while stopped"
+
+
+def test_a_hostile_tree_stays_inside(box, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("safe")
+    sh(box, f"""mkdir -p /t/d/e && cd /t && ln -s {outside} abs && ln -s ../../outside up && ln -s d/e/../../../outside sly
+        && ln -s ../d d/e/fine && ln -s /d rooted && mkfifo pipe && ln -s {outside}/victim file && echo new > d/plain
+        && chmod 6755 d/plain""".replace("\n", " "))
+    dst = tmp_path / "dst"
+    r = box("cp", "box:/t", str(dst))
+    assert r.returncode == 125 and b"leads out of the tree" in r.stderr and b"neither a file" in r.stderr
+    got = tree(dst)
+    assert got["d/plain"] == b"new\n" and (dst / "d/plain").stat().st_mode & 0o7777 == 0o755
+    assert "up" not in got and "sly" not in got and "pipe" not in got and got["d/e/fine"] == "../d" and got["rooted"] == "d"
+    for path, kind in got.items():
+        assert os.path.realpath(dst / path).startswith(str(dst)), (path, kind)
+    # The second time its links are there, and are not written through.
+    sh(box, "cd /t && rm -rf abs file && mkdir abs && echo evil > abs/victim && echo evil > file")
+    (dst / "abs").unlink()
+    (dst / "abs").symlink_to(outside)
+    (dst / "file").unlink()
+    (dst / "file").symlink_to(outside / "victim")
+    assert box("cp", "box:/t/.", str(dst)).returncode == 125
+    assert (outside / "victim").read_text() == "safe" and list(outside.iterdir()) == [outside / "victim"]
+    assert not [p for p in os.listdir(dst) if p.startswith(".msb-cp")]
+
+
+def test_an_endless_file_ends(box, tmp_path):
+    # The size is looked at first; a file that grows meanwhile is refused, not followed.
+    r = box("cp", "box:/proc/kmsg", str(tmp_path / "f"))
+    assert r.returncode == 125 and not (tmp_path / "f").exists()
