@@ -178,13 +178,14 @@ static const struct opt opts[] = {
 		.type = OPT_PARSE,
 		AT(root_disk),
 		.parse = run_parse_root_disk,
-		.arg = "SIZE|tmpfs[:SIZE]|PATH",
+		.arg = "SIZE|tmpfs[:SIZE]|flat[:SIZE]|PATH",
 		MACHINE,
 		.aliases = {"oci-upper-size"},
 		.complete = OPT_COMPLETE_FILE,
 		.help = "Where changes to the root file system go: a disk of this size (4G for "
 			"images of a registry and for named sandboxes), the guest's memory (for "
-			"what ends with its command), or a raw ext4 image of yours"},
+			"what ends with its command), a disk with a copy of the image (flat), or a "
+			"raw ext4 image of yours"},
 	{.name = "hostname",
 		.letter = 'H',
 		.type = OPT_STRING,

@@ -17,7 +17,8 @@ static int usage(struct msb_err *err, const char *value, const char *what)
 	int r = msb_err_set(err, -EINVAL, MSB_USAGE, "%s %s",
 		str_quote(quoted, sizeof(quoted), value, strlen(value)), what);
 
-	return msb_err_hint(err, r, "write a size (8G), tmpfs, tmpfs:SIZE, or ./FILE");
+	return msb_err_hint(
+		err, r, "write a size (8G), tmpfs, tmpfs:SIZE, flat, flat:SIZE, or ./FILE");
 }
 
 static int parse_size(
@@ -54,9 +55,13 @@ int run_parse_root_disk(void *target, const char *value, struct msb_err *err)
 	if (str_starts(value, "tmpfs:"))
 		return parse_size(
 			value + strlen("tmpfs:"), 1, LIMIT_MEM_MAX_MIB, &d->disk.size_bytes, err);
-	if (streq(value, "flat") || str_starts(value, "flat:"))
-		return usage(err, value, "is not supported by this version");
-	d->disk.kind = UPPER_DISK;
+	d->disk.kind = streq(value, "flat") || str_starts(value, "flat:") ? UPPER_FLAT : UPPER_DISK;
+	if (streq(value, "flat")) {
+		d->disk.size_bytes = ROOT_DISK_DEFAULT_BYTES;
+		return 0;
+	}
+	if (d->disk.kind == UPPER_FLAT)
+		value += strlen("flat:");
 	r = parse_size(
 		value, LIMIT_ROOT_DISK_MIN_MIB, LIMIT_ROOT_DISK_MAX_MIB, &d->disk.size_bytes, err);
 	return r;

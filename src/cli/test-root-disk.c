@@ -55,6 +55,17 @@ TEST(memory)
 	refused("tmpfs2", EINVAL);
 }
 
+TEST(flat)
+{
+	ASSERT_EQ(parsed("flat").disk.kind, UPPER_FLAT);
+	ASSERT_TRUE(parsed("flat").disk.size_bytes == ROOT_DISK_DEFAULT_BYTES);
+	ASSERT_EQ(parsed("flat:1G").disk.kind, UPPER_FLAT);
+	ASSERT_TRUE(parsed("flat:1G").disk.size_bytes == GIB);
+	refused("flat:", EINVAL);
+	refused("flat:1M", ERANGE);
+	refused("flatter", EINVAL);
+}
+
 TEST(without_the_option_the_image_decides)
 {
 	struct run_root_disk d = {};

@@ -347,7 +347,7 @@ static void rlimits_get(struct wire_in *in, struct msg_rlimit *v, uint32_t *ret_
 static const struct field config_fields[] = {
 	U32(msg_config, version),
 	U64(msg_config, real_ns),
-	U32_MAX(msg_config, root_kind, ROOT_OVERLAY_DISK),
+	U32_MAX(msg_config, root_kind, ROOT_FLAT),
 	STR(msg_config, root_fstype, 32),
 	U64(msg_config, upper_bytes),
 	STR(msg_config, hostname, LIMIT_HOSTNAME),

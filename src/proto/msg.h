@@ -70,6 +70,7 @@ enum msg_root_kind {
 	ROOT_OVERLAY = 0, /* read-only image on vda below, tmpfs above */
 	ROOT_DISK = 1, /* vda is mounted read-write as it is */
 	ROOT_OVERLAY_DISK = 2, /* as ROOT_OVERLAY, but the file system of vdb is above */
+	ROOT_FLAT = 3, /* a copy of vda's image on vdb, made at the first start */
 };
 
 struct msg_config {

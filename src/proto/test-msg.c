@@ -222,7 +222,7 @@ TEST(config_caps)
 	m.hostname = letters(LIMIT_HOSTNAME + 1);
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
 	m = full_config();
-	m.root_kind = ROOT_OVERLAY_DISK + 1;
+	m.root_kind = ROOT_FLAT + 1;
 	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
 	reset();
 }

@@ -194,9 +194,6 @@ int sup_disks_open(struct sup_disks *d, const struct sandbox_spec *spec, int dir
 		return r;
 	if (spec->root_disk.kind == UPPER_TMPFS)
 		return 0;
-	if (spec->root_disk.kind == UPPER_FLAT)
-		return msb_err_set(
-			err, -EOPNOTSUPP, MSB_UNSUPPORTED, "this version has no flat root disks");
 	es->n_disks = 2;
 	return open_upper(d, spec, dir_fd, &es->disks[1], err);
 }

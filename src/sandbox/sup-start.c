@@ -26,7 +26,12 @@
 #include "sandbox/sup-disk.h"
 #include "sandbox/sup-internal.h"
 
-enum { BOOT_TIMEOUT_KVM_S = 60, BOOT_TIMEOUT_QEMU_S = 180, LISTEN_BACKLOG = 64 };
+enum {
+	BOOT_TIMEOUT_COPY_S = 1800,
+	BOOT_TIMEOUT_KVM_S = 60,
+	BOOT_TIMEOUT_QEMU_S = 180,
+	LISTEN_BACKLOG = 64
+};
 
 static bool is_kvm(const struct engine_ops *ops)
 {
@@ -35,9 +40,14 @@ static bool is_kvm(const struct engine_ops *ops)
 
 uint64_t sup_boot_timeout_ns(const struct supervisor *sup)
 {
+	uint64_t s = is_kvm(sup->vm.ops) ? BOOT_TIMEOUT_KVM_S : BOOT_TIMEOUT_QEMU_S;
+
 	if (sup->spec.boot_timeout_ns)
 		return sup->spec.boot_timeout_ns;
-	return (is_kvm(sup->vm.ops) ? BOOT_TIMEOUT_KVM_S : BOOT_TIMEOUT_QEMU_S) * NSEC_PER_SEC;
+	/* The first start copies the image. */
+	if (sup->spec.root_disk.kind == UPPER_FLAT)
+		s += BOOT_TIMEOUT_COPY_S;
+	return s * NSEC_PER_SEC;
 }
 
 static int read_spec(struct supervisor *sup, struct msb_err *err)
@@ -207,6 +217,20 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	return ops->start(&es, &sup->vm, err);
 }
 
+static enum msg_root_kind root_kind(const struct sandbox_spec *spec)
+{
+	switch (spec->root_disk.kind) {
+	case UPPER_DISK:
+	case UPPER_FILE:
+		return ROOT_OVERLAY_DISK;
+	case UPPER_FLAT:
+		return ROOT_FLAT;
+	case UPPER_TMPFS:
+	default:
+		return spec->root_kind;
+	}
+}
+
 static int put_config(const struct supervisor *sup, struct buf *out)
 {
 	static const char *const no_env[] = {NULL};
@@ -215,8 +239,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 	struct msg_config m = {
 		.version = PROTO_VERSION,
 		.real_ns = clock_real_ns(),
-		.root_kind =
-			spec->root_disk.kind == UPPER_TMPFS ? spec->root_kind : ROOT_OVERLAY_DISK,
+		.root_kind = root_kind(spec),
 		.root_fstype = spec->root_fstype,
 		.upper_bytes = spec->root_disk.size_bytes,
 		.hostname = spec->hostname,

@@ -4,6 +4,7 @@
 import hashlib
 import io
 import shutil
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from registry import Hostile, Picture, tar_of  # noqa: E402
 from test_life import life, ok  # noqa: E402, F401 (life is a fixture)
 
 BUSYBOX = shutil.which("busybox")
-TOOLS = ("sh", "cat", "df", "ls", "rm", "sha256sum", "sync", "true", "wc")
+TOOLS = ("sh", "cat", "df", "ls", "rm", "find", "sha256sum", "sort", "stat", "sync", "true", "wc")
 LAYERS = 120
 MIB = 1 << 20
 
@@ -40,11 +41,11 @@ def system():
     return out.getvalue()
 
 
-def pulled(msb, layers):
+def pulled(msb, layers, more=()):
     """Name of an image of so many layers and a system, which is in the store."""
     if not BUSYBOX:
         pytest.skip("busybox is not installed")
-    picture = Picture([system()] + [tar_of({f"data/f{i}": content(i)}) for i in range(layers)])
+    picture = Picture([system()] + [tar_of({f"data/f{i}": content(i)}) for i in range(layers)] + list(more))
     with Hostile() as registry:
         registry.add(picture, "1")
         name = f"{registry.host}/many:1"
@@ -104,4 +105,68 @@ def test_damaged_layers_are_refused(life, image):  # noqa: F811
     data.unlink()
     r = life("run", image, "--", "true")
     assert r.returncode == 125 and b"damaged layer" in r.stderr
+    assert life.sandboxes() == []
+
+
+def oddities():
+    """A layer with whatever a copy could lose."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        def add(name, kind=tarfile.REGTYPE, data=b"", mode=0o644, **fields):
+            info = tarfile.TarInfo("odd/" + name)
+            info.type, info.mode, info.size, info.mtime = kind, mode, len(data), 1000000000 + len(name)
+            for key, value in fields.items():
+                setattr(info, key, value)
+            tar.addfile(info, io.BytesIO(data))
+
+        add("", tarfile.DIRTYPE, mode=0o1770, uid=12, gid=34)
+        add("suid", data=b"x", mode=0o6755, uid=1000, gid=1001)
+        add("sparse", data=b"a" + bytes(3_000_000) + b"z")
+        add("first", data=b"shared")
+        add("deep", tarfile.DIRTYPE, mode=0o700)
+        add("deep/second", tarfile.LNKTYPE, linkname="odd/first")
+        add("third", tarfile.LNKTYPE, linkname="odd/first")
+        add("absolute", tarfile.SYMTYPE, linkname="/etc/passwd")
+        add("fifo", tarfile.FIFOTYPE, mode=0o600)
+        add("device", tarfile.CHRTYPE, mode=0o640, devmajor=1, devminor=3)
+        add("capable", data=b"c", mode=0o755,
+            pax_headers={"SCHILY.xattr.security.capability": "\x01\0\0\x02\0\x04" + "\0" * 14})
+    return out.getvalue()
+
+
+TREE = ("cd / && find bin data odd | sort | while read -r f; do stat -c '%n %f %u %g %h %s %Y %t %T' \"$f\"; done; "
+        "find bin data odd -type f | sort | while read -r f; do sha256sum \"$f\"; done; stat -c %i odd/first odd/deep/second")
+
+
+def test_flat_disk_is_the_same_tree(life):  # noqa: F811
+    image = pulled(life, 3, [oddities()])
+    layered = ok(life, "run", "--root-disk", "tmpfs", image, "--", "sh", "-c", TREE).splitlines()
+    ok(life, "create", "--name", "flat", "--root-disk", "flat:1G", image)
+    flat = ok(life, "exec", "flat", "--", "sh", "-c", TREE).splitlines()
+    assert len(flat) > 40 and flat[-1] == flat[-2]
+    # Directories count their size in another way, inode numbers are anybody's.
+    def alike(lines):
+        return [line for line in lines[:-2] if line.split()[1][0] != "4" or len(line.split()[1]) == 64]
+    assert alike(flat) == alike(layered)
+    directories = [[w for i, w in enumerate(line.split()) if i not in (4, 5)] for line in flat[:-2]]
+    assert ["odd", "43f8", "12", "34"] == next(d for d in directories if d[0] == "odd")[:4]
+    assert "/dev/vdb" in ok(life, "exec", "flat", "--", "df", "/")
+    ok(life, "exec", "flat", "--", "sh", "-c", "echo changed >/odd/first; rm /odd/third")
+    ok(life, "stop", "flat")
+    disk = life.home / "sandboxes/flat/upper.ext4"
+    assert disk.stat().st_blocks * 512 < 30 * MIB
+    debugfs = shutil.which("debugfs", path="/sbin:/usr/sbin:/bin:/usr/bin")
+    if debugfs:
+        said = subprocess.run([debugfs, "-R", "ea_list /u/odd/capable", str(disk)], capture_output=True, text=True, check=True)
+        assert "security.capability (20)" in said.stdout
+    ok(life, "start", "flat")
+    assert ok(life, "exec", "flat", "--", "sh", "-c", "cat /odd/deep/second; ls /odd") == (
+        "changed\nabsolute\ncapable\ndeep\ndevice\nfifo\nfirst\nsparse\nsuid\n")
+
+
+def test_flat_disk_without_room_says_so(life):  # noqa: F811
+    image = pulled(life, 1, [tar_of({"big": hashlib.shake_256(b"big").digest(31 * MIB)})])
+    r = life("run", "--root-disk", "flat:32M", image, "--", "true")
+    assert r.returncode == 125, r.stderr
+    assert b"copy the image to the root disk: No space left on device" in r.stderr.replace(b"'", b"")
     assert life.sandboxes() == []

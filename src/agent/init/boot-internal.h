@@ -28,6 +28,13 @@ bool root_lower_early(void);
 int root_assemble(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 	MSB_MUST_CHECK;
 
+/**
+ * copy_image - copy the tree @from, attributes and all, to the directory @name of @beside
+ *
+ * Nothing else may be in @beside under the name "links". Return: 0 or a negative errno.
+ */
+int copy_image(const char *from, const char *beside, const char *name) MSB_MUST_CHECK;
+
 /** mount_all - the configured tmpfs and shares, parents before children; after the switch */
 int mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
 

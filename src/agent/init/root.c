@@ -3,7 +3,8 @@
  * The root file system of a guest.
  *
  * ROOT_OVERLAY: the image on vda, read-only, below; a tmpfs above, or the file system on vdb
- * (ROOT_OVERLAY_DISK), which may be that of an earlier start. What we add to the image (mount
+ * (ROOT_OVERLAY_DISK), which may be that of an earlier start. ROOT_FLAT: the same without overlay;
+ * the directory above holds a copy of the image. What we add to the image (mount
  * points it lacks, /etc/hosts, hostname and resolv.conf, a usable /tmp and /var/tmp) is made in the
  * upper directory before the overlay is mounted: there it costs a few tmpfs operations, while the
  * same through the overlay would copy up each directory on the way. A directory made there takes
@@ -27,7 +28,8 @@
 
 #define ROOT_DEVICE  "/dev/vda"
 #define UPPER_DEVICE "/dev/vdb"
-#define UPPER_DIR    BOOT_UPPER "/u"
+#define UPPER_NAME   "u"
+#define UPPER_DIR    BOOT_UPPER "/" UPPER_NAME
 #define WORK_DIR     BOOT_UPPER "/w"
 
 /* EXT4_IOC_RESIZE_FS, which no header of the kernel gives to programs. */
@@ -141,6 +143,9 @@ static int upper_file(int upper, const char *name, const char *text)
 	cleanup_fd int fd =
 		openat(upper, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 
+	/* A link of the image, in a copy of it, would lead anywhere. */
+	if (fd < 0 && errno == ELOOP && unlinkat(upper, name, 0) == 0)
+		fd = openat(upper, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0644);
 	if (fd < 0)
 		return -errno;
 	return io_write_full(fd, text, strlen(text));
@@ -319,9 +324,14 @@ static int upper_prepare(const struct msg_config *cfg, struct boot_error *err)
 {
 	int r;
 
-	if (cfg->root_kind == ROOT_OVERLAY_DISK && access(WORK_DIR, F_OK) == 0) {
+	if (cfg->root_kind != ROOT_OVERLAY && access(WORK_DIR, F_OK) == 0) {
 		upper_rename(cfg->hostname);
 		return 0;
+	}
+	r = cfg->root_kind == ROOT_FLAT ? copy_image(BOOT_LOWER, BOOT_UPPER, UPPER_NAME) : 0;
+	if (r < 0) {
+		errno = -r;
+		return boot_fail(err, STAGE_ROOT, "copy the image to the root disk");
 	}
 	if (mkdir(UPPER_DIR, 0755) < 0 && errno != EEXIST)
 		return boot_fail(err, STAGE_ROOT, "mkdir in the writable layer");
@@ -356,12 +366,18 @@ static int root_overlay(const struct msg_config *cfg, bool have_lower, struct bo
 	r = have_lower ? 0 : mount_device(cfg, BOOT_LOWER, MS_RDONLY, err);
 	if (r < 0)
 		return r;
-	r = cfg->root_kind == ROOT_OVERLAY_DISK ? mount_upper_disk(cfg, err)
-						: mount_upper_tmpfs(cfg, err);
+	r = cfg->root_kind == ROOT_OVERLAY ? mount_upper_tmpfs(cfg, err)
+					   : mount_upper_disk(cfg, err);
 	if (r == 0)
 		r = upper_prepare(cfg, err);
 	if (r < 0)
 		return r;
+	if (cfg->root_kind == ROOT_FLAT) {
+		if (mount(UPPER_DIR, BOOT_ROOT, NULL, MS_BIND, NULL) < 0)
+			return boot_fail(err, STAGE_ROOT, "bind the root disk");
+		(void)umount2(BOOT_LOWER, 0); /* has nothing more to give */
+		return 0;
+	}
 	if (mount("overlay", BOOT_ROOT, "overlay", 0,
 		    "lowerdir=" BOOT_LOWER ",upperdir=" UPPER_DIR ",workdir=" WORK_DIR) < 0)
 		return boot_fail(err, STAGE_ROOT, "mount overlay");
