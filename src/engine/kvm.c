@@ -19,11 +19,13 @@
 #include "engine/arch.h"
 #include "engine/engine-internal.h"
 #include "engine/probe.h"
+#include "engine/share.h"
 #include "vmm/config.h"
 
 /* Descriptors of the VMM process behind VMM_FD_CONTROL. */
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
-_Static_assert(KFD_DISK + LIMIT_EXTENTS <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+_Static_assert(
+	KFD_DISK + LIMIT_EXTENTS + LIMIT_SHARES <= SPAWN_FDS_MAX, "disks must fit the spawn table");
 
 /* Private memory of the VMM is 2 MiB; the rest is for KVM's own and the page cache in passing. */
 enum { VMM_EXTRA_MIB = 64, VMM_THREADS = 8 };
@@ -42,6 +44,7 @@ struct kvm_fds {
 	int channel;
 	int log;
 	int err;
+	struct share_fds shares;
 };
 
 static void kvm_fds_deinit(struct kvm_fds *f)
@@ -51,6 +54,7 @@ static void kvm_fds_deinit(struct kvm_fds *f)
 	fd_close(f->channel);
 	fd_close(f->log);
 	fd_close(f->err);
+	share_fds_deinit(&f->shares);
 }
 
 static int make_pair(int type, int *ret_ours, int *ret_theirs)
@@ -124,6 +128,21 @@ static void fill_disks(const struct engine_spec *spec, struct vmm_config *c)
 	c->n_extents = (uint32_t)(to - c->extents);
 }
 
+static int shares_first(const struct engine_spec *spec)
+{
+	return KFD_DISK + (int)engine_extents(spec);
+}
+
+static void fill_shares(const struct engine_spec *spec, struct vmm_config *c)
+{
+	c->n_shares = spec->n_shares;
+	for (uint32_t i = 0; i < spec->n_shares; i++) {
+		c->shares[i].fd = shares_first(spec) + (int)i;
+		(void)snprintf(
+			c->shares[i].tag, sizeof(c->shares[i].tag), "%s", spec->shares[i].tag);
+	}
+}
+
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
 {
 	int n;
@@ -142,6 +161,7 @@ static int fill_config(const struct engine_spec *spec, struct vmm_config *c, str
 		.n_disks = spec->n_disks,
 	};
 	fill_disks(spec, c);
+	fill_shares(spec, c);
 	n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s", arch_cmdline_kvm(spec->vcpus),
 		spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
 	if (n < 0 || (size_t)n >= sizeof(c->cmdline))
@@ -177,6 +197,8 @@ static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct e
 		for (uint32_t k = 0; k < spec->disks[i].n_extents; k++)
 			spawn_add_fd(&s, spec->disks[i].extents[k].fd, (int)fd++);
 	}
+	for (uint32_t i = 0; i < spec->n_shares; i++)
+		spawn_add_fd(&s, f->shares.fds[i], shares_first(spec) + (int)i);
 	vm->spawned_ns = clock_mono_ns();
 	return spawn_run(&s, &vm->pid, &vm->pidfd);
 }
@@ -199,22 +221,21 @@ static int prepare(const struct engine_spec *spec, struct kvm_fds *f, struct eng
 	/* The message waits in the socket for the process to start. */
 	if (r == 0 && send(vm->control_fd, &config, config.size, MSG_NOSIGNAL) < 0)
 		r = -errno;
-	return r < 0 ? msb_err_errno(err, r, "cannot make the sockets of msb-vmm") : 0;
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot make the sockets of msb-vmm");
+	return shares_start(spec, FS_LINK, f->err, vm, &f->shares, err);
 }
 
 static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
 {
-	cleanup_with(kvm_fds_deinit) struct kvm_fds fds = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF};
+	cleanup_with(kvm_fds_deinit) struct kvm_fds fds = {
+		.kvm = -EBADF, .control = -EBADF, .channel = -EBADF, .log = -EBADF, .err = -EBADF};
 	struct engine_vm vm;
 	int r;
 
+	share_fds_init(&fds.shares);
 	engine_vm_reset(&vm, &engine_kvm);
 	r = engine_check_spec(spec, err);
-	if (r == 0 && spec->n_shares > 0) {
-		r = msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
-			"engine kvm cannot share directories yet");
-		(void)msb_err_hint(err, r, "add --engine qemu");
-	}
 	if (r == 0 && !spec->vmm_path)
 		r = msb_err_set(err, -EINVAL, MSB_FAIL, "engine kvm: no path of msb-vmm");
 	if (r == 0)

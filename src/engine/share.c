@@ -8,6 +8,8 @@
 #include "base/io.h"
 #include "base/spawn.h"
 
+#include "proto/fslink.h"
+
 void share_fds_init(struct share_fds *f)
 {
 	for (unsigned int i = 0; i < LIMIT_SHARES; i++)
@@ -50,6 +52,14 @@ static int start_one(const struct engine_spec *spec, const struct engine_share *
 	return spawn_run(&s, &ret->pid, &ret->pidfd);
 }
 
+/* Room for a message. The machine's process may not ask for it any more. */
+static void enlarge(int fd)
+{
+	int size = FSLINK_SOCKET_BUFFER;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 int shares_start(const struct engine_spec *spec, enum fs_speech speech, int err_fd,
 	struct engine_vm *vm, struct share_fds *ret, struct msb_err *err)
 {
@@ -62,6 +72,8 @@ int shares_start(const struct engine_spec *spec, enum fs_speech speech, int err_
 			return msb_err_errno(err, r, "cannot make the sockets of msb-fs");
 		ret->fds[i] = fds[0];
 		theirs = fds[1];
+		if (speech == FS_LINK)
+			enlarge(fds[0]);
 		r = start_one(spec, &spec->shares[i], speech, err_fd, theirs,
 			&vm->helpers[vm->n_helpers]);
 		if (r < 0)

@@ -55,6 +55,10 @@ static bool fds_ok(const struct vmm_config *c)
 		if (!fd_ok(c->extents[i].fd, taken))
 			return false;
 	}
+	for (uint32_t i = 0; i < c->n_shares; i++) {
+		if (!fd_ok(c->shares[i].fd, taken))
+			return false;
+	}
 	return true;
 }
 
@@ -102,6 +106,17 @@ static const char *disks_bad(const struct vmm_config *c)
 	return used == c->n_extents ? NULL : "extents that belong to no disk";
 }
 
+static const char *shares_bad(const struct vmm_config *c)
+{
+	if (c->n_shares > LIMIT_SHARES)
+		return "too many shares";
+	for (uint32_t i = 0; i < c->n_shares; i++) {
+		if (!c->shares[i].tag[0] || !cmdline_ok(c->shares[i].tag, sizeof(c->shares[i].tag)))
+			return "a share without a name";
+	}
+	return NULL;
+}
+
 int vmm_config_check(const struct vmm_config *c, struct msb_err *err)
 {
 	const char *bad;
@@ -113,6 +128,8 @@ int vmm_config_check(const struct vmm_config *c, struct msb_err *err)
 	if (c->mem_mib < LIMIT_MEM_MIN_MIB || c->mem_mib > LIMIT_MEM_MAX_MIB)
 		return reject(err, "memory size out of range");
 	bad = disks_bad(c);
+	if (!bad)
+		bad = shares_bad(c);
 	if (bad)
 		return reject(err, bad);
 	if (c->size != vmm_config_size(c->n_extents))

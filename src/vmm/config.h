@@ -31,6 +31,12 @@ struct vmm_extent {
 	uint64_t len; /* multiple of 512; 0 in a disk of one extent: up to the end of the file */
 };
 
+/* A shared directory: a socket to its process, see proto/fslink.h. */
+struct vmm_share {
+	int32_t fd;
+	char tag[36]; /* NUL-terminated */
+};
+
 struct vmm_config {
 	uint32_t magic;
 	uint32_t size; /* of the message: vmm_config_size() */
@@ -45,6 +51,8 @@ struct vmm_config {
 	uint32_t n_disks;
 	struct vmm_disk disks[LIMIT_DISKS];
 	char cmdline[LIMIT_CMDLINE]; /* NUL-terminated; device discovery is appended by the VMM */
+	uint32_t n_shares;
+	struct vmm_share shares[LIMIT_SHARES];
 	uint32_t n_extents; /* of all disks */
 	struct vmm_extent extents[LIMIT_EXTENTS]; /* the message ends with the last one in use */
 };

@@ -23,6 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(c.extents[i].fd > VMM_FD_CONTROL && c.extents[i].len % 512 == 0);
 		assert(c.extents[i].offset + c.extents[i].len >= c.extents[i].offset);
 	}
+	assert(c.n_shares <= LIMIT_SHARES);
+	for (uint32_t i = 0; i < c.n_shares; i++)
+		assert(c.shares[i].fd > VMM_FD_CONTROL && memchr(c.shares[i].tag, 0, 36));
 	assert(memchr(c.cmdline, 0, sizeof(c.cmdline)));
 	assert(c.kvm_fd > VMM_FD_CONTROL && c.kernel_fd > VMM_FD_CONTROL);
 	return 0;

@@ -57,6 +57,22 @@ static int add_disks(struct machine *m, const struct vmm_config *c, const struct
 	return 0;
 }
 
+static int add_shares(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
+	struct msb_err *err)
+{
+	for (uint32_t i = 0; i < c->n_shares; i++) {
+		int r = virtio_fs_init(&m->shares[i], env, c->shares[i].fd, c->shares[i].tag);
+
+		if (r < 0)
+			return msb_err_errno(err, r, "cannot share directory %" PRIu32, i);
+		m->n_shares++;
+		r = attach(m, &m->shares[i].dev, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /*
  * An open channel is closed by the death of the agent or by the kernel, when it resets its devices
  * for a halt or a power-off that this machine has no button for: nothing will happen any more.
@@ -92,6 +108,8 @@ static int add_devices(struct machine *m, const struct vmm_config *c, struct msb
 	if (r < 0)
 		return r;
 	r = add_disks(m, c, &env, err);
+	if (r == 0)
+		r = add_shares(m, c, &env, err);
 	if (r < 0)
 		return r;
 	r = virtio_rng_init(&m->rng, &env);
@@ -304,6 +322,8 @@ static void remove_devices(struct machine *m)
 		virtio_balloon_deinit(&m->balloon);
 	if (m->rng.dev.ops)
 		virtio_rng_deinit(&m->rng);
+	while (m->n_shares > 0)
+		virtio_fs_deinit(&m->shares[--m->n_shares]);
 	while (m->n_disks > 0)
 		virtio_blk_deinit(&m->disks[--m->n_disks]);
 	if (m->console.dev.ops)

@@ -20,10 +20,11 @@
 #include "vmm/virtio/balloon.h"
 #include "vmm/virtio/blk.h"
 #include "vmm/virtio/console.h"
+#include "vmm/virtio/fs.h"
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/rng.h"
 
-enum { MACHINE_DEVICES_MAX = 3 + LIMIT_DISKS };
+enum { MACHINE_DEVICES_MAX = 3 + LIMIT_DISKS + LIMIT_SHARES };
 
 struct machine {
 	struct loop *loop;
@@ -45,6 +46,8 @@ struct machine {
 	struct virtio_balloon balloon;
 	struct virtio_blk disks[LIMIT_DISKS];
 	unsigned int n_disks;
+	struct virtio_fs shares[LIMIT_SHARES];
+	unsigned int n_shares;
 	struct blk_extent extents[LIMIT_EXTENTS]; /* of all disks */
 	struct virtio_mmio transports[MACHINE_DEVICES_MAX]; /* in the order of their addresses */
 	unsigned int n_transports;

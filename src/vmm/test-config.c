@@ -17,6 +17,8 @@ static struct vmm_config good(void)
 		.cgroup_fd = -1,
 		.n_disks = 2,
 		.disks = {{.read_only = 1, .n_extents = 3}, {.n_extents = 1}},
+		.n_shares = 1,
+		.shares = {{.fd = 13, .tag = "msb0"}},
 		.cmdline = "console=hvc0",
 		.n_extents = 4,
 		.extents = {{.fd = 9, .len = 4096}, {.fd = 12, .len = 512},
@@ -38,6 +40,16 @@ static struct vmm_config good(void)
 		change;                                \
 		ASSERT_OK(vmm_config_check(&c, NULL)); \
 	} while (0)
+
+TEST(shares)
+{
+	ACCEPTED(c.n_shares = 0);
+	REJECTED(c.n_shares = LIMIT_SHARES + 1);
+	REJECTED(c.shares[0].fd = 9);
+	REJECTED(c.shares[0].fd = -1);
+	REJECTED(c.shares[0].tag[0] = '\0');
+	REJECTED(memset(c.shares[0].tag, 'x', sizeof(c.shares[0].tag)));
+}
 
 TEST(accepts_a_complete_configuration)
 {

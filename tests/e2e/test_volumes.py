@@ -7,18 +7,9 @@ import subprocess
 
 import pytest
 
-from conftest import BUILD, Msb
+from conftest import BUILD
 
 EXERCISE = BUILD / "tests/tools/fs-exercise"
-
-
-@pytest.fixture
-def msb(home, engine):
-    if engine == "kvm":
-        pytest.skip("engine kvm has no shared directories yet")
-    m = Msb(home, engine)
-    yield m
-    m.close()
 
 
 @pytest.fixture

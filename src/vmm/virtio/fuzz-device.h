@@ -20,6 +20,7 @@ struct fuzz_device {
 	struct virtio_dev *dev;
 	void (*host)(
 		struct fuzz_device *f, struct fuzz_input *in); /* the host side acts; may be NULL */
+	unsigned int held_max; /* chains of a queue that the device may hold between runs */
 	void (*check)(struct fuzz_device *f); /* invariants after each operation; may be NULL */
 };
 
