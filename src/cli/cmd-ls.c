@@ -122,12 +122,34 @@ static void ls_members(struct json_out *o, const struct sandbox_info *info)
 	json_put_str(o, "image", image_text(info));
 }
 
+/* The main process, words with blanks in quotes; "-" if there is none. */
+static const char *command_text(const struct sandbox_info *info, char *to, size_t size)
+{
+	size_t used = 0;
+
+	(void)snprintf(to, size, "-");
+	for (size_t i = 0; info->spec.command && info->spec.command[i] && used < size; i++) {
+		const char *word = info->spec.command[i];
+		const char *quote = !word[0] || strpbrk(word, " \t\n\"'") ? "\"" : "";
+		int n = snprintf(
+			to + used, size - used, "%s%s%s%s", i ? " " : "", quote, word, quote);
+
+		used += n > 0 ? (size_t)n : 0;
+	}
+	/* Cut off, perhaps inside a character. */
+	for (size_t len = strlen(to); used >= size && len && (to[len - 1] & 0x80); len--)
+		to[len - 1] = '\0';
+	return to;
+}
+
 static void ps_row(struct table *t, const struct sandbox_info *info)
 {
+	char command[256];
 	char text[TIME_TEXT];
 
 	table_add(t, info->name, 0);
 	table_add(t, image_text(info), IMAGE_WIDTH);
+	table_add(t, command_text(info, command, sizeof(command)), COMMAND_WIDTH);
 	(void)snprintf(text, sizeof(text), "%" PRIu32, info->spec.vcpus);
 	table_add(t, text, 0);
 	table_add(t, size_mib(info->spec.mem_mib, text), 0);
@@ -136,15 +158,18 @@ static void ps_row(struct table *t, const struct sandbox_info *info)
 
 static void ps_members(struct json_out *o, const struct sandbox_info *info)
 {
+	char command[LIMIT_PATH];
+
 	json_put_str(o, "name", info->name);
 	json_put_str(o, "status", sandbox_status_name(info->record.status));
 	json_put_str(o, "image", image_text(info));
+	json_put_str(o, "command", command_text(info, command, sizeof(command)));
 	json_put_u64(o, "cpus", info->spec.vcpus);
 	json_put_u64(o, "memory_mib", info->spec.mem_mib);
 }
 
 static const char *const ls_header[] = {"NAME", "IMAGE", "STATUS", "CREATED"};
-static const char *const ps_header[] = {"NAME", "IMAGE", "CPUS", "MEM", "STATUS"};
+static const char *const ps_header[] = {"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS"};
 
 static const struct view ls_view = {.columns = ARRAY_SIZE(ls_header),
 	.header = ls_header,

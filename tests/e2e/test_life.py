@@ -258,7 +258,8 @@ def logged(msb, name, *argv):
 
 def test_run_in_the_background(life):
     name = ok(life, "run", "-d", "--", "sh", "-c", "echo out; echo err >&2; while ! [ -e /tmp/go ]; do sleep 0.1; done").strip()
-    assert listed(life)[name]["status"] == "Running"
+    box = json.loads(ok(life, "ps", "--format", "json"))[0]
+    assert box["name"] == name and box["status"] == "Running" and box["command"].startswith('sh -c "echo out;')
     follower = subprocess.Popen([MSB, "logs", "-f", name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=life.env)
     assert sorted(follower.stdout.readline() for _ in range(2)) == [b"err\n", b"out\n"]
     ok(life, "exec", name, "--", "touch", "/tmp/go")
