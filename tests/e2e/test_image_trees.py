@@ -21,6 +21,7 @@ import trees
 from registry import DOCKER_REGISTRY, Hostile, Picture, Registry, run
 from trees import Layout, directory, file, hardlink, opaque, symlink, whiteout
 
+BUSYBOX = Path("/bin/busybox")
 TOPS = [b"R", b"S", b"usr/sbin", b"var"]
 GUEST = (TESTS / "lib" / "trees.py").read_text() + f"\nprint({{top: tree(b'/' + top) for top in {TOPS!r}}})\n"
 NAMES = [b"\xff\xfe", b"new\nline", b"\x1b[31m", b"-rf", b" ", b"x" * 255, "\u202eexe".encode(), b"...", b"\\"]
@@ -148,7 +149,7 @@ def names_of(tree):
 
 
 def test_layers_as_they_are_written(msb):
-    busybox = layer(lambda t: (t.add("/bin/busybox", "bin/busybox"), symlink(t, "bin/sh", "busybox")))
+    busybox = layer(lambda t: (file(t, "bin/busybox", BUSYBOX.read_bytes(), mode=0o755), symlink(t, "bin/sh", "busybox")))
     layers = [layer(odd), layer(attributes)]
     changes = [
         lambda t: (directory(t, "R"), [file(t, f"R/{a}/{b}", (a + b).encode() * 700) for a in "abc" for b in "xyz"]),
