@@ -389,7 +389,9 @@ static int check_counts(struct check *c)
 {
 	uint64_t inos = 1;
 
-	qsort(c->seen, c->n, sizeof(c->seen[0]), compare_seen);
+	/* Even of nothing, qsort() wants an address. */
+	if (c->n)
+		qsort(c->seen, c->n, sizeof(c->seen[0]), compare_seen);
 	for (size_t k = 0; k < c->n;) {
 		struct erofs_file f;
 		size_t names = 1;
