@@ -121,7 +121,7 @@ TEST(files_and_options_together)
 	FAULT_LOOP({
 		int r = env_make(&files, &given, &got, NULL);
 
-		ASSERT_TRUE(r == 0 || r == -ENOMEM);
+		ASSERT_TRUE(r == 0 || r == -ENOMEM || r == -EIO);
 		if (r == 0 && got.n != 3)
 			test_fail(__FILE__, __LINE__, "%zu variables", got.n);
 		run_env_deinit(&got);
@@ -142,7 +142,7 @@ TEST(failures_of_memory_leave_nothing)
 		struct opt_list got = {.n = 0};
 		int r = env_file_parse("A=1\nENV_FILE_HERE\n", "f", &got, NULL);
 
-		ASSERT_TRUE(r == 0 || r == -ENOMEM);
+		ASSERT_TRUE(r == 0 || r == -ENOMEM || r == -EIO);
 		run_env_deinit(&got);
 	});
 }
