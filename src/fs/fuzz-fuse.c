@@ -4,6 +4,8 @@
  * chosen from what the server gave out, more often than not.
  */
 #include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "fs/testpeer.h"
 
@@ -15,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort(); \
 	} while (0)
 
-enum { NUMBERS = 16, FDS = 64, REQUESTS = 64, ARG_MAX_BYTES = 512 };
+enum { NUMBERS = 16, FDS = 64, REQUESTS = 64, ARG_MAX_BYTES = 512, FILE_MAX_BYTES = 64 * MIB };
 
 struct input {
 	const uint8_t *at;
@@ -61,6 +63,25 @@ static void make_file(int dir_fd, const char *name, const char *text)
 	fd_close(fd);
 }
 
+static void remove_top(void)
+{
+	(void)nftw(top, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	(void)rmdir(top);
+}
+
+static void make_top(void)
+{
+	const struct rlimit small = {FILE_MAX_BYTES, FILE_MAX_BYTES};
+
+	/* An allocation that fits the disk of the host would leave no room for anybody else. */
+	REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0 && signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	REQUIRE(mkdtemp(top) && atexit(remove_top) == 0);
+	REQUIRE(chdir(top) == 0 && mkdir("share", 0755) == 0);
+	make_file(AT_FDCWD, "secret", "secret");
+	REQUIRE(stat("secret", &secret) == 0);
+	have_top = true;
+}
+
 static void make_share(void)
 {
 	char path[64];
@@ -70,10 +91,7 @@ static void make_share(void)
 		(void)snprintf(path, sizeof(path), "%s/share", top);
 		REQUIRE(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
 	} else {
-		REQUIRE(mkdtemp(top) && chdir(top) == 0 && mkdir("share", 0755) == 0);
-		make_file(AT_FDCWD, "secret", "secret");
-		REQUIRE(stat("secret", &secret) == 0);
-		have_top = true;
+		make_top();
 	}
 	(void)snprintf(path, sizeof(path), "%s/share", top);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
