@@ -321,12 +321,13 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	sup->timing.first_run_ns = sup->vm.first_run_ns;
 	ready.timing = sup->timing;
 	ready.kernel_release = sup->kernel_release;
+	/* First the record: whoever was told that the sandbox is up also finds it so in `ls`. */
+	sup_record_say(sup, SANDBOX_RUNNING);
 	buf_init(&frame, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
 	e = msg_put_sb_ready(&frame, &ready);
 	if (e == 0)
 		e = relay_announce(r, &frame);
 	buf_deinit(&frame);
-	sup_record_say(sup, SANDBOX_RUNNING);
 	if (e < 0)
 		log_warn("clients are not told that the guest is ready: %s", strerror(-e));
 	if (sup->timing.ready_ns - sup->config_ns > CLOCK_STALE_MS * NSEC_PER_MSEC &&

@@ -260,7 +260,7 @@ def test_supervisor_that_does_not_stop(run):
     begin = time.monotonic()
     r = run("--timeout", "1ms", "--", "stubborn")
     assert r.returncode == 125
-    assert b"the sandbox did not stop within 10 seconds" in r.stderr
+    assert b"the sandbox did not end within 10 seconds" in r.stderr
     assert time.monotonic() - begin < 15
 
 
