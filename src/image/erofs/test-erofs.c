@@ -6,6 +6,7 @@
 
 #include "image/erofs/erofs.h"
 #include "image/erofs/format.h"
+#include "image/erofs/read.h"
 
 #include "test.h"
 
@@ -132,6 +133,43 @@ TEST(superblock_checksum_covers_the_block)
 	/* Check value of CRC-32C from its definition, with the final inversion undone. */
 	ASSERT_EQ(~erofs_crc32c(~0u, "123456789", 9), 0xe3069283u);
 	close(fd);
+}
+
+/* The root directory is a node like others: when what is in it does not fit behind the first slots
+ * of the inodes, it stands elsewhere. */
+TEST(root_is_found_whatever_its_size)
+{
+	for (size_t last = 100; last < 255; last++) {
+		struct erofs_builder *b;
+		struct erofs_node *n;
+		struct erofs_image i;
+		const char *why = "";
+		size_t names = 0;
+		char name[256];
+		struct stat st;
+		void *p;
+		int fd = temp_file();
+
+		ASSERT_OK(erofs_builder_new(fd, &no_opts, &b));
+		memset(name, 'x', sizeof(name));
+		for (size_t k = 0; k < 16; k++) {
+			name[0] = (char)('a' + k);
+			name[k < 15 ? 240 : last] = '\0';
+			ASSERT_OK(erofs_add(b, erofs_root(b), name, &file_attr, &n));
+			name[240] = 'x';
+		}
+		ASSERT_OK(erofs_finish(b, NULL));
+		erofs_builder_free(b);
+		ASSERT_OK(fstat(fd, &st));
+		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		ASSERT_TRUE(p != MAP_FAILED);
+		ASSERT_OK(erofs_image_open(&i, p, (size_t)st.st_size, 0));
+		if (erofs_image_check(&i, &names, &why) < 0)
+			test_fail(__FILE__, __LINE__, "%zu: %s", last, why);
+		ASSERT_EQ(names, 16);
+		munmap(p, (size_t)st.st_size);
+		close(fd);
+	}
 }
 
 TEST(building_survives_every_failure)
