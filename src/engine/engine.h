@@ -41,7 +41,7 @@ struct engine_share {
 };
 
 struct engine_helper {
-	pid_t pid;
+	pid_t pid; /* -1: reaped */
 	int pidfd;
 };
 
@@ -77,7 +77,8 @@ struct engine_vm {
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
 	uint32_t n_helpers;
-	struct engine_helper helpers[LIMIT_SHARES]; /* owned: msb-fs; they end with the machine */
+	struct engine_helper helpers[LIMIT_SHARES]; /* owned: msb-fs of the share of that index;
+						       they end with the machine */
 	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;
@@ -110,6 +111,15 @@ extern const struct engine_ops engine_qemu;
 
 /** engine_vm_deinit - close every fd, remove the cgroup; the process must have been reaped */
 void engine_vm_deinit(struct engine_vm *vm);
+
+/**
+ * engine_helper_ended - vm->helpers[@i].pidfd is readable: reap the process
+ *
+ * Without it the guest waits for answers that never come, or gets errors; what follows is the
+ * caller's decision. Return: 0: its peer, the machine, had ended it; -EAGAIN: it has not ended;
+ * another negative errno with the reason in @err.
+ */
+int engine_helper_ended(struct engine_vm *vm, uint32_t i, struct msb_err *err) MSB_MUST_CHECK;
 
 /** engine_kind_parse - "auto", "kvm", "qemu"; -EINVAL otherwise */
 int engine_kind_parse(const char *s, enum engine_kind *ret) MSB_MUST_CHECK;

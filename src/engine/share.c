@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/spawn.h"
 
+#include "engine/engine-internal.h"
 #include "proto/fslink.h"
 
 void share_fds_init(struct share_fds *f)
@@ -83,13 +84,38 @@ int shares_start(const struct engine_spec *spec, enum fs_speech speech, int err_
 	return 0;
 }
 
+int engine_helper_ended(struct engine_vm *vm, uint32_t i, struct msb_err *err)
+{
+	struct engine_helper *h = &vm->helpers[i];
+	char words[200];
+	int status = 0;
+	pid_t pid = waitpid(h->pid, &status, WNOHANG);
+
+	if (pid == 0 || (pid < 0 && errno == EINTR))
+		return -EAGAIN;
+	h->pid = -1;
+	if (pid < 0)
+		return msb_err_errno(err, -errno, "msb-fs");
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return msb_err_set(err, -EPERM, MSB_GUEST,
+			"msb-fs was killed by its jail: it made a system call it never makes");
+	if (WIFSIGNALED(status))
+		return msb_err_set(err, -EIO, MSB_FAIL, "msb-fs was killed by signal %d (%s)",
+			WTERMSIG(status), strsignal(WTERMSIG(status)));
+	if (WEXITSTATUS(status) == 0)
+		return 0;
+	engine_last_words(vm->stderr_fd, words, sizeof(words));
+	return msb_err_set(err, -EIO, MSB_FAIL, "msb-fs ended with status %d%s%s",
+		WEXITSTATUS(status), words[0] ? ": " : "", words);
+}
+
 void shares_end(struct engine_vm *vm)
 {
 	while (vm->n_helpers > 0) {
 		struct engine_helper *h = &vm->helpers[--vm->n_helpers];
 
 		(void)io_pidfd_kill(h->pidfd, SIGKILL);
-		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
+		while (h->pid > 0 && waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		h->pidfd = fd_close(h->pidfd);
 	}

@@ -3,7 +3,8 @@
  * The jail of msb-fs: see jail.h.
  *
  * System calls of the C library and of the end:
- * #syscalls(fs:serve): brk mmap(2&PROT_EXEC=0) munmap mremap madvise futex exit_group
+ * #syscalls(fs:serve): brk mmap(2&PROT_EXEC=0) mprotect(2&PROT_EXEC=0) munmap mremap madvise futex
+ * exit_group
  *
  * What a sanitizer does besides, in its builds only:
  * #syscalls(fs:serve:asan): mprotect sigaltstack gettid getpid sched_yield prlimit64 write read

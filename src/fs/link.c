@@ -81,8 +81,9 @@ int fs_link_run(struct fs *fs, int fd)
 		do {
 			n = recvmsg(fd, &m, 0);
 		} while (n < 0 && errno == EINTR);
+		/* A peer that was killed with something unread. */
 		if (n <= 0)
-			return n < 0 ? -errno : 0;
+			return n < 0 && errno != ECONNRESET ? -errno : 0;
 		out.iov_len = answer(fs, (size_t)n);
 		if (out.iov_len == 0)
 			continue;

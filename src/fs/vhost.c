@@ -473,8 +473,9 @@ static int read_head(const struct vhost *v, struct vhost_head *h, int *fds, unsi
 	ssize_t n = recvmsg(v->fd, &m, MSG_CMSG_CLOEXEC | MSG_WAITALL);
 
 	*ret_n = 0;
+	/* A peer that was killed with something unread. */
 	if (n <= 0)
-		return n < 0 ? -errno : 0;
+		return n < 0 && errno != ECONNRESET ? -errno : 0;
 	c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		*ret_n = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));

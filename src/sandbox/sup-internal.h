@@ -31,6 +31,9 @@ void sup_record_end(struct supervisor *sup);
 void sup_fail(struct supervisor *sup, const struct msb_err *err);
 uint64_t sup_boot_timeout_ns(const struct supervisor *sup);
 
+/** sup_unwatch - hear the machine and its helpers no more */
+void sup_unwatch(struct supervisor *sup);
+
 /* Loop callbacks. */
 void sup_vm_event(struct loop_fd *src, uint32_t events);
 void sup_control_event(struct loop_fd *src, uint32_t events);

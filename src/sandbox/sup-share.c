@@ -5,8 +5,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sandbox/sup-internal.h"
+
 /* What a share of a file calls it. */
 #define FILE_NAME "file"
+
+/* For a machine that has ended a connection to end itself. */
+enum { MACHINE_END_MS = 3000 };
 
 void sup_shares_init(struct sup_shares *s)
 {
@@ -84,4 +89,61 @@ void sup_shares_config(
 			.path = spec->shares[i].path,
 			.only = notes[i].is_file ? FILE_NAME : "",
 			.options = notes[i].mount};
+}
+
+static void machine_patience(struct loop_timer *t)
+{
+	struct sup_share_watch *w = container_of(t, struct sup_share_watch, patience);
+	struct msb_err err;
+
+	(void)msb_err_set(&err, -EPIPE, MSB_GUEST,
+		"the machine has closed its connection to a shared directory");
+	sup_fail(w->sup, &err);
+}
+
+/*
+ * A process of msb-fs has ended. Its file system in the guest answers with errors, or never, and no
+ * other process could take its place: it would not know what the guest has open.
+ */
+static void share_event(struct loop_fd *src, uint32_t events)
+{
+	struct sup_share_watch *w = container_of(src, struct sup_share_watch, src);
+	struct msb_err err = {0};
+	int r = engine_helper_ended(&w->sup->vm, w->index, &err);
+
+	(void)events;
+	if (r == -EAGAIN)
+		return;
+	loop_fd_del(src);
+	/* Ended by the machine: as a rule that is ending, too, and its own words say more. */
+	if (r == 0) {
+		loop_timer_set(&w->sup->loop, &w->patience,
+			clock_mono_ns() + MACHINE_END_MS * NSEC_PER_MSEC, machine_patience);
+		return;
+	}
+	(void)msb_err_prefix(&err, r, "the share at %.100s", w->sup->spec.shares[w->index].path);
+	sup_fail(w->sup, &err);
+}
+
+int sup_shares_watch(struct supervisor *sup)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < sup->vm.n_helpers && r == 0; i++) {
+		struct sup_share_watch *w = &sup->share_watches[i];
+
+		w->sup = sup;
+		w->index = i;
+		r = loop_fd_add(
+			&sup->loop, &w->src, sup->vm.helpers[i].pidfd, EPOLLIN, share_event);
+	}
+	return r;
+}
+
+void sup_shares_unwatch(struct supervisor *sup)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sup->share_watches); i++) {
+		loop_fd_del(&sup->share_watches[i].src);
+		loop_timer_del(&sup->share_watches[i].patience);
+	}
 }

@@ -2,8 +2,12 @@
 /* Shares of a sandbox on their way to the machine and to its agent. */
 #pragma once
 
+#include "base/loop.h"
+
 #include "engine/engine.h"
 #include "sandbox/spec.h"
+
+struct supervisor;
 
 /* For the agent's configuration, which is written when the files are closed already. */
 struct sup_share {
@@ -17,6 +21,14 @@ struct sup_shares {
 	char fs_path[PATH_MAX];
 };
 
+/* One process of msb-fs. */
+struct sup_share_watch {
+	struct loop_fd src;
+	struct loop_timer patience; /* the machine has ended it and should end itself */
+	struct supervisor *sup;
+	uint32_t index;
+};
+
 void sup_shares_init(struct sup_shares *s);
 void sup_shares_deinit(struct sup_shares *s);
 
@@ -27,3 +39,7 @@ int sup_shares_open(struct sup_shares *s, const struct sandbox_spec *spec, struc
 /** sup_shares_config - what the agent is told */
 void sup_shares_config(
 	const struct sandbox_spec *spec, const struct sup_share *notes, struct msg_config *m);
+
+/** sup_shares_watch - from now on the death of msb-fs is the end of the sandbox */
+int sup_shares_watch(struct supervisor *sup) MSB_MUST_CHECK;
+void sup_shares_unwatch(struct supervisor *sup);

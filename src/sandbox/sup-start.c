@@ -280,6 +280,8 @@ static int watch_machine(struct supervisor *sup, struct msb_err *err)
 	if (r == 0)
 		r = loop_fd_add(
 			&sup->loop, &sup->console_src, vm->console_fd, EPOLLIN, sup_console_event);
+	if (r == 0)
+		r = sup_shares_watch(sup);
 	return r < 0 ? msb_err_errno(err, r, "start of the machine") : 0;
 }
 
@@ -425,9 +427,7 @@ static void abort_machine(struct supervisor *sup)
 	while (waitpid(sup->vm.pid, &status, 0) < 0 && errno == EINTR)
 		;
 	sup->vm_alive = false;
-	loop_fd_del(&sup->vm_src);
-	loop_fd_del(&sup->control_src);
-	loop_fd_del(&sup->console_src);
+	sup_unwatch(sup);
 	relay_detach(&sup->relay);
 	sup->vm.ops->reaped(&sup->vm, status);
 	engine_vm_deinit(&sup->vm);

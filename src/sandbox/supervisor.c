@@ -468,6 +468,14 @@ static void unexpected_end(struct supervisor *sup)
 				      : "the guest reset its machine or switched it off");
 }
 
+void sup_unwatch(struct supervisor *sup)
+{
+	loop_fd_del(&sup->vm_src);
+	loop_fd_del(&sup->control_src);
+	loop_fd_del(&sup->console_src);
+	sup_shares_unwatch(sup);
+}
+
 /* The process of the machine has ended. */
 void sup_vm_event(struct loop_fd *src, uint32_t events)
 {
@@ -480,9 +488,7 @@ void sup_vm_event(struct loop_fd *src, uint32_t events)
 	if (pid == 0 || (pid < 0 && errno == EINTR))
 		return;
 	sup->vm_alive = false;
-	loop_fd_del(&sup->vm_src);
-	loop_fd_del(&sup->control_src);
-	loop_fd_del(&sup->console_src);
+	sup_unwatch(sup);
 	sup->vm.ops->reaped(&sup->vm, status);
 
 	/* Its last words: goodbye, results, console. */

@@ -64,6 +64,7 @@ struct supervisor {
 	struct loop_fd vm_src;
 	struct loop_fd control_src;
 	struct loop_fd console_src;
+	struct sup_share_watch share_watches[LIMIT_SHARES];
 
 	int signal_fd;
 	struct loop_fd signal_src;

@@ -3,11 +3,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, LIMIT
 
 EXERCISE = BUILD / "tests/tools/fs-exercise"
 
@@ -111,6 +112,32 @@ def test_swaps_of_the_host_while_the_guest_works(msb, share, tmp_path):
     out = p.stdout.read()
     assert out == b"end\n", out
     assert os.listdir(tmp_path / "outside") == ["secret"]
+
+
+def server_with(word):
+    """The one process msb-fs that was started with this option."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == b"msb-fs" and word.encode() in words:
+            found.append(int(pid))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_killed_server_ends_the_sandbox(msb, share):
+    """Whatever waits for its answers would wait for ever."""
+    mark = f"uid={100000 + os.getpid()}"
+    p = msb.start("-v", f"{share}:/x:{mark},gid=6", "--", "sh", "-c", "echo go; while :; do cat /x/hello; done >/dev/null")
+    assert p.stdout.readline() == b"go\n"
+    os.kill(server_with(mark), signal.SIGKILL)
+    _, err = p.communicate(timeout=LIMIT)
+    assert p.returncode == 125
+    assert b"the share at /x: msb-fs was killed by signal 9" in err, err
 
 
 def test_what_cannot_be_shared(msb, share, tmp_path):
