@@ -15,6 +15,7 @@
 #include "agent/init/boot.h"
 #include "agent/init/power.h"
 #include "agent/ops/exec.h"
+#include "agent/ops/freeze.h"
 #include "agent/ops/fs.h"
 #include "agent/ops/metrics.h"
 
@@ -133,6 +134,7 @@ static int handle_config(struct agent *a, const struct frame *f)
 		return boot_failed(a, &why);
 	}
 	if (a->machine) {
+		a->freezer = &root_freezer;
 		if (boot_root(&a->config, a->have_lower, &why, what, sizeof(what)) < 0)
 			return boot_failed(a, &why);
 		if (a->config.real_ns)
@@ -220,6 +222,8 @@ static int handle_request(struct agent *a, const struct frame *f)
 		return fs_request(a, f);
 	case FRAME_PING:
 		return handle_ping(a, f);
+	case FRAME_FREEZE:
+		return freeze_request(a, f);
 	default:
 		return handle_metrics(a, f);
 	}
@@ -240,6 +244,7 @@ static int agent_frame(struct channel *ch, const struct frame *f)
 	case FRAME_FS:
 	case FRAME_PING:
 	case FRAME_METRICS:
+	case FRAME_FREEZE:
 		return handle_request(a, f);
 	default:
 		/* What only the guest or the supervisor sends. */
@@ -361,6 +366,7 @@ fail_loop:
 void agent_deinit(struct agent *a)
 {
 	channel_deinit(&a->ch); /* kills the execs with their streams */
+	freeze_end(a);
 	loop_timer_del(&a->stop_timer);
 	loop_fd_del(&a->signals);
 	fd_close(a->signal_fd);

@@ -2,10 +2,10 @@
 /*
  * The guest agent: serves requests of the host over the channel.
  *
- * One thread, one loop. In a guest it is PID 1: it assembles the root file system when CONFIG
- * comes (init/), reaps every orphan, and ends the machine. In tests the same code serves a socket
- * as an ordinary process; `machine` is false then, and nothing of the host is mounted, unmounted,
- * signalled or rebooted.
+ * One thread (and that of ops/freeze.h), one loop. In a guest it is PID 1: it assembles the root
+ * file system when CONFIG comes (init/), reaps every orphan, and ends the machine. In tests the
+ * same code serves a socket as an ordinary process; `machine` is false then, and nothing of the
+ * host is mounted, unmounted, signalled or rebooted.
  *
  * Life: WAITING for CONFIG, SERVING after READY, STOPPING when the host or a process of the guest
  * asked for the end.
@@ -19,6 +19,8 @@
 #include "proto/msg.h"
 
 struct exec;
+struct freeze;
+struct freezer;
 
 enum agent_state { AGENT_WAITING, AGENT_SERVING, AGENT_STOPPING };
 
@@ -40,6 +42,9 @@ struct agent {
 	int signal_fd; /* owned */
 	struct exec *execs; /* all whose process has not been reaped */
 	uint32_t n_execs; /* all whose stream is open */
+
+	const struct freezer *freezer; /* of the root disk; NULL: cannot be frozen */
+	struct freeze *freeze; /* under way */
 
 	/* STOPPING. */
 	struct loop_timer stop_timer;

@@ -16,6 +16,8 @@
 
 enum { PATIENCE_MS = 60000, OUT_MAX = 8 * 1024 * 1024 };
 
+const struct freezer *peer_freezer;
+
 static void agent_process(int fd, void (*setup)(void))
 {
 	struct agent a;
@@ -28,6 +30,7 @@ static void agent_process(int fd, void (*setup)(void))
 		setup();
 	r = agent_init(&a, fd, false);
 	if (r == 0) {
+		a.freezer = peer_freezer;
 		r = agent_hello(&a);
 		if (r == 0)
 			r = loop_run(&a.loop);

@@ -37,6 +37,10 @@ struct result {
 	bool no_credit; /* a client that does not read */
 };
 
+/* For the agents of peer_start(); NULL: nothing can be frozen. */
+struct freezer;
+extern const struct freezer *peer_freezer;
+
 /** peer_start - fork an agent; @setup (may be NULL) runs there before it serves */
 void peer_start(struct peer *p, void (*setup)(void));
 

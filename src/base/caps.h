@@ -14,6 +14,7 @@
 #define LIMIT_CLIENT_STREAMS 256u /* open streams of one client */
 #define LIMIT_CLIENT_QUEUE   (64u * 1024u * 1024u) /* bytes waiting for one client */
 #define LIMIT_RELAY_QUEUE    (256u * 1024u * 1024u) /* bytes waiting for all clients together */
+#define LIMIT_FREEZE_MS	     60000u /* that a guest's root disk takes no writes */
 #define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes of a slow peer */
 
 /* Messages. */

@@ -13,10 +13,10 @@
  *	u16 zero
  *
  * Streams. The client picks a number that is free on its hop and opens the stream with a request
- * (EXEC, FS, PING, METRICS). The answering side ends it with exactly one terminal frame (the types
- * of frame_is_terminal()), after which the number is free again. CANCEL from the client asks for an
- * early end; the terminal frame still comes. Frames of the client that cross the terminal frame on
- * their way find no stream and are dropped without a word.
+ * (EXEC, FS, PING, METRICS, FREEZE). The answering side ends it with exactly one terminal frame
+ *(the types of frame_is_terminal()), after which the number is free again. CANCEL from the client
+ *asks for an early end; the terminal frame still comes. Frames of the client that cross the
+ *terminal frame on their way find no stream and are dropped without a word.
  *
  * Flow control. Only DATA costs credit. Each direction of a stream starts with LIMIT_STREAM_WINDOW
  * bytes; the receiver returns what it has passed on with CREDIT (arithmetic: credit.h). Sending
@@ -59,6 +59,7 @@ enum frame_type {
 	FRAME_FS = 0x11, /* msg_fs */
 	FRAME_PING = 0x12, /* payload of at most 64 bytes, echoed by PONG */
 	FRAME_METRICS = 0x13, /* no payload */
+	FRAME_FREEZE = 0x14, /* u32 ms: hold writes to the root disk, no longer than this */
 
 	/* On an open stream. */
 	FRAME_DATA = 0x20, /* flags: channel, FRAME_EOF; both directions; costs credit */
@@ -67,6 +68,8 @@ enum frame_type {
 	FRAME_SIGNAL = 0x23, /* u32 signal number: to the process group of an exec */
 	FRAME_CANCEL = 0x24, /* client to guest: kill the exec / drop the transfer */
 	FRAME_STARTED = 0x25, /* u32 pid: guest to client, before any DATA of an exec */
+	FRAME_FROZEN = 0x26, /* guest to client: the root disk is consistent and nothing writes to
+				it, until CANCEL or the time of FREEZE is over */
 
 	/* Terminal frames, guest to client. */
 	FRAME_EXITED = 0x30, /* msg_exited */
@@ -74,6 +77,7 @@ enum frame_type {
 	FRAME_FS_DONE = 0x32, /* msg_fs_done */
 	FRAME_PONG = 0x33, /* echo of PING */
 	FRAME_METRICS_DONE = 0x34, /* msg_metrics */
+	FRAME_THAWED = 0x35, /* u32: 0 after CANCEL; else the errno of why writes went on before */
 
 	/* Control stream between supervisor and client; never seen by the guest. */
 	FRAME_SB_READY =

@@ -223,7 +223,7 @@ int msg_put_exec(struct buf *out, uint32_t stream, const struct msg_exec *m,
 int msg_get_exec(const struct frame *f, struct msg_exec *ret) MSB_MUST_CHECK;
 int msg_put_resize(struct buf *out, uint32_t stream, const struct msg_resize *m) MSB_MUST_CHECK;
 int msg_get_resize(const struct frame *f, struct msg_resize *ret) MSB_MUST_CHECK;
-/* CREDIT, SIGNAL, STARTED carry one u32. */
+/* CREDIT, SIGNAL, STARTED, FREEZE, THAWED carry one u32. */
 int msg_put_u32(struct buf *out, uint8_t type, uint32_t stream, uint32_t v) MSB_MUST_CHECK;
 int msg_get_u32(const struct frame *f, uint32_t *ret) MSB_MUST_CHECK;
 int msg_put_exited(struct buf *out, uint32_t stream, const struct msg_exited *m) MSB_MUST_CHECK;

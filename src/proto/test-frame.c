@@ -104,6 +104,7 @@ TEST(types_and_names_agree)
 	ASSERT_TRUE(frame_is_terminal(FRAME_EXITED) && frame_is_terminal(FRAME_FAILED) &&
 		    frame_is_terminal(FRAME_PONG));
 	ASSERT_TRUE(!frame_is_terminal(FRAME_DATA) && !frame_is_terminal(FRAME_STARTED));
+	ASSERT_TRUE(frame_is_terminal(FRAME_THAWED) && !frame_is_terminal(FRAME_FROZEN));
 }
 
 TEST(a_frame_fits_whole_or_not_at_all)

@@ -367,6 +367,10 @@ TEST(small_messages)
 	ASSERT_EQ(v, UINT32_MAX);
 	CHECK(FRAME_BYE, msg_put_u32(&out, FRAME_BYE, 0, 15), msg_get_u32, &v);
 	ASSERT_EQ(v, 15);
+	CHECK(FRAME_FREEZE, msg_put_u32(&out, FRAME_FREEZE, 1, 1000), msg_get_u32, &v);
+	ASSERT_EQ(v, 1000);
+	CHECK(FRAME_THAWED, msg_put_u32(&out, FRAME_THAWED, 1, 110), msg_get_u32, &v);
+	ASSERT_EQ(v, 110);
 	reset();
 }
 

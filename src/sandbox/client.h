@@ -89,20 +89,22 @@ pid_t sandbox_pid(const struct sandbox *sb);
 
 /* How a stream ended. */
 struct sandbox_result {
-	/* FRAME_EXITED, FRAME_FS_DONE, FRAME_PONG, FRAME_METRICS_DONE; FRAME_FAILED or 0 (the
-	 * connection was lost): see @err. */
+	/* FRAME_EXITED, FRAME_FS_DONE, FRAME_PONG, FRAME_METRICS_DONE, FRAME_THAWED; FRAME_FAILED
+	 * or 0 (the connection was lost): see @err. */
 	uint8_t type;
 	union {
 		struct msg_exited exited;
 		struct msg_fs_done fs;
 		struct msg_metrics metrics;
 		struct msg_failure failure;
+		uint32_t thawed; /* 0: after our cancel; else errno of why it was before */
 	};
 	struct msb_err err; /* of FRAME_FAILED and 0: kind gives the exit code */
 };
 
 struct sandbox_stream_ops {
-	/* Any of them may be NULL. @s may be reused or freed inside `done`. */
+	/* Any of them may be NULL. @s may be reused or freed inside `done`. `started` with 0 is
+	 * the answer to sandbox_freeze(): nothing writes from now on. */
 	void (*started)(struct sandbox_stream *s, uint32_t pid);
 	/* @channel: 0 file bytes, 1 stdout, 2 stderr; @p is valid during the call; @eof: last of
 	 * this channel. Without this callback bytes are dropped and consumed. */
@@ -137,6 +139,15 @@ int sandbox_exec(struct sandbox *sb, struct sandbox_stream *s, const struct msg_
 int sandbox_fs(struct sandbox *sb, struct sandbox_stream *s, const struct msg_fs *m) MSB_MUST_CHECK;
 int sandbox_ping(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK;
 int sandbox_metrics(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK;
+
+/**
+ * sandbox_freeze - hold all writes to the guest's root disk; `started` follows
+ *
+ * They go on after sandbox_stream_cancel(), when this connection ends, and in any case after
+ * @limit_ms, at most LIMIT_FREEZE_MS. Only a result of FRAME_THAWED with 0 says that nothing was
+ * written in between.
+ */
+int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_ms) MSB_MUST_CHECK;
 
 /** sandbox_stream_write - offer bytes of stdin or of a file
  *

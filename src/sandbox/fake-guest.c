@@ -271,6 +271,11 @@ static void on_stream_frame(struct fake_guest *g, const struct frame *f)
 		break;
 	case FRAME_CANCEL:
 		g->cancels++;
+		if (s->mode == FAKE_FROZEN) {
+			send_u32(g, FRAME_THAWED, s->id, 0);
+			*s = (struct fake_stream){};
+			break;
+		}
 		send_exited(g, s, 0, 9);
 		break;
 	default:
@@ -309,6 +314,11 @@ static void on_frame(struct fake_guest *g, const struct frame *f)
 	case FRAME_PING:
 		g->requests++;
 		must(frame_put(&g->out, FRAME_PONG, 0, f->stream, f->payload, f->len));
+		break;
+	case FRAME_FREEZE:
+		g->requests++;
+		new_stream(g, f->stream, FAKE_FROZEN);
+		must(frame_put(&g->out, FRAME_FROZEN, 0, f->stream, NULL, 0));
 		break;
 	case FRAME_METRICS:
 		g->requests++;

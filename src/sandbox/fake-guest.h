@@ -15,7 +15,7 @@
 #include "proto/credit.h"
 #include "proto/msg.h"
 
-enum fake_mode { FAKE_FREE = 0, FAKE_EMIT, FAKE_CAT, FAKE_SINK, FAKE_STALL };
+enum fake_mode { FAKE_FREE = 0, FAKE_EMIT, FAKE_CAT, FAKE_SINK, FAKE_STALL, FAKE_FROZEN };
 
 struct fake_stream {
 	uint32_t id;

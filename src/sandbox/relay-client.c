@@ -180,7 +180,7 @@ static int client_request(struct relay_client *c, const struct frame *f)
 		return 0;
 	}
 	s->request = f->type;
-	if (f->type == FRAME_EXEC || f->type == FRAME_FS)
+	if (relay_is_use(f->type))
 		r->n_busy++;
 	if (f->type == FRAME_EXEC) {
 		s->exec_id = ++r->n_execs;
@@ -259,6 +259,7 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 	case FRAME_FS:
 	case FRAME_PING:
 	case FRAME_METRICS:
+	case FRAME_FREEZE:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_request(c, f);
 	case FRAME_DATA:
 	case FRAME_CREDIT:

@@ -27,6 +27,8 @@ void relay_flush_guest(struct relay *r);
 uint32_t relay_stream_id(const struct relay *r, const struct relay_stream *s);
 struct relay_stream *relay_stream_new(struct relay *r);
 void relay_stream_free(struct relay *r, struct relay_stream *s);
+/* While a stream of this @request is open, the sandbox is not idle. */
+bool relay_is_use(uint8_t request);
 
 /* relay-client.c */
 

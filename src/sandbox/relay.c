@@ -37,6 +37,11 @@ uint32_t relay_stream_id(const struct relay *r, const struct relay_stream *s)
 	return (uint32_t)(s - r->streams) + 1;
 }
 
+bool relay_is_use(uint8_t request)
+{
+	return request == FRAME_EXEC || request == FRAME_FS || request == FRAME_FREEZE;
+}
+
 struct relay_stream *relay_stream_new(struct relay *r)
 {
 	struct relay_stream *s = r->free_streams;
@@ -56,7 +61,7 @@ struct relay_stream *relay_stream_new(struct relay *r)
 
 void relay_stream_free(struct relay *r, struct relay_stream *s)
 {
-	if (s->request == FRAME_EXEC || s->request == FRAME_FS) {
+	if (relay_is_use(s->request)) {
 		r->n_busy--;
 		r->active_ns = clock_mono_ns();
 	}
@@ -121,6 +126,8 @@ static uint8_t terminal_of(uint8_t request)
 		return FRAME_PONG;
 	case FRAME_METRICS:
 		return FRAME_METRICS_DONE;
+	case FRAME_FREEZE:
+		return FRAME_THAWED;
 	default:
 		return 0;
 	}
@@ -170,6 +177,11 @@ static const char *check_stream_frame(struct relay_stream *s, const struct frame
 	case FRAME_STARTED:
 		if (s->request != FRAME_EXEC || s->started)
 			return "unexpected STARTED";
+		s->started = true;
+		return NULL;
+	case FRAME_FROZEN:
+		if (s->request != FRAME_FREEZE || s->started || f->len)
+			return "unexpected FROZEN";
 		s->started = true;
 		return NULL;
 	default:

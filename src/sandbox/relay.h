@@ -101,7 +101,7 @@ struct relay {
 	unsigned int n_blocked;
 	size_t queued; /* bytes in all queues to clients */
 	uint32_t n_execs; /* commands so far */
-	unsigned int n_busy; /* open EXEC and FS streams: the sandbox is in use */
+	unsigned int n_busy; /* open EXEC, FS and FREEZE streams: the sandbox is in use */
 	uint64_t active_ns; /* when it was last used */
 
 	struct buf greeting; /* SB_READY, for clients that come later */

@@ -110,6 +110,9 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 	case FRAME_METRICS_DONE:
 		r = s->request == FRAME_METRICS ? msg_get_metrics(f, &result.metrics) : -EPROTO;
 		break;
+	case FRAME_THAWED:
+		r = s->request == FRAME_FREEZE ? msg_get_u32(f, &result.thawed) : -EPROTO;
+		break;
 	case FRAME_PONG:
 		r = s->request == FRAME_PING ? 0 : -EPROTO;
 		break;
@@ -183,6 +186,13 @@ int stream_frame(struct sandbox *sb, const struct frame *f)
 		s->started = true;
 		if (s->ops->started)
 			s->ops->started(s, v);
+		return 0;
+	case FRAME_FROZEN:
+		if (s->started || s->request != FRAME_FREEZE || f->len)
+			return -EPROTO;
+		s->started = true;
+		if (s->ops->started)
+			s->ops->started(s, 0);
 		return 0;
 	default:
 		return stream_terminal(s, f);
@@ -279,6 +289,16 @@ int sandbox_ping(struct sandbox *sb, struct sandbox_stream *s)
 int sandbox_metrics(struct sandbox *sb, struct sandbox_stream *s)
 {
 	return open_bare(sb, s, FRAME_METRICS);
+}
+
+int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_ms)
+{
+	int r = stream_begin(sb, s, FRAME_FREEZE);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_FREEZE, s->id, limit_ms));
 }
 
 ssize_t sandbox_stream_write(struct sandbox_stream *s, const void *p, size_t n)

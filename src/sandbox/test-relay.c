@@ -197,6 +197,7 @@ struct job {
 	bool stalled; /* takes bytes but does not return credit */
 	bool mixed; /* a wrong byte was seen */
 	bool eof;
+	bool frozen;
 	bool done;
 	struct sandbox_result result;
 };
@@ -258,8 +259,15 @@ static void job_done(struct sandbox_stream *s, const struct sandbox_result *r)
 	jobs_done++;
 }
 
+static void job_started(struct sandbox_stream *s, uint32_t pid)
+{
+	struct job *j = container_of(s, struct job, s);
+
+	j->frozen = pid == 0;
+}
+
 static const struct sandbox_stream_ops job_ops = {
-	.data = job_data, .writable = job_writable, .done = job_done};
+	.started = job_started, .data = job_data, .writable = job_writable, .done = job_done};
 
 static void start_job(struct sandbox *sb, struct job *j, const char *what, uint64_t n)
 {
@@ -727,6 +735,74 @@ TEST(pings_and_metrics)
 	ASSERT_EQ(fx.stops, 1);
 	sandbox_close(sb);
 	tear_down();
+}
+
+TEST(a_freeze_lasts_until_it_is_cancelled)
+{
+	struct job j = {.s.ops = &job_ops};
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	ASSERT_OK(sandbox_freeze(sb, &j.s, 1000));
+	settle();
+	ASSERT_TRUE(j.frozen && !j.done);
+	/* An idle timeout must not fall into it. */
+	ASSERT_EQ(fx.relay.n_busy, 1);
+	ASSERT_OK(sandbox_stream_cancel(&j.s));
+	jobs_wanted = 1;
+	run_until(jobs_complete);
+	ASSERT_EQ(j.result.type, FRAME_THAWED);
+	ASSERT_EQ(j.result.thawed, 0);
+	ASSERT_EQ(fx.relay.n_busy, 0);
+	sandbox_close(sb);
+	tear_down();
+}
+
+TEST(a_client_that_leaves_ends_its_freeze)
+{
+	struct job j = {.s.ops = &job_ops};
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	ASSERT_OK(sandbox_freeze(sb, &j.s, 1000));
+	settle();
+	ASSERT_TRUE(j.frozen);
+	sandbox_close(sb);
+	settle();
+	ASSERT_EQ(fx.guest.cancels, 1);
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_TRUE(!fx.broken);
+	tear_down();
+}
+
+/* Twice, with bytes in it, or for another request. */
+TEST(frozen_out_of_place_breaks_the_channel)
+{
+	for (int i = 0; i < 3; i++) {
+		struct job j = {.s.ops = &job_ops};
+		struct sandbox *sb;
+
+		memset(&fx, 0, sizeof(fx));
+		jobs_wanted = jobs_done = 0;
+		set_up();
+		make_ready();
+		sb = connect_client(false);
+		if (i < 2)
+			ASSERT_OK(sandbox_freeze(sb, &j.s, 1000));
+		else
+			start_job(sb, &j, "stall", 0);
+		settle();
+		ASSERT_TRUE(!fx.broken);
+		fake_guest_raw(&fx.guest, FRAME_FROZEN, 0, 1, "x", i == 1);
+		settle();
+		ASSERT_TRUE(fx.broken);
+		sandbox_close(sb);
+		tear_down();
+	}
 }
 
 static bool is_lost(void)

@@ -74,6 +74,8 @@ def agent_seeds():
         p.message('SIGNAL', 1, signal=9) + p.message('RESIZE', 1, rows=1, cols=2),
         'exec': b'\xfe' + p.message('EXEC', 1, flags=3, argv=['x'], env=['A=1']) + data,
         'end': b'\xfe' + p.message('CLOCK', real_ns=1) + p.message('SHUTDOWN', grace_ms=1) + p.frame('PING', 3),
+        'freeze': b'\xfe' + p.message('FREEZE', 1, ms=50) + p.message('FREEZE', 2, ms=0) + fs(5, path='/d') +
+        p.frame('CANCEL', 1) + p.message('FREEZE', 3, ms=1),
         'raw': b'\xff' + p.frame('PING', 1) + b'\xff' * 12,
     }
     for name, seed in seeds.items():

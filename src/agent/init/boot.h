@@ -30,6 +30,10 @@ int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_
 /** root_release - make the root's writable layer consistent, if it is on a disk; at the end */
 void root_release(void);
 
+/* Of the disk below the root; -EOPNOTSUPP when its writable layer is not on a disk of msb's. */
+struct freezer;
+extern const struct freezer root_freezer;
+
 /**
  * boot_root - assemble the root file system and make it ours
  * @why: on failure, with `what` in @what

@@ -19,6 +19,7 @@
 
 #include "agent/init/boot.h"
 #include "agent/ops/exec.h"
+#include "agent/ops/freeze.h"
 
 enum {
 	/* A process that does not even die of SIGKILL hangs in the kernel. */
@@ -93,6 +94,7 @@ static void power_finish(struct agent *a)
 	int r;
 
 	loop_timer_del(&a->stop_timer);
+	freeze_end(a);
 	channel_drop_streams(&a->ch);
 	if (a->machine) {
 		unmount_disks();
@@ -145,6 +147,7 @@ void power_stop(struct agent *a, uint32_t grace_ms, uint32_t signo)
 	if (first) {
 		a->state = AGENT_STOPPING;
 		a->stop_signal = signo;
+		freeze_interrupt(a, -ESHUTDOWN);
 	}
 	if (grace_ms == 0 && !a->killing) {
 		power_kill(a);
@@ -160,6 +163,7 @@ void power_stop(struct agent *a, uint32_t grace_ms, uint32_t signo)
 
 void power_off(struct agent *a)
 {
+	freeze_end(a);
 	channel_flush_all(&a->ch);
 	sync();
 	reset_machine(a);

@@ -24,6 +24,8 @@
 #include "base/log.h"
 #include "base/str.h"
 
+#include "agent/ops/freeze.h"
+
 #include "boot-internal.h"
 
 #define ROOT_DEVICE  "/dev/vda"
@@ -356,6 +358,33 @@ void root_release(void)
 		log_err("cannot write back " UPPER_DEVICE ": %s", strerror(errno));
 	(void)!chdir("/");
 }
+
+/* Of the thread that freezes; open while the file system is frozen. */
+static int frozen_fd = -EBADF;
+
+/* All that is dirty is written back before the file system stops taking writes. */
+static int root_freeze(void)
+{
+	cleanup_fd int fd = -EBADF;
+
+	if (upper_mount < 0)
+		return -EOPNOTSUPP;
+	fd = openat(upper_mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || syncfs(fd) < 0 || ioctl(fd, FIFREEZE, 0) < 0)
+		return -errno;
+	frozen_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static int root_thaw(void)
+{
+	int r = ioctl(frozen_fd, FITHAW, 0) < 0 ? -errno : 0;
+
+	frozen_fd = fd_close(frozen_fd);
+	return r;
+}
+
+const struct freezer root_freezer = {.freeze = root_freeze, .thaw = root_thaw};
 
 static int root_overlay(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 
+#include "agent/ops/freeze.h"
 #include "agent/ops/tree.h"
 
 enum {
@@ -194,8 +195,10 @@ static void fs_list_step(struct fs_op *o)
 
 static void fs_remove_step(struct fs_op *o)
 {
-	int r = tree_step(o->tree);
+	int r;
 
+	freeze_interrupt(o->agent, -EBUSY);
+	r = tree_step(o->tree);
 	o->done = o->tree->removed;
 	if (r > 0)
 		fs_op_again(o);
@@ -228,8 +231,10 @@ static void fs_op_resume(struct stream *s)
 
 static void fs_write_data(struct fs_op *o, const struct frame *f)
 {
-	int r = io_write_full(o->fd, f->payload, f->len);
+	int r;
 
+	freeze_interrupt(o->agent, -EBUSY);
+	r = io_write_full(o->fd, f->payload, f->len);
 	stream_passed(&o->s, f->len);
 	if (r == 0)
 		o->done += f->len;
@@ -437,6 +442,8 @@ int fs_request(struct agent *a, const struct frame *f)
 		agent_refuse(a, f->stream, STAGE_REQUEST, -EBADMSG, "FS");
 		return 0;
 	}
+	if (m.op != FS_STAT && m.op != FS_READ && m.op != FS_LIST)
+		freeze_interrupt(a, -EBUSY);
 	/* Relative to what would be anybody's guess. */
 	if (m.path[0] != '/' || (m.op == FS_RENAME && m.path2[0] != '/'))
 		r = -EINVAL;
