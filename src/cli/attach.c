@@ -32,8 +32,10 @@ int attach_run(
 	int r = 0;
 
 	so->pty = tty > 0 || (tty == 0 && in_tty && isatty(STDOUT_FILENO) && !background);
-	so->raw = so->pty && in_tty;
-	so->use_stdin = !background;
+	if (so->detach)
+		so->pty = tty > 0;
+	so->raw = so->pty && in_tty && !so->detach;
+	so->use_stdin = !background && !so->detach;
 	for (size_t i = 0; env && i < env->n && r == 0; i++)
 		r = opt_list_add(&all, env->items[i]);
 	if (r == 0 && so->pty && type && *type && !names_term(words) &&
@@ -66,6 +68,8 @@ static void fill(const struct enter_opts *o, struct session_opts *so)
 		.quiet = o->quiet,
 		.timing = o->timing,
 		.timeout_ns = o->timeout_ns,
+		.detach = o->detach,
+		.detach_keys = o->detach_keys,
 	};
 }
 

@@ -33,6 +33,8 @@ struct enter_opts {
 	bool quiet;
 	bool timing;
 	uint64_t timeout_ns;
+	bool detach;
+	const struct detach_keys *detach_keys;
 	enum log_level log_level;
 };
 

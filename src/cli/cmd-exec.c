@@ -4,8 +4,11 @@
 
 #include "cli/attach.h"
 #include "cli/cli.h"
+#include "cli/detach-keys.h"
 #include "cli/env-file.h"
+#include "cli/image-config.h"
 #include "cli/run-args.h"
+#include "cli/run-config.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 
@@ -22,6 +25,8 @@ struct exec_args {
 	bool quiet;
 	bool timing;
 	uint64_t timeout_ns;
+	bool detach;
+	struct detach_keys detach_keys;
 };
 
 #define AT(field) .offset = offsetof(struct exec_args, field)
@@ -64,6 +69,15 @@ struct exec_args {
 			PROCESS,                                                                   \
 			.repeatable = true,                                                        \
 			.help = "Resource limit of the command, e.g. nofile=1024:2048"},           \
+		{.name = "detach-keys",                                                            \
+			.type = OPT_PARSE,                                                         \
+			AT(detach_keys),                                                           \
+			.parse = detach_keys_parse,                                                \
+			.arg = "KEYS",                                                             \
+			OUTPUT,                                                                    \
+			.def = "ctrl-]",                                                           \
+			.help = "Keys that leave the terminal while the command goes on, e.g. "    \
+				"ctrl-p,ctrl-q, or none"},                                         \
 	{                                                                                          \
 		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), OUTPUT,               \
 		.help = "No progress and no notices"                                               \
@@ -71,6 +85,14 @@ struct exec_args {
 
 static const struct opt exec_opts[] = {
 	COMMON_OPTS,
+	{.name = "detach",
+		.letter = 'd',
+		.type = OPT_FLAG,
+		AT(detach),
+		OUTPUT,
+		.excludes = "timeout",
+		.help = "Return as soon as the command runs; it has no input, what it prints is in "
+			"msb logs"},
 	{.name = "tty",
 		.letter = 't',
 		.type = OPT_CONST,
@@ -119,6 +141,7 @@ static const struct opt_operand operands[] = {
 static const struct opt_example exec_examples[] = {
 	{"A command", "msb exec dev -- uname -a"},
 	{"With input", "tar c . | msb exec -w /srv dev -- tar x"},
+	{"In the background", "msb exec -d dev -- python -m http.server"},
 	{"As somebody else", "msb exec -u nobody -e LANG=C dev -- id"},
 };
 
@@ -170,6 +193,8 @@ static int enter_with(const struct exec_args *a, const struct place *p, const ch
 			.quiet = a->quiet,
 			.timing = a->timing,
 			.timeout_ns = a->timeout_ns,
+			.detach = a->detach,
+			.detach_keys = &a->detach_keys,
 			.log_level = (enum log_level)a->common.log_level,
 		};
 
@@ -204,27 +229,46 @@ static int find_shell(const struct place *p, const char *name, struct sandbox_in
 	return 0;
 }
 
+/* What a command without words runs, and the owners of its strings. */
+struct usual {
+	struct sandbox_info info;
+	struct oci_config image;
+	struct run_config config;
+};
+
+/* What the image of the sandbox runs by itself, or else the sandbox's shell. */
+static int find_usual(const struct place *p, const char *name, struct usual *u, struct msb_err *err)
+{
+	struct run_wish wish = {.entrypoint = NULL};
+	int r = find_shell(p, name, &u->info, &wish.shell, err);
+	bool store = r == 0 && u->info.spec.image_kind == IMAGE_OCI;
+
+	if (store)
+		r = image_config_load(p->home, u->info.spec.image_digest, &u->image, err);
+	return r < 0 ? r : run_config_merge(store ? &u->image : NULL, &wish, &u->config, err);
+}
+
 static int run_exec(void *args, const struct opt_words *words)
 {
 	const struct exec_args *a = args;
 	const char *name = words->operands.items[0];
 	struct opt_list argv = {.n = 0};
-	struct sandbox_info info;
+	struct usual usual = {.config = {.user = ""}};
 	struct msb_err err = {0};
-	const char *shell = NULL;
 	struct place p;
 	int status;
 	int r = find_place(a, &p, &err);
 
-	sandbox_spec_init(&info.spec);
+	sandbox_spec_init(&usual.info.spec);
 	if (r == 0 && words->n_command == 0)
-		r = find_shell(&p, name, &info, &shell, &err);
-	if (r == 0 && shell)
-		r = opt_list_add(&argv, shell);
-	if (r == 0)
+		r = find_usual(&p, name, &usual, &err);
+	else if (r == 0)
 		r = add_words(&argv, words, &err);
-	status = r < 0 ? cli_fail(&err) : enter_with(a, &p, name, &argv);
-	sandbox_info_deinit(&info);
+	status = r < 0 ? cli_fail(&err)
+		       : enter_with(a, &p, name, argv.n ? &argv : &usual.config.argv);
+	run_config_deinit(&usual.config);
+	oci_config_deinit(&usual.image);
+	sandbox_info_deinit(&usual.info);
 	free(argv.items);
 	return status;
 }
@@ -286,7 +330,8 @@ const struct cli_command cmd_exec = {
 			"Runs the command beside whatever runs in the sandbox. Output comes as it "
 			"is written; stdin, signals and the size of the terminal go to the "
 			"command. A sandbox that does not run is started, and stopped when the "
-			"command has ended. Without a command it is the shell.",
+			"command has ended. Without a command it is what the image runs by itself, "
+			"or the sandbox's shell if the image names nothing.",
 		.group = "Sandboxes",
 		.opts = exec_opts,
 		.n_opts = ARRAY_SIZE(exec_opts),

@@ -6,6 +6,7 @@
 
 #include "cli/attach.h"
 #include "cli/cli.h"
+#include "cli/detach-keys.h"
 #include "cli/env-file.h"
 #include "cli/image-config.h"
 #include "cli/image-fetch.h"
@@ -46,6 +47,7 @@ struct run_args {
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
 	bool detach;
+	struct detach_keys detach_keys;
 	int pull; /* index into pull_policies */
 	bool quiet;
 	bool timing;
@@ -292,6 +294,15 @@ static const struct opt opts[] = {
 		OUTPUT,
 		.min = 1,
 		.help = "Kill the command after this long (30s, 5m) and exit with 124"},
+	{.name = "detach-keys",
+		.type = OPT_PARSE,
+		AT(detach_keys),
+		.parse = detach_keys_parse,
+		.arg = "KEYS",
+		OUTPUT,
+		.def = "ctrl-]",
+		.help = "Keys that leave the terminal while the command goes on, e.g. "
+			"ctrl-p,ctrl-q, or none"},
 	{.name = "timing",
 		.type = OPT_FLAG,
 		AT(timing),
@@ -299,7 +310,7 @@ static const struct opt opts[] = {
 		.help = "Show on stderr when each phase of the run ended"},
 };
 
-enum { RUN_OPTS_ONLY = 5, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
+enum { RUN_OPTS_ONLY = 6, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
 
 static const struct opt_operand operands[] = {
 	{.name = "IMAGE",
@@ -543,6 +554,7 @@ static int run_in_existing(const struct run *run)
 		.quiet = a->quiet,
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
+		.detach_keys = &a->detach_keys,
 		.log_level = (enum log_level)a->common.log_level,
 	};
 
@@ -568,6 +580,7 @@ static int attach(struct run *run)
 		.quiet = a->quiet,
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
+		.detach_keys = &a->detach_keys,
 		.ready = on_ready,
 		.ready_arg = &run->image,
 	};

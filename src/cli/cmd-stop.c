@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb stop, msb rm, msb wait: the ends of sandboxes. */
+#include <signal.h>
+
+#include "base/signame.h"
 #include "base/str.h"
 
 #include "cli/cli.h"
@@ -12,6 +15,7 @@ struct stop_args {
 	uint64_t time_ns; /* grace of stop, limit of wait */
 	bool force;
 	bool quiet;
+	uint32_t signo; /* of kill, 0: none */
 };
 
 #define AT(field) .offset = offsetof(struct stop_args, field)
@@ -185,30 +189,66 @@ const struct cli_command cmd_wait = {
 	.run = run_wait,
 };
 
+static int parse_signal(void *target, const char *value, struct msb_err *err)
+{
+	char quoted[120];
+	int r = signame_parse(value, target);
+
+	if (r == 0)
+		return 0;
+	(void)msb_err_set(err, r, MSB_USAGE, "%s is no signal",
+		str_quote(quoted, sizeof(quoted), value, strlen(value)));
+	return msb_err_hint(err, r, "write for example HUP, SIGUSR1 or 15");
+}
+
 static int kill_one(const char *home, const char *name, void *arg, struct msb_err *err)
 {
-	return life_stop(home, name, 0, true, err);
+	const struct stop_args *a = arg;
+
+	if (a->signo == SIGKILL)
+		return life_stop(home, name, 0, true, err);
+	return life_signal(home, name, (int)a->signo, err);
 }
 
 static int run_kill(void *args, const struct opt_words *words)
 {
-	return run_each(args, words, "Killed", kill_one);
+	const struct stop_args *a = args;
+
+	return run_each(args, words, a->signo == SIGKILL ? "Killed" : "Signalled", kill_one);
 }
 
 static const struct opt kill_opts[] = {
 	LABEL_OPT,
+	{.name = "signal",
+		.letter = 's',
+		.type = OPT_PARSE,
+		AT(signo),
+		.parse = parse_signal,
+		.arg = "SIGNAL",
+		.def = "KILL",
+		.help = "Send this signal to the main process; KILL switches the machine off"},
 	QUIET_OPT,
+};
+
+static const struct opt_example kill_examples[] = {
+	{"At once", "msb kill dev"},
+	{"Read the configuration again", "msb kill -s HUP web"},
 };
 
 const struct cli_command cmd_kill = {
 	.table = {.name = "kill",
-		.summary = "Switch running sandboxes off at once",
-		.description = "As msb stop --force: what was not written out is lost.",
+		.summary = "Switch running sandboxes off at once, or signal them",
+		.description =
+			"As msb stop --force: what was not written out is lost. Another signal "
+			"goes to the main process, the command of msb run; a sandbox that was made "
+			"by msb create has none.",
 		.group = "Sandboxes",
 		.opts = kill_opts,
 		.n_opts = ARRAY_SIZE(kill_opts),
 		.operands = operands,
-		.n_operands = ARRAY_SIZE(operands)},
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = kill_examples,
+		.n_examples = ARRAY_SIZE(kill_examples)},
 	.args_size = sizeof(struct stop_args),
 	.run = run_kill,
 };

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -43,7 +44,13 @@ struct talk {
 	bool timed_out;
 	struct life_error *err; /* why it failed, may be NULL */
 	int result;
+	int signal_fd;
+	struct loop_fd signal_src;
+	sigset_t old_mask;
+	bool catching;
 	int fatal; /* signal that ends us */
+	struct sandbox_stream signal; /* of life_signal() */
+	struct msb_err *signal_err;
 };
 
 static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
@@ -51,7 +58,9 @@ static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg
 	struct talk *t = arg;
 
 	t->ready = true;
-	loop_stop(&t->loop, 0);
+	/* Interrupted: what counts is the end. */
+	if (!t->fatal)
+		loop_stop(&t->loop, 0);
 }
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
@@ -85,7 +94,7 @@ static int talk_init(struct talk *t, struct life_error *err)
 {
 	int r;
 
-	*t = (struct talk){.err = err};
+	*t = (struct talk){.err = err, .signal_fd = -EBADF};
 	r = loop_init(&t->loop);
 	return r < 0 ? msb_err_errno(err ? &err->err : NULL, r, "cannot start") : 0;
 }
@@ -94,7 +103,60 @@ static void talk_deinit(struct talk *t)
 {
 	t->sb = sandbox_close(t->sb);
 	loop_timer_del(&t->limit);
+	loop_fd_del(&t->signal_src);
+	t->signal_fd = fd_close(t->signal_fd);
 	loop_deinit(&t->loop);
+	if (t->catching)
+		(void)sigprocmask(SIG_SETMASK, &t->old_mask, NULL);
+}
+
+/* The first one stops the sandbox that comes up, the second one does not wait for that. */
+static void on_signal(struct loop_fd *src, uint32_t events)
+{
+	struct talk *t = container_of(src, struct talk, signal_src);
+	struct signalfd_siginfo info;
+
+	if (read(t->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (t->fatal || !t->sb || sandbox_stop(t->sb, 0) < 0)
+		loop_stop(&t->loop, 0);
+	t->fatal = (int)info.ssi_signo;
+}
+
+static int catch_signals(struct talk *t, struct msb_err *err)
+{
+	static const int asking[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
+		struct sigaction sa;
+
+		/* What the caller had us ignore stays ignored. */
+		if (sigaction(asking[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(&set, asking[i]);
+	}
+	if (sigprocmask(SIG_BLOCK, &set, &t->old_mask) < 0)
+		return msb_err_errno(err, -errno, "cannot catch signals");
+	t->catching = true;
+	t->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	r = t->signal_fd < 0
+		    ? -errno
+		    : loop_fd_add(&t->loop, &t->signal_src, t->signal_fd, EPOLLIN, on_signal);
+	return r < 0 ? msb_err_errno(err, r, "cannot catch signals") : 0;
+}
+
+/* As if we had never caught it. */
+static void die_of(int signo)
+{
+	struct sigaction sa = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	if (sigaction(signo, &sa, NULL) == 0 && kill(getpid(), signo) == 0)
+		(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void limit_passed(struct loop_timer *timer)
@@ -117,7 +179,7 @@ static int wait_ready(struct talk *t, const char *name)
 
 	if (r < 0)
 		return msb_err_errno(&t->err->err, r, "waiting for the sandbox");
-	if (t->ready)
+	if (t->ready && !t->fatal)
 		return 0;
 	if (t->result == 0)
 		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL,
@@ -135,13 +197,22 @@ int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error
 
 	if (r < 0)
 		return r;
-	r = sandbox_spawn(&t.loop, spec, image_fd, &talk_events, &t, &t.sb, &err->err);
+	r = catch_signals(&t, &err->err);
+	if (r == 0)
+		r = sandbox_spawn(&t.loop, spec, image_fd, &talk_events, &t, &t.sb, &err->err);
 	if (r == 0) {
 		/* The guest boots meanwhile. */
 		(void)sandbox_reap_stale(spec->home);
 		r = wait_ready(&t, spec->name);
 	}
 	talk_deinit(&t);
+	if (t.fatal) {
+		/* It was up already, and is ours. */
+		if (t.ready && !spec->ephemeral &&
+			life_remove(spec->home, spec->name, true, NULL) < 0)
+			cli_note("sandbox '%s' could not be removed", spec->name);
+		die_of(t.fatal);
+	}
 	return r;
 }
 
@@ -183,11 +254,16 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 	l.spec.log_level = level;
 	r = talk_init(&t, err);
 	if (r == 0) {
-		r = sandbox_start(&t.loop, &l.spec, &l.dir, &talk_events, &t, &t.sb, &err->err);
+		r = catch_signals(&t, &err->err);
+		if (r == 0)
+			r = sandbox_start(
+				&t.loop, &l.spec, &l.dir, &talk_events, &t, &t.sb, &err->err);
 		life_unlock(&l);
 		if (r == 0)
 			r = wait_ready(&t, name);
 		talk_deinit(&t);
+		if (t.fatal)
+			die_of(t.fatal);
 	} else {
 		life_unlock(&l);
 	}
@@ -316,6 +392,59 @@ int life_stop(
 	if (r == 0 && wait_dead(dir_fd, after_ms(KILL_MS)) == 0)
 		return 0;
 	return kill_supervisor(name, dir_fd, err);
+}
+
+static void on_signalled(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	struct talk *t = container_of(s, struct talk, signal);
+
+	t->over = true;
+	t->result = r->type == FRAME_PONG ? 0 : -EIO;
+	if (r->type != FRAME_PONG && r->err.errno_ == ESRCH)
+		t->result = msb_err_hint(t->signal_err,
+			msb_err_set(t->signal_err, -ESRCH, MSB_FAIL, "it has no main process"),
+			"signal one of its processes with 'msb exec NAME -- kill'");
+	else if (r->type != FRAME_PONG)
+		*t->signal_err = r->err;
+	loop_stop(&t->loop, 0);
+}
+
+static const struct sandbox_stream_ops signal_ops = {.done = on_signalled};
+
+static int ask_to_signal(struct talk *t, int signo, struct msb_err *err)
+{
+	int r;
+
+	t->signal.ops = &signal_ops;
+	t->signal_err = err;
+	r = sandbox_signal(t->sb, &t->signal, signo);
+	if (r == 0) {
+		loop_timer_set(&t->loop, &t->limit, after_ms(CONNECT_MS), limit_passed);
+		r = loop_run(&t->loop);
+	}
+	if (r == 0 && t->timed_out)
+		r = -ETIMEDOUT;
+	return r < 0 ? msb_err_errno(err, r, "its supervisor") : t->result;
+}
+
+int life_signal(const char *home, const char *name, int signo, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 1)
+		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
+	if (r == 0)
+		r = ask_to_signal(&t, signo, err);
+	talk_deinit(&t);
+	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
 }
 
 int life_await_listening(const char *home, const char *name, struct msb_err *err)

@@ -27,6 +27,11 @@ struct life_error {
 	char console[8192]; /* last lines of a guest that failed, or "" */
 };
 
+/*
+ * A signal that asks us to end while a sandbox comes up ends the sandbox first: of one that was to
+ * be made nothing is left, one that was to be started is stopped. Then it ends this process.
+ */
+
 /** life_create - make a sandbox and wait until its guest is ready; nothing is left on failure
  * @image_fd: as for sandbox_spawn() */
 int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
@@ -53,6 +58,9 @@ void life_unlock(struct life_lock *l);
  */
 int life_stop(const char *home, const char *name, uint32_t grace_ms, bool force,
 	struct msb_err *err) MSB_MUST_CHECK;
+
+/** life_signal - a signal to the main process of a running one */
+int life_signal(const char *home, const char *name, int signo, struct msb_err *err) MSB_MUST_CHECK;
 
 /** life_remove - with its directory; a running one only with @force, else -EWOULDBLOCK (MSB_BUSY)
  */

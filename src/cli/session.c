@@ -22,6 +22,7 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
+#include "cli/detach-keys.h"
 #include "cli/stream.h"
 #include "cli/term.h"
 #include "cli/timing.h"
@@ -47,6 +48,9 @@ struct session {
 	int status;
 	bool command_status; /* @status is what the command ended with */
 	unsigned int signals; /* forwarded so far */
+	bool detaching; /* the command was let go */
+	struct detach_keys keys;
+	struct buf typed; /* passed the search for @keys, not yet sent */
 
 	struct outlet out;
 	struct outlet err;
@@ -211,11 +215,50 @@ static void exec_data(
 
 /* Input. */
 
+/* The command goes on without us. */
+static void detach(struct session *s)
+{
+	if (!s->exec_open || s->phase != RUNNING || s->detaching)
+		return;
+	s->detaching = true;
+	(void)sandbox_stream_detach(&s->exec);
+}
+
+/* What was typed and passed the search for the detach keys; true when all is gone. */
+static bool send_typed(struct session *s)
+{
+	ssize_t took =
+		buf_len(&s->typed) && s->exec_open
+			? sandbox_stream_write(&s->exec, buf_data(&s->typed), buf_len(&s->typed))
+			: (ssize_t)buf_len(&s->typed);
+
+	buf_consume(&s->typed, took < 0 ? buf_len(&s->typed) : (size_t)took);
+	return buf_len(&s->typed) == 0;
+}
+
+static size_t typed_data(struct session *s, const void *p, size_t n)
+{
+	int r;
+
+	if (!send_typed(s))
+		return 0;
+	r = detach_keys_feed(&s->keys, p, n, &s->typed);
+	if (r < 0)
+		cli_note("what was typed is lost: %s", strerror(-r));
+	(void)send_typed(s);
+	if (r > 0)
+		detach(s);
+	return n;
+}
+
 static size_t stdin_data(struct inlet *in, const void *p, size_t n)
 {
 	struct session *s = container_of(in, struct session, in);
-	ssize_t took = s->exec_open ? sandbox_stream_write(&s->exec, p, n) : -EPIPE;
+	ssize_t took;
 
+	if (s->opts->raw && s->keys.n)
+		return typed_data(s, p, n);
+	took = s->exec_open ? sandbox_stream_write(&s->exec, p, n) : -EPIPE;
 	/* Nobody reads it any more. */
 	return took < 0 ? n : (size_t)took;
 }
@@ -232,7 +275,7 @@ static void resume_stdin(struct session *s)
 {
 	int r;
 
-	if (!s->opts->use_stdin || s->phase != RUNNING)
+	if (!s->opts->use_stdin || s->phase != RUNNING || !send_typed(s))
 		return;
 	r = inlet_resume(&s->in);
 	if (r == 0)
@@ -259,6 +302,10 @@ static void exec_started(struct sandbox_stream *stream, uint32_t pid)
 	s->phase = RUNNING;
 	s->timing.exec_ns = clock_mono_ns();
 	progress_clear(s);
+	if (s->opts->detach) {
+		detach(s);
+		return;
+	}
 	if (s->opts->timeout_ns)
 		loop_timer_set(
 			&s->loop, &s->timeout, s->timing.exec_ns + s->opts->timeout_ns, timed_out);
@@ -273,6 +320,17 @@ static void exec_started(struct sandbox_stream *stream, uint32_t pid)
 	resume_stdin(s);
 }
 
+/* It runs on, and so does its sandbox. */
+static void detached(struct session *s)
+{
+	if (s->status == STATUS_UNKNOWN)
+		s->status = 0;
+	clear_line(s);
+	if (!s->opts->quiet && !s->opts->detach)
+		cli_note("detached: the command runs on in sandbox '%s'", s->opts->name);
+	over(s);
+}
+
 static void exec_done(struct sandbox_stream *stream, const struct sandbox_result *r)
 {
 	struct session *s = container_of(stream, struct session, exec);
@@ -280,6 +338,10 @@ static void exec_done(struct sandbox_stream *stream, const struct sandbox_result
 	s->exec_open = false;
 	s->timing.exit_ns = clock_mono_ns();
 	inlet_deinit(&s->in);
+	if (r->type == FRAME_EXITED && s->detaching) {
+		detached(s);
+		return;
+	}
 	switch (r->type) {
 	case FRAME_EXITED:
 		s->command_status = s->status == STATUS_UNKNOWN;
@@ -545,6 +607,7 @@ static void session_deinit(struct session *s)
 	outlet_deinit(&s->out);
 	outlet_deinit(&s->err);
 	inlet_deinit(&s->in);
+	buf_deinit(&s->typed);
 	loop_fd_del(&s->signal_src);
 	s->signal_fd = fd_close(s->signal_fd);
 	loop_timer_del(&s->timeout);
@@ -578,6 +641,9 @@ int session_run(const struct session_opts *opts)
 	outlet_init(&s.out, &s.loop, STDOUT_FILENO, LIMIT_STREAM_WINDOW);
 	outlet_init(&s.err, &s.loop, STDERR_FILENO, LIMIT_STREAM_WINDOW);
 	inlet_init(&s.in, &s.loop, STDIN_FILENO);
+	buf_init(&s.typed, LIMIT_STREAM_WINDOW);
+	if (opts->detach_keys)
+		s.keys = *opts->detach_keys;
 	r = catch_signals(&s);
 	if (r < 0)
 		(void)msb_err_errno(&err, r, "cannot catch signals");

@@ -7,6 +7,9 @@
  * with a terminal, raw mode is on. Signals to us are signals to the command; a second one ends the
  * sandbox, or, in one that ran before, the command. The function returns when the supervisor has
  * cleaned up, or after a limit.
+ *
+ * A command that is let go runs on: with it the sandbox, if it was started here, until the command
+ * ends.
  */
 #pragma once
 
@@ -15,6 +18,7 @@
 #include "sandbox/spec.h"
 
 struct sandbox_dir;
+struct detach_keys;
 
 struct session_opts {
 	const char *home;
@@ -36,6 +40,8 @@ struct session_opts {
 	bool quiet;
 	bool timing;
 	uint64_t timeout_ns; /* of the command, 0: none */
+	bool detach; /* let go of the command as soon as it runs */
+	const struct detach_keys *detach_keys; /* that let go of it, with @raw; NULL: none */
 	void (*ready)(void *arg); /* the guest of a sandbox started here is ready; may be NULL */
 	void *ready_arg;
 };

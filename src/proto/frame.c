@@ -30,6 +30,7 @@ static const struct frame_info infos[] = {
 	[FRAME_CANCEL] = {"CANCEL", PLACE_STREAM},
 	[FRAME_STARTED] = {"STARTED", PLACE_STREAM},
 	[FRAME_FROZEN] = {"FROZEN", PLACE_STREAM},
+	[FRAME_DETACH] = {"DETACH", PLACE_STREAM},
 	[FRAME_EXITED] = {"EXITED", PLACE_STREAM, true},
 	[FRAME_FAILED] = {"FAILED", PLACE_STREAM, true},
 	[FRAME_FS_DONE] = {"FS_DONE", PLACE_STREAM, true},
@@ -41,6 +42,7 @@ static const struct frame_info infos[] = {
 	[FRAME_SB_STOP] = {"SB_STOP", PLACE_CONTROL},
 	[FRAME_SB_STOPPED] = {"SB_STOPPED", PLACE_CONTROL},
 	[FRAME_SB_TOUCH] = {"SB_TOUCH", PLACE_CONTROL},
+	[FRAME_SB_SIGNAL] = {"SB_SIGNAL", PLACE_STREAM},
 };
 
 /* The header as it stands on the wire. */

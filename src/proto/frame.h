@@ -70,6 +70,7 @@ enum frame_type {
 	FRAME_STARTED = 0x25, /* u32 pid: guest to client, before any DATA of an exec */
 	FRAME_FROZEN = 0x26, /* guest to client: the root disk is consistent and nothing writes to
 				it, until CANCEL or the time of FREEZE is over */
+	FRAME_DETACH = 0x27, /* client to supervisor: the exec goes on without it; EXITED answers */
 
 	/* Terminal frames, guest to client. */
 	FRAME_EXITED = 0x30, /* msg_exited */
@@ -87,6 +88,8 @@ enum frame_type {
 	FRAME_SB_STOP = 0x42, /* msg_shutdown: client asks the supervisor to end the sandbox */
 	FRAME_SB_STOPPED = 0x43, /* msg_sb_stopped: last frame to every client */
 	FRAME_SB_TOUCH = 0x44, /* no payload: client uses the sandbox, it is not idle */
+	FRAME_SB_SIGNAL =
+		0x45, /* request, u32 signal: to the main process; PONG or FAILED answers */
 };
 
 enum frame_flags {

@@ -149,6 +149,10 @@ int sandbox_metrics(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK
  */
 int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_ms) MSB_MUST_CHECK;
 
+/** sandbox_signal - a signal to the main process of the sandbox: FRAME_PONG, or FRAME_FAILED with
+ * -ESRCH if it has none */
+int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo) MSB_MUST_CHECK;
+
 /** sandbox_stream_write - offer bytes of stdin or of a file
  *
  * Return: bytes taken (0: wait for `writable`), -EPIPE after the end, or a negative errno.
@@ -166,3 +170,7 @@ int sandbox_stream_signal(struct sandbox_stream *s, int signo);
 
 /** sandbox_stream_cancel - ask for an early end; `done` still comes */
 int sandbox_stream_cancel(struct sandbox_stream *s);
+
+/** sandbox_stream_detach - the command goes on without us: `done` comes with exit status 0; if it
+ * was the owner's, the sandbox now ends with the command instead of with the owner */
+int sandbox_stream_detach(struct sandbox_stream *s);

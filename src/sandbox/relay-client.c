@@ -149,9 +149,10 @@ void relay_flush_clients(struct relay *r)
 }
 
 /* Refuses a request without bothering the guest. */
-static void refuse(struct relay_client *c, const struct frame *f, int error, const char *what)
+static void refuse(struct relay_client *c, const struct frame *f, enum msg_stage stage, int error,
+	const char *what)
 {
-	struct msg_failure m = {.stage = STAGE_LIMIT, .errno_ = (uint32_t)error, .what = what};
+	struct msg_failure m = {.stage = stage, .errno_ = (uint32_t)error, .what = what};
 	size_t before = buf_len(&c->out);
 
 	client_charge(c, before, msg_put_failed(&c->out, f->stream, &m));
@@ -171,12 +172,12 @@ static int client_request(struct relay_client *c, const struct frame *f)
 	if (find_stream(c, f->stream))
 		return -EPROTO;
 	if (c->n_streams >= LIMIT_CLIENT_STREAMS) {
-		refuse(c, f, EMFILE, "streams of one client");
+		refuse(c, f, STAGE_LIMIT, EMFILE, "streams of one client");
 		return 0;
 	}
 	s = relay_stream_new(r);
 	if (!s) {
-		refuse(c, f, ENFILE, "streams of one sandbox");
+		refuse(c, f, STAGE_LIMIT, ENFILE, "streams of one sandbox");
 		return 0;
 	}
 	s->request = f->type;
@@ -187,6 +188,8 @@ static int client_request(struct relay_client *c, const struct frame *f)
 		/* The flags come first; the agent looks at the rest. */
 		s->pty = f->len && (f->payload[0] & EXEC_PTY);
 	}
+	if (f->type == FRAME_EXEC && c->owner && !r->main)
+		r->main = s;
 	s->client = c;
 	s->client_id = f->stream;
 	s->next = c->streams;
@@ -208,6 +211,35 @@ static int client_data(struct relay_stream *s, const struct frame *f)
 	return 0;
 }
 
+/* For the client its stream ends, for the guest nothing does. */
+static int client_detach(struct relay_client *c, struct relay_stream *s)
+{
+	struct msg_exited none = {.code = 0};
+	size_t before = buf_len(&c->out);
+
+	if (s->request != FRAME_EXEC)
+		return -EPROTO;
+	if (s->cancelled)
+		return 0;
+	client_charge(c, before, msg_put_exited(&c->out, s->client_id, &none));
+	relay_client_remove_stream(c, s);
+	relay_stream_detach(c->relay, s);
+	return 0;
+}
+
+static int client_signal(struct relay_client *c, const struct frame *f)
+{
+	uint32_t signo;
+
+	if (find_stream(c, f->stream) || msg_get_u32(f, &signo) < 0 || signo == 0 || signo > 64)
+		return -EPROTO;
+	if (c->relay->events->signal && c->relay->events->signal(c->relay, (int)signo))
+		relay_client_put(c, FRAME_PONG, 0, f->stream, NULL, 0);
+	else
+		refuse(c, f, STAGE_REQUEST, ESRCH, "no main process");
+	return 0;
+}
+
 static int client_stream_frame(struct relay_client *c, const struct frame *f)
 {
 	struct relay_stream *s = find_stream(c, f->stream);
@@ -225,6 +257,8 @@ static int client_stream_frame(struct relay_client *c, const struct frame *f)
 		if (e == 0)
 			e = n ? credit_tx_return(&s->to_client, n) : -EPROTO;
 		break;
+	case FRAME_DETACH:
+		return f->len ? -EPROTO : client_detach(c, s);
 	case FRAME_CANCEL:
 		if (s->cancelled)
 			return 0;
@@ -255,6 +289,8 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 	case FRAME_SB_TOUCH:
 		c->relay->active_ns = clock_mono_ns();
 		return f->len ? -EPROTO : 0;
+	case FRAME_SB_SIGNAL:
+		return relay_guest_full(c->relay) ? -EAGAIN : client_signal(c, f);
 	case FRAME_EXEC:
 	case FRAME_FS:
 	case FRAME_PING:
@@ -265,6 +301,7 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 	case FRAME_CREDIT:
 	case FRAME_RESIZE:
 	case FRAME_SIGNAL:
+	case FRAME_DETACH:
 	case FRAME_CANCEL:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_stream_frame(c, f);
 	default:

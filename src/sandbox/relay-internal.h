@@ -26,6 +26,8 @@ bool relay_guest_full(struct relay *r);
 void relay_flush_guest(struct relay *r);
 uint32_t relay_stream_id(const struct relay *r, const struct relay_stream *s);
 struct relay_stream *relay_stream_new(struct relay *r);
+/* @s has no client any more and keeps running. */
+void relay_stream_detach(struct relay *r, struct relay_stream *s);
 void relay_stream_free(struct relay *r, struct relay_stream *s);
 /* While a stream of this @request is open, the sandbox is not idle. */
 bool relay_is_use(uint8_t request);

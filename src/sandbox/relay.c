@@ -2,6 +2,8 @@
 /* The guest's side of the relay: see relay.h. */
 #include "sandbox/relay.h"
 
+#include "base/log.h"
+
 #include "sandbox/relay-internal.h"
 
 void relay_init(struct relay *r, struct loop *loop, const struct relay_events *events)
@@ -65,6 +67,8 @@ void relay_stream_free(struct relay *r, struct relay_stream *s)
 		r->n_busy--;
 		r->active_ns = clock_mono_ns();
 	}
+	if (r->main == s)
+		r->main = NULL;
 	*s = (struct relay_stream){.next = r->free_streams};
 	r->free_streams = s;
 	r->n_streams--;
@@ -191,10 +195,54 @@ static const char *check_stream_frame(struct relay_stream *s, const struct frame
 	}
 }
 
+/* Nobody else takes the output of a detached command. Without room for the frame the next DATA
+ * tries again: half of the window is still open then. */
+static void return_credit(struct relay *r, struct relay_stream *s, uint32_t least)
+{
+	uint32_t due = LIMIT_STREAM_WINDOW - s->to_client.avail;
+
+	if (due >= least && r->channel_fd >= 0 &&
+		msg_put_u32(&r->channel_out, FRAME_CREDIT, relay_stream_id(r, s), due) == 0 &&
+		credit_tx_return(&s->to_client, due) < 0)
+		log_debug("credit of a detached stream");
+}
+
+void relay_stream_detach(struct relay *r, struct relay_stream *s)
+{
+	s->detached = true;
+	/* A terminal stays open, whoever sits in front of it. */
+	if (!s->client_eof && !s->pty && r->channel_fd >= 0 &&
+		frame_put(&r->channel_out, FRAME_DATA, FRAME_EOF, relay_stream_id(r, s), NULL, 0) ==
+			0)
+		s->client_eof = true;
+	return_credit(r, s, 1);
+	if (s == r->main && r->events->main_detached)
+		r->events->main_detached(r);
+}
+
+/* As a shell has it. */
+static void tell_main_ended(struct relay *r, bool detached, const struct frame *f)
+{
+	struct msg_failure failure;
+	struct msg_exited m;
+
+	if (!r->events->main_ended)
+		return;
+	if (f->type == FRAME_EXITED && msg_get_exited(f, &m) == 0)
+		r->events->main_ended(r, detached,
+			m.signal ? 128 + (int)(m.signal & 0x7f) : (int)(m.code & 0xff), "");
+	else if (f->type == FRAME_FAILED && msg_get_failure(f, &failure) == 0)
+		r->events->main_ended(r, detached, 127, failure.what);
+	else
+		r->events->main_ended(r, detached, 255, "");
+}
+
 static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 {
 	struct relay_client *c;
 	struct relay_stream *s;
+	bool main_ended = false;
+	bool detached;
 	const char *bad;
 	uint32_t id;
 
@@ -208,13 +256,19 @@ static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 	id = s->client_id;
 	if (f->type == FRAME_DATA && s->request == FRAME_EXEC && r->events->output)
 		r->events->output(r, s, f->flags & FRAME_CHANNEL, f->payload, f->len);
+	detached = s->detached;
 	if (frame_is_terminal(f->type)) {
+		main_ended = s == r->main;
 		if (c)
 			relay_client_remove_stream(c, s);
 		relay_stream_free(r, s);
+	} else if (detached) {
+		return_credit(r, s, LIMIT_STREAM_WINDOW / 2);
 	}
 	if (c)
 		relay_client_put(c, f->type, f->flags, id, f->payload, f->len);
+	if (main_ended)
+		tell_main_ended(r, detached, f);
 	return NULL;
 }
 
@@ -376,6 +430,16 @@ int relay_shutdown_guest(struct relay *r, uint32_t grace_ms)
 	if (e == 0)
 		relay_flush_guest(r);
 	return e;
+}
+
+bool relay_signal_main(struct relay *r, int signo)
+{
+	if (!r->main || r->channel_fd < 0 ||
+		msg_put_u32(&r->channel_out, FRAME_SIGNAL, relay_stream_id(r, r->main),
+			(uint32_t)signo) < 0)
+		return false;
+	relay_flush_guest(r);
+	return true;
 }
 
 int relay_set_clock(struct relay *r)

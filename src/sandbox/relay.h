@@ -12,6 +12,10 @@
  *	open	    request != 0, client != NULL: frames pass in both directions
  *	orphaned    request != 0, client == NULL: the client is gone, CANCEL was sent; frames of the
  *		    guest are checked and dropped until its terminal frame frees the number
+ *	detached    request == EXEC, client == NULL, detached: the client let go of the command;
+ *		    its output is shown to `output` and its credit returned here
+ *
+ * The main stream is the first command of the owner, attached or detached.
  *
  * Requests go to the guest at once: they wait behind CONFIG until the agent has started, which
  *saves a round trip at the moment it is ready. The guest may answer them only after its READY.
@@ -60,6 +64,13 @@ struct relay_events {
 	void (*stop)(struct relay *r, uint32_t grace_ms);
 	/* The owner disconnected. */
 	void (*owner_gone)(struct relay *r);
+	/* The owner let go of the main stream's command; may be NULL. */
+	void (*main_detached)(struct relay *r);
+	/* The main stream ended; @err says why the command could not start, or is ""; may be NULL.
+	 */
+	void (*main_ended)(struct relay *r, bool detached, int exit_status, const char *err);
+	/* A signal for the main process; false if there is none. */
+	bool (*signal)(struct relay *r, int signo);
 	/* Checked output of a command, before the client has it; may be NULL. */
 	void (*output)(struct relay *r, const struct relay_stream *s, unsigned int channel,
 		const void *p, size_t n);
@@ -81,6 +92,7 @@ struct relay_stream {
 	bool client_eof;
 	bool started;
 	bool cancelled;
+	bool detached;
 };
 
 struct relay {
@@ -103,6 +115,7 @@ struct relay {
 	uint32_t n_execs; /* commands so far */
 	unsigned int n_busy; /* open EXEC, FS and FREEZE streams: the sandbox is in use */
 	uint64_t active_ns; /* when it was last used */
+	struct relay_stream *main; /* or NULL */
 
 	struct buf greeting; /* SB_READY, for clients that come later */
 
@@ -133,6 +146,9 @@ int relay_announce(struct relay *r, const struct buf *greeting) MSB_MUST_CHECK;
 
 /** relay_shutdown_guest - ask the agent to stop everything and power off */
 int relay_shutdown_guest(struct relay *r, uint32_t grace_ms) MSB_MUST_CHECK;
+
+/** relay_signal_main - to the process group of the main stream; false if there is none */
+bool relay_signal_main(struct relay *r, int signo);
 
 /** relay_set_clock - tell the guest what time it is */
 int relay_set_clock(struct relay *r) MSB_MUST_CHECK;

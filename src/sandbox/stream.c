@@ -114,7 +114,7 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 		r = s->request == FRAME_FREEZE ? msg_get_u32(f, &result.thawed) : -EPROTO;
 		break;
 	case FRAME_PONG:
-		r = s->request == FRAME_PING ? 0 : -EPROTO;
+		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ? 0 : -EPROTO;
 		break;
 	case FRAME_FAILED:
 		r = msg_get_failure(f, &result.failure);
@@ -301,6 +301,16 @@ int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_
 	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_FREEZE, s->id, limit_ms));
 }
 
+int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo)
+{
+	int r = stream_begin(sb, s, FRAME_SB_SIGNAL);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_SB_SIGNAL, s->id, (uint32_t)signo));
+}
+
 ssize_t sandbox_stream_write(struct sandbox_stream *s, const void *p, size_t n)
 {
 	const uint8_t *at = p;
@@ -402,4 +412,9 @@ int sandbox_stream_cancel(struct sandbox_stream *s)
 	if (r == 0)
 		s->cancelled = true;
 	return r;
+}
+
+int sandbox_stream_detach(struct sandbox_stream *s)
+{
+	return s->sb ? stream_put(s, FRAME_DETACH, 0) : -EPIPE;
 }

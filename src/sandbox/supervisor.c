@@ -213,6 +213,15 @@ static void main_impatient(struct loop_timer *t)
 	shutdown_guest(sup, 0, STOP_MARGIN_MS);
 }
 
+/* The main process runs for us or for the owner. */
+static bool signal_main(struct supervisor *sup, int signo)
+{
+	if (!sup->workload.running)
+		return relay_signal_main(&sup->relay, signo);
+	workload_signal(&sup->workload, signo);
+	return true;
+}
+
 /*
  * Ends the sandbox because somebody wants that. The guest is asked first if it has something to
  * lose: data on a disk, or time that was granted to its processes.
@@ -236,20 +245,17 @@ static void sup_stop(
 	sup->state = SUP_STOPPING;
 	sup_record_say(sup, SANDBOX_STOPPING);
 	/* SIGTERM everything gets anyway. */
-	if (grace_ms && sup->workload.running && sup->spec.stop_signal &&
-		sup->spec.stop_signal != SIGTERM) {
+	if (grace_ms && sup->spec.stop_signal && sup->spec.stop_signal != SIGTERM &&
+		signal_main(sup, (int)sup->spec.stop_signal)) {
 		sup->asked_main = true;
-		workload_signal(&sup->workload, (int)sup->spec.stop_signal);
 		loop_timer_set(&sup->loop, &sup->end_timer, after_ms(grace_ms), main_impatient);
 		return;
 	}
 	shutdown_guest(sup, grace_ms, margin_ms);
 }
 
-void sup_main_ended(struct workload *w, int exit_status, const char *err)
+static void main_ended(struct supervisor *sup, int exit_status, const char *err)
 {
-	struct supervisor *sup = container_of(w, struct supervisor, workload);
-
 	sup->record.exit_status = exit_status;
 	if (err[0]) {
 		exec_log_say(&sup->log, "%s", err);
@@ -261,6 +267,11 @@ void sup_main_ended(struct workload *w, int exit_status, const char *err)
 		return;
 	}
 	sup_stop(sup, STOP_COMPLETED, REST_GRACE_MS, STOP_MARGIN_MS);
+}
+
+void sup_main_ended(struct workload *w, int exit_status, const char *err)
+{
+	main_ended(container_of(w, struct supervisor, workload), exit_status, err);
 }
 
 /* Commands and transfers count as use, and so does whoever says so. */
@@ -398,6 +409,26 @@ static void on_owner_gone(struct relay *r)
 	sup_stop(sup, STOP_REQUESTED, 0, ABANDONED_MS);
 }
 
+/* From now on it is as if it had been started in the background. */
+static void on_main_detached(struct relay *r)
+{
+	of_relay(r)->spec.detached = true;
+}
+
+/* As long as the owner is there it decides what the end of its command means. */
+static void on_main_ended(struct relay *r, bool detached, int exit_status, const char *err)
+{
+	struct supervisor *sup = of_relay(r);
+
+	if (detached || sup->asked_main)
+		main_ended(sup, exit_status, err);
+}
+
+static bool on_signal_main(struct relay *r, int signo)
+{
+	return signal_main(of_relay(r), signo);
+}
+
 static void on_output(struct relay *r, const struct relay_stream *s, unsigned int channel,
 	const void *p, size_t n)
 {
@@ -425,6 +456,9 @@ const struct relay_events sup_relay_events = {
 	.channel_end = on_channel_end,
 	.stop = on_stop,
 	.owner_gone = on_owner_gone,
+	.main_detached = on_main_detached,
+	.main_ended = on_main_ended,
+	.signal = on_signal_main,
 	.output = on_output,
 	.finished = on_finished,
 };

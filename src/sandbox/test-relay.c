@@ -20,6 +20,10 @@ static struct {
 	unsigned int stops;
 	unsigned int owner_gones;
 	unsigned int byes;
+	unsigned int main_detached;
+	unsigned int main_ended;
+	bool ended_detached;
+	int exit_status;
 	bool broken;
 	bool finished;
 	struct msb_err err;
@@ -76,6 +80,19 @@ static void ev_owner_gone(struct relay *r)
 	fx.owner_gones++;
 }
 
+static void ev_main_detached(struct relay *r)
+{
+	fx.main_detached++;
+}
+
+static void ev_main_ended(struct relay *r, bool detached, int exit_status, const char *err)
+{
+	fx.main_ended++;
+	fx.ended_detached = detached;
+	fx.exit_status = exit_status;
+	ASSERT_STREQ(err, "");
+}
+
 static void ev_finished(struct relay *r)
 {
 	fx.finished = true;
@@ -90,6 +107,9 @@ static const struct relay_events events = {
 	.channel_end = ev_channel_end,
 	.stop = ev_stop,
 	.owner_gone = ev_owner_gone,
+	.main_detached = ev_main_detached,
+	.main_ended = ev_main_ended,
+	.signal = relay_signal_main,
 	.finished = ev_finished,
 };
 
@@ -712,6 +732,96 @@ TEST(everybody_learns_of_the_end_behind_their_data)
 	ASSERT_EQ(fx.owner_gones, 0);
 	sandbox_close(a);
 	sandbox_close(b);
+	tear_down();
+}
+
+/* Nothing of it reaches the client, and nothing holds it up. */
+TEST(a_detached_command_goes_on_without_its_client)
+{
+	static struct job jobs[2];
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+		jobs[i].stalled = true;
+		start_job(sb, &jobs[i], "emit", i ? MANY_BYTES : 10ULL * MANY_BYTES);
+	}
+	settle();
+	ASSERT_EQ(jobs[0].got, LIMIT_STREAM_WINDOW);
+	ASSERT_OK(sandbox_stream_detach(&jobs[0].s));
+	jobs_wanted = 1;
+	run_until(jobs_complete);
+	ASSERT_EQ(jobs[0].result.type, FRAME_EXITED);
+	ASSERT_EQ(jobs[0].result.exited.code, 0);
+	ASSERT_EQ(jobs[0].got, LIMIT_STREAM_WINDOW);
+	/* The other one is still its client's. */
+	sandbox_close(sb);
+	for (int i = 0; i < 100 && fx.relay.n_streams; i++)
+		settle();
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_EQ(fx.relay.n_busy, 0);
+	ASSERT_EQ(fx.guest.cancels, 1);
+	ASSERT_EQ(fx.main_ended, 0);
+	ASSERT_TRUE(!fx.broken);
+	tear_down();
+}
+
+TEST(a_detached_command_still_ends_as_the_main_process)
+{
+	struct job j = {};
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(true);
+	start_job(sb, &j, "stall", 0);
+	settle();
+	ASSERT_OK(sandbox_stream_detach(&j.s));
+	run_until(jobs_complete);
+	ASSERT_EQ(fx.main_detached, 1);
+	sandbox_close(sb);
+	settle();
+	ASSERT_EQ(fx.owner_gones, 1);
+	ASSERT_EQ(fx.guest.cancels, 0);
+	ASSERT_EQ(fx.main_ended, 0);
+	ASSERT_TRUE(relay_signal_main(&fx.relay, 15));
+	settle();
+	ASSERT_EQ(fx.main_ended, 1);
+	ASSERT_TRUE(fx.ended_detached);
+	ASSERT_EQ(fx.exit_status, 128 + 15);
+	ASSERT_TRUE(!relay_signal_main(&fx.relay, 15));
+	tear_down();
+}
+
+TEST(a_signal_reaches_the_main_process_only)
+{
+	struct job j[4] = {};
+	struct sandbox *owner;
+	struct sandbox *other;
+
+	set_up();
+	make_ready();
+	other = connect_client(false);
+	owner = connect_client(true);
+	start_job(other, &j[0], "stall", 0);
+	j[1].s.ops = j[2].s.ops = &job_ops;
+	ASSERT_OK(sandbox_signal(other, &j[1].s, 10));
+	jobs_wanted = 1;
+	run_until(jobs_complete);
+	ASSERT_EQ(j[1].result.type, FRAME_FAILED);
+	ASSERT_EQ(j[1].result.err.errno_, ESRCH);
+	start_job(owner, &j[3], "stall", 0);
+	ASSERT_OK(sandbox_signal(other, &j[2].s, 10));
+	jobs_wanted = 3;
+	run_until(jobs_complete);
+	ASSERT_EQ(j[2].result.type, FRAME_PONG);
+	ASSERT_EQ(j[3].result.exited.signal, 10);
+	ASSERT_EQ(fx.main_ended, 1);
+	ASSERT_TRUE(!fx.ended_detached && !j[0].done);
+	sandbox_close(owner);
+	sandbox_close(other);
 	tear_down();
 }
 

@@ -173,6 +173,22 @@ def test_the_stop_signal_reaches_the_command(life, image):
     assert b"asked" in follow.stdout.read()
 
 
+def test_the_stop_signal_reaches_an_attached_command(life, image):
+    script = "trap '' TERM; trap 'echo asked; exit 3' QUIT; echo up; while :; do sleep 1; done"
+    for name in ([], ["--name", "kept"]):
+        p = life.start("-q", *name, image(StopSignal="SIGQUIT", Cmd=["sh", "-c", script]), stdin=subprocess.DEVNULL)
+        assert p.stdout.readline() == b"up\n"
+        ok(life, "stop", "-t", "100", *ok(life, "ls", "-q").split())
+        assert p.stdout.read() == b"asked\n" and p.wait() == 3
+
+
+def test_exec_without_a_command_is_that_of_the_image(life, image):
+    ok(life, "create", "-q", "--name", "one", image(**ENTRY))
+    assert ok(life, "exec", "one") == "entry cmd two words\n"
+    ok(life, "create", "-q", "--pull", "always", "--name", "none", "--shell", "/bin/cat", image())
+    assert life("exec", "none", input=b"through the shell").stdout == b"through the shell"
+
+
 def test_a_configuration_that_is_none(msb, image):
     r = msb.run("-q", image(Cmd="not a list"), "--", "true")
     assert r.returncode == 125 and r.stderr.decode().endswith("image configuration: 'Cmd' must be an array, not string\n")
