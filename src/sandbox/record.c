@@ -167,16 +167,20 @@ static int read_file(int dir_fd, struct sandbox_record *ret)
 
 void sandbox_record_read(int dir_fd, struct sandbox_record *ret)
 {
+	cleanup_fd int lock_fd = sandbox_lock_open(dir_fd);
 	struct sandbox_record rec;
 	bool alive = false;
 	bool found = false;
 
-	/* The two are of one moment when the lock was the same before and after. */
 	for (int i = 0; i < READ_ATTEMPTS; i++) {
 		rec = (struct sandbox_record){.exit_status = -1};
-		alive = sandbox_dir_alive(dir_fd);
+		alive = sandbox_lock_held(lock_fd);
 		found = read_file(dir_fd, &rec) == 0;
-		if (sandbox_dir_alive(dir_fd) == alive)
+		/* Nobody writes what says that it has ended without the lock. */
+		if (!alive && found && !sandbox_status_alive(rec.status))
+			break;
+		/* The two are of one moment when the lock was the same before and after. */
+		if (sandbox_lock_held(lock_fd) == alive)
 			break;
 	}
 	if (!found)

@@ -173,13 +173,26 @@ static int lock_dir(int dir_fd, int flags)
 	return TAKE_FD(fd);
 }
 
-bool sandbox_dir_alive(int dir_fd)
+int sandbox_lock_open(int dir_fd)
 {
-	cleanup_fd int fd = openat(
+	int fd = openat(
 		dir_fd, SANDBOX_LOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+bool sandbox_lock_held(int lock_fd)
+{
 	struct flock query = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &query) == 0 && query.l_type != F_UNLCK;
+	return lock_fd >= 0 && fcntl(lock_fd, F_OFD_GETLK, &query) == 0 && query.l_type != F_UNLCK;
+}
+
+bool sandbox_dir_alive(int dir_fd)
+{
+	cleanup_fd int fd = sandbox_lock_open(dir_fd);
+
+	return sandbox_lock_held(fd);
 }
 
 /* Unlinks everything that is not a directory, `lock` last. */

@@ -72,6 +72,11 @@ int sandbox_dir_find(const char *home, const char *name, int *ret_fd, struct msb
 /** sandbox_dir_alive - does a supervisor hold the lock of the directory? Takes no lock itself */
 bool sandbox_dir_alive(int dir_fd);
 
+/** sandbox_lock_open - the same in two steps, for who asks more than once; a descriptor */
+int sandbox_lock_open(int dir_fd);
+/** sandbox_lock_held - @lock_fd: of sandbox_lock_open(), also a failed one */
+bool sandbox_lock_held(int lock_fd);
+
 /**
  * sandbox_dir_lock - take an existing, persistent, stopped one
  *
