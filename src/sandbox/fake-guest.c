@@ -2,6 +2,8 @@
 /* A guest for tests: see fake-guest.h. It keeps the rules of the protocol unless asked not to. */
 #include "sandbox/fake-guest.h"
 
+#include <sys/stat.h>
+
 #include "base/str.h"
 
 #include "proto/frame.h"
@@ -101,11 +103,50 @@ static void pump_cat(struct fake_guest *g, struct fake_stream *s)
 	}
 }
 
+static void fs_done(
+	struct fake_guest *g, uint32_t stream, int error, uint64_t bytes, const struct fake_file *f)
+{
+	struct msg_fs_done m = {.errno_ = (uint32_t)-error, .bytes = bytes};
+
+	if (error == 0) {
+		m.st.mode = f ? S_IFREG | 0644 : S_IFDIR | 0755;
+		m.st.size = f ? f->size : 0;
+		m.st.nlink = 1;
+	}
+	must(msg_put_fs_done(&g->out, stream, &m));
+}
+
+static void end_file(struct fake_guest *g, struct fake_stream *s, int error)
+{
+	fs_done(g, s->id, error, s->sent, s->file);
+	buf_deinit(&s->echo);
+	*s = (struct fake_stream){};
+}
+
+static void pump_read(struct fake_guest *g, struct fake_stream *s)
+{
+	while (buf_len(&s->echo) && s->tx.avail && buf_len(&g->out) < FAKE_QUEUE) {
+		size_t n = MIN(buf_len(&s->echo), (size_t)FAKE_CHUNK);
+
+		n = MIN(n, (size_t)s->tx.avail);
+		must(frame_put(&g->out, FRAME_DATA, 0, s->id, buf_data(&s->echo), n));
+		credit_tx_take(&s->tx, n);
+		buf_consume(&s->echo, n);
+		s->sent += n;
+	}
+	if (!buf_len(&s->echo)) {
+		must(frame_put(&g->out, FRAME_DATA, FRAME_EOF, s->id, NULL, 0));
+		end_file(g, s, 0);
+	}
+}
+
 static void pump(struct fake_guest *g)
 {
 	for (size_t i = 0; i < LIMIT_STREAMS; i++) {
 		if (g->streams[i].mode == FAKE_EMIT)
 			pump_emit(g, &g->streams[i]);
+		else if (g->streams[i].mode == FAKE_READ)
+			pump_read(g, &g->streams[i]);
 		else if (g->streams[i].mode == FAKE_CAT)
 			pump_cat(g, &g->streams[i]);
 	}
@@ -221,6 +262,9 @@ static void on_exec(struct fake_guest *g, const struct frame *f)
 		(void)new_stream(g, f->stream, FAKE_SINK);
 	} else if (streq(argv[0], "stall")) {
 		(void)new_stream(g, f->stream, FAKE_STALL);
+	} else if (streq(argv[0], "sync")) {
+		s = new_stream(g, f->stream, FAKE_STALL);
+		send_exited(g, s, g->store && fake_store_sync(g->store) == 0 ? 0 : 1, 0);
 	} else if (streq(argv[0], "poweroff") || streq(argv[0], "crash")) {
 		fake_guest_flush(g);
 		if (g->on_end)
@@ -231,6 +275,57 @@ static void on_exec(struct fake_guest *g, const struct frame *f)
 	}
 }
 
+static bool is_fake_dir(const char *path)
+{
+	static const char *const dirs[] = {"/", "/root", "/root/", "/tmp", "/tmp/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		if (streq(path, dirs[i]))
+			return true;
+	}
+	return false;
+}
+
+static void on_fs(struct fake_guest *g, const struct frame *f)
+{
+	struct fake_file *file;
+	struct fake_stream *s;
+	struct msg_fs m;
+
+	must(msg_get_fs(f, &m));
+	file = g->store ? fake_store_find(g->store, m.path) : NULL;
+	if (m.op == FS_WRITE && g->store && !is_fake_dir(m.path)) {
+		file = fake_store_make(g->store, m.path);
+		s = file ? new_stream(g, f->stream, FAKE_WRITE) : NULL;
+		if (s)
+			s->file = file;
+		else
+			fs_done(g, f->stream, -ENOSPC, 0, NULL);
+	} else if (m.op == FS_READ && file) {
+		s = new_stream(g, f->stream, FAKE_READ);
+		s->file = file;
+		must(buf_append(&s->echo, file->data, file->size));
+	} else if (m.op == FS_MKDIR && is_fake_dir(m.path)) {
+		fs_done(g, f->stream, 0, 0, NULL);
+	} else if (m.op == FS_STAT && (file || is_fake_dir(m.path))) {
+		fs_done(g, f->stream, 0, 0, file);
+	} else {
+		fs_done(g, f->stream, -ENOENT, 0, NULL);
+	}
+}
+
+static void on_file_data(struct fake_guest *g, struct fake_stream *s, const struct frame *f)
+{
+	int r = fake_file_append(s->file, f->payload, f->len);
+	uint32_t due = credit_rx_passed(&s->rx, f->len);
+
+	if (due)
+		send_u32(g, FRAME_CREDIT, s->id, due);
+	s->sent += f->len;
+	if (r < 0 || s->eof)
+		end_file(g, s, r);
+}
+
 static void on_data(struct fake_guest *g, struct fake_stream *s, const struct frame *f)
 {
 	uint32_t due = 0;
@@ -238,7 +333,9 @@ static void on_data(struct fake_guest *g, struct fake_stream *s, const struct fr
 	must(credit_rx_data(&s->rx, f->len));
 	if (f->flags & FRAME_EOF)
 		s->eof = true;
-	if (s->mode == FAKE_CAT) {
+	if (s->mode == FAKE_WRITE) {
+		on_file_data(g, s, f);
+	} else if (s->mode == FAKE_CAT) {
 		must(buf_append(&s->echo, f->payload, f->len));
 	} else if (s->mode == FAKE_SINK) {
 		s->sum = fake_sum(s->sum, f->payload, f->len);
@@ -276,7 +373,10 @@ static void on_stream_frame(struct fake_guest *g, const struct frame *f)
 			*s = (struct fake_stream){};
 			break;
 		}
-		send_exited(g, s, 0, 9);
+		if (s->mode == FAKE_READ || s->mode == FAKE_WRITE)
+			end_file(g, s, -ECANCELED);
+		else
+			send_exited(g, s, 0, 9);
 		break;
 	default:
 		break;
@@ -310,6 +410,10 @@ static void on_frame(struct fake_guest *g, const struct frame *f)
 	case FRAME_EXEC:
 		g->requests++;
 		on_exec(g, f);
+		break;
+	case FRAME_FS:
+		g->requests++;
+		on_fs(g, f);
 		break;
 	case FRAME_PING:
 		g->requests++;

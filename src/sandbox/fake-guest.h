@@ -4,7 +4,8 @@
  *
  * What an EXEC does is its argv[0]; "exit 3", "emit BYTES" (pattern on stdout), "cat" (stdin to
  * stdout), "sink" (eats stdin, exits with its checksum), "stall" (never reads stdin, ends by signal
- * or CANCEL), "poweroff", and the hostile ones: see fake-guest.c.
+ * or CANCEL), "sync", "poweroff", and the hostile ones: see fake-guest.c. With a store it has files
+ * as well: /, /root and /tmp are directories that hold them.
  */
 #pragma once
 
@@ -14,8 +15,18 @@
 
 #include "proto/credit.h"
 #include "proto/msg.h"
+#include "sandbox/fake-store.h"
 
-enum fake_mode { FAKE_FREE = 0, FAKE_EMIT, FAKE_CAT, FAKE_SINK, FAKE_STALL, FAKE_FROZEN };
+enum fake_mode {
+	FAKE_FREE = 0,
+	FAKE_EMIT,
+	FAKE_CAT,
+	FAKE_SINK,
+	FAKE_STALL,
+	FAKE_FROZEN,
+	FAKE_READ,
+	FAKE_WRITE
+};
 
 struct fake_stream {
 	uint32_t id;
@@ -26,7 +37,8 @@ struct fake_stream {
 	uint64_t sent;
 	uint32_t sum; /* SINK */
 	bool eof; /* CAT: stdin ended */
-	struct buf echo; /* CAT */
+	struct buf echo; /* CAT, READ */
+	struct fake_file *file; /* READ, WRITE */
 };
 
 struct fake_guest {
@@ -37,6 +49,7 @@ struct fake_guest {
 	struct buf in;
 	struct buf out;
 	struct fake_stream streams[LIMIT_STREAMS];
+	struct fake_store *store; /* not owned; NULL: no files */
 	unsigned int configs;
 	char hostname[LIMIT_HOSTNAME + 1]; /* of CONFIG */
 	unsigned int requests; /* taken so far */

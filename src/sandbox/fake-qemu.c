@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "base/str.h"
@@ -14,10 +15,11 @@
 #include "sandbox/fake-guest.h"
 
 /* Descriptor numbers of qemu.c. */
-enum { FD_QMP = 5, FD_CHANNEL = 6, FD_CONSOLE = 7 };
+enum { FD_QMP = 5, FD_CHANNEL = 6, FD_CONSOLE = 7, FD_UPPER = 9 };
 
 static struct loop loop;
 static struct fake_guest guest;
+static struct fake_store store;
 static struct loop_fd qmp_src;
 
 static void say(int fd, const char *text)
@@ -55,6 +57,8 @@ static void on_end(struct fake_guest *g, const char *how)
 		say(FD_CONSOLE, "[    1.0] Kernel panic - not syncing: on demand\r\n");
 		machine_ends();
 	}
+	if (fake_store_sync(&store) < 0)
+		_exit(3);
 	say_bye(g, streq(how, "shutdown") ? 0 : 12);
 	machine_ends();
 }
@@ -107,12 +111,27 @@ static void on_qmp(struct loop_fd *src, uint32_t events)
 	say(FD_QMP, "{\"return\": {}}\r\n");
 }
 
+/* The root disk, if there is one. */
+static int upper_fd(void)
+{
+	struct stat st;
+	int flags = fcntl(FD_UPPER, F_GETFL);
+
+	return flags >= 0 && (flags & O_ACCMODE) == O_RDWR && fstat(FD_UPPER, &st) == 0 &&
+			       S_ISREG(st.st_mode) && (uint64_t)st.st_size > 2 * GIB
+		       ? FD_UPPER
+		       : -EBADF;
+}
+
 int main(void)
 {
 	(void)prctl(PR_SET_NAME, "fake-qemu");
 	say(FD_QMP, "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n");
 	if (loop_init(&loop) < 0 || loop_fd_add(&loop, &qmp_src, FD_QMP, EPOLLIN, on_qmp) < 0)
 		return 3;
+	if (fake_store_load(&store, upper_fd()) < 0)
+		return 3;
+	guest.store = &store;
 	guest.on_config = on_config;
 	guest.on_end = on_end;
 	fake_guest_init(&guest, &loop, FD_CHANNEL);
