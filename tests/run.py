@@ -312,6 +312,7 @@ def lab():
 def bench():
     env = product_env()
     check("bench/boot-icount", "bench/boot-icount", "--check", env=env, timeout=900)
+    check_twice("bench/ls", "bench/ls", "--check", env=env, timeout=600)
     check_twice("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env, timeout=900)
     check_twice("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
     check_twice("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env, timeout=900)

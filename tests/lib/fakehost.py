@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""msb with machines that are processes: everything of the product but the guest is real.
+
+The QEMU that the supervisor finds is fake-qemu (src/sandbox/fake-qemu.c), which plays a guest with a few commands (`exit N`,
+`emit BYTES`, `cat`, `sink`, `sync`) and small files. It starts in milliseconds, so that thousands of operations are a matter
+of seconds.
+
+Environment: MSB_TEST_BUILD is the build with the fake, MSB and MSB_LIB the msb to test; by default the build directory's.
+"""
+
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("MSB_TEST_BUILD", ROOT / "build"))
+MSB = os.environ.get("MSB", str(BUILD / "src/cli/msb"))
+FAKE = BUILD / "src/sandbox/fake-qemu"
+PARTS = {"msb-sandbox": "src/sandbox/msb-sandbox", "msb-vmm": "src/vmm/msb-vmm", "initramfs.cpio": "src/agent/initramfs.cpio",
+         "base.erofs": "images/base/base.erofs", "vmlinux": "vmlinux"}
+LIMIT = 120  # seconds for one command, on a machine that may be busy with others
+
+
+def pattern(total):
+    """What `emit TOTAL` prints: fake_pattern() in src/sandbox/fake-guest.h."""
+    return bytes(((at >> 16) * 31 + (at >> 8) * 7 + at + total * 13) & 255 for at in range(total))
+
+
+class FakeHost:
+    """msb with a home of its own in the directory @work; @fake: False leaves machines as they are."""
+
+    def __init__(self, work, fake=True):
+        self.work = Path(work)
+        self.home = self.work / "home"
+        self.tmp = self.work / "tmp"
+        path = self.work / "bin"
+        for d in (self.tmp, path):
+            d.mkdir(parents=True)
+        if fake:
+            (path / "qemu-system-x86_64").symlink_to(FAKE)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("MSB_") or k == "MSB_LIB"}
+        self.env = {**clean, "MSB_HOME": str(self.home), "MSB_ENGINE": "qemu", "TMPDIR": str(self.tmp),
+                    "PATH": f"{path}:{os.environ['PATH']}"}
+        if "MSB_LIB" not in self.env:
+            self.env["MSB_LIB"] = str(self._lib())
+
+    def _lib(self):
+        lib = self.work / "lib"
+        lib.mkdir()
+        for name, path in PARTS.items():
+            (lib / name).symlink_to(BUILD / path)
+        if not (lib / "vmlinux").exists():  # a fake does not read it
+            (lib / "vmlinux").unlink()
+            (lib / "vmlinux").write_bytes(b"none")
+        return lib
+
+    def start(self, *argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE):
+        return subprocess.Popen([MSB, *argv], stdin=stdin, stdout=stdout, stderr=stderr, env=self.env)
+
+    def __call__(self, *argv, input=None):
+        return subprocess.run([MSB, *argv], input=input, stdin=subprocess.DEVNULL if input is None else None,
+                              capture_output=True, env=self.env, timeout=LIMIT, check=False)
+
+    def ok(self, *argv, input=None):
+        """Output of a command that must succeed."""
+        r = self(*argv, input=input)
+        if r.returncode != 0:
+            raise AssertionError(f"msb {' '.join(argv)}: exit status {r.returncode}: {r.stderr.decode(errors='replace')}")
+        return r.stdout
