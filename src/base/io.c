@@ -95,17 +95,13 @@ int io_read_file(int dirfd, const char *path, size_t max, char **ret, size_t *re
 	return 0;
 }
 
-int io_write_file_atomic(
-	int dirfd, const char *path, const void *p, size_t n, unsigned int mode, bool sync)
+static int write_through(int dirfd, const char *path, const char *tmp, const void *p, size_t n,
+	unsigned int mode, bool sync)
 {
-	char tmp[PATH_MAX];
-	cleanup_fd int fd = -EBADF;
+	cleanup_fd int fd =
+		openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	int r;
 
-	r = snprintf(tmp, sizeof(tmp), "%s.tmp.%ld", path, (long)getpid());
-	if (r < 0 || (size_t)r >= sizeof(tmp))
-		return -ENAMETOOLONG;
-	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
 		return -errno;
 	r = io_write_full(fd, p, n);
@@ -116,6 +112,28 @@ int io_write_file_atomic(
 	if (r < 0)
 		(void)unlinkat(dirfd, tmp, 0);
 	return r;
+}
+
+int io_write_file_atomic(
+	int dirfd, const char *path, const void *p, size_t n, unsigned int mode, bool sync)
+{
+	char tmp[PATH_MAX];
+	int r = snprintf(tmp, sizeof(tmp), "%s.tmp.%ld", path, (long)getpid());
+
+	if (r < 0 || (size_t)r >= sizeof(tmp))
+		return -ENAMETOOLONG;
+	return write_through(dirfd, path, tmp, p, n, mode, sync);
+}
+
+int io_write_file_alone(
+	int dirfd, const char *path, const void *p, size_t n, unsigned int mode, bool sync)
+{
+	char tmp[PATH_MAX];
+	int r = snprintf(tmp, sizeof(tmp), "%s.new", path);
+
+	if (r < 0 || (size_t)r >= sizeof(tmp))
+		return -ENAMETOOLONG;
+	return write_through(dirfd, path, tmp, p, n, mode, sync);
 }
 
 int io_nonblock(int fd, bool on)

@@ -25,6 +25,13 @@ int io_read_file(int dirfd, const char *path, size_t max, char **ret, size_t *re
 int io_write_file_atomic(int dirfd, const char *path, const void *p, size_t n, unsigned int mode,
 	bool sync) MSB_MUST_CHECK;
 
+/**
+ * io_write_file_alone - the same where nobody else writes @path, because of a lock: the temporary
+ * file always has the same name, so the next one replaces what a killed one has left
+ */
+int io_write_file_alone(int dirfd, const char *path, const void *p, size_t n, unsigned int mode,
+	bool sync) MSB_MUST_CHECK;
+
 /** io_nonblock - set or clear O_NONBLOCK */
 int io_nonblock(int fd, bool on) MSB_MUST_CHECK;
 

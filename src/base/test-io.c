@@ -91,6 +91,19 @@ static unsigned int count_entries(const char *path)
 	return n;
 }
 
+TEST(a_write_alone_takes_over_what_a_killed_one_left)
+{
+	cleanup_fd int dir = open_tmpdir();
+	cleanup_free char *text = NULL;
+
+	ASSERT_OK(io_write_file_alone(dir, "f", "old", 3, 0600, false));
+	ASSERT_OK(io_write_file_atomic(dir, "f.new", "half of a longer one", 20, 0600, false));
+	ASSERT_OK(io_write_file_alone(dir, "f", "new", 3, 0600, true));
+	ASSERT_OK(io_read_file(dir, "f", 10, &text, NULL));
+	ASSERT_STREQ(text, "new");
+	ASSERT_EQ(count_entries(test_tmpdir()), 3);
+}
+
 TEST(atomic_write_replaces_or_leaves)
 {
 	cleanup_fd int dir = open_tmpdir();

@@ -23,7 +23,7 @@ int sup_record_open(struct supervisor *sup)
 	sup->record.started_ns = clock_real_ns();
 	r = sandbox_record_format(&sup->record, text);
 	if (r == 0)
-		r = io_write_file_atomic(
+		r = io_write_file_alone(
 			sup->dir.fd, SANDBOX_STATE, text, sizeof(text), 0600, false);
 	if (r < 0)
 		return r;

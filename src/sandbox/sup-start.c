@@ -380,7 +380,7 @@ static int write_spec(struct supervisor *sup)
 	buf_init(&json, LIMIT_JSON_BYTES);
 	r = sandbox_spec_to_json(&sup->spec, &json);
 	if (r == 0)
-		r = io_write_file_atomic(sup->dir.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json),
+		r = io_write_file_alone(sup->dir.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json),
 			0600, !sup->spec.ephemeral);
 	buf_deinit(&json);
 	return r;
