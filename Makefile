@@ -31,6 +31,11 @@ fuzz: ## all fuzz targets, FUZZ_SECONDS each (default 60)
 bench: ## the benchmarks with their limits
 	tests/run.py bench
 
+SOAK_OPS ?= 100000
+soak: all ## SOAK_OPS operations on sandboxes among kill -9 (default 100000), and some on real guests
+	tests/soak/soak.py --ops $(SOAK_OPS)
+	tests/soak/soak.py --ops 500 --machine qemu
+
 format: ## reformat the C sources
 	build-aux/check-format.sh --fix
 
@@ -40,4 +45,4 @@ clean:
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-.PHONY: all kernel install check test lab fuzz bench format clean help
+.PHONY: all kernel install check test lab fuzz bench soak format clean help
