@@ -19,7 +19,7 @@ static struct shared {
 	_Atomic int error; /* of the next freeze */
 	_Atomic int thaw_error;
 	_Atomic int hold; /* freezing takes until this is 0 */
-} *fake;
+} * fake;
 
 static void nap(void)
 {
@@ -213,8 +213,8 @@ TEST(writes_after_the_copy_do_not_matter)
 	ask(&p, 5, LONG_MS);
 	expect(&p, FRAME_FROZEN, 5);
 	ASSERT_OK(frame_put(&p.out, FRAME_CANCEL, 0, 5, NULL, 0));
-	ASSERT_OK(msg_put_fs(&p.out, 6,
-		&(struct msg_fs){.op = FS_MKDIR, .path = "/proc/nowhere", .path2 = ""}));
+	ASSERT_OK(msg_put_fs(
+		&p.out, 6, &(struct msg_fs){.op = FS_MKDIR, .path = "/proc/nowhere", .path2 = ""}));
 	peer_flush(&p);
 	while (!thawed || !done) {
 		ASSERT_TRUE(peer_next(&p, &f));
