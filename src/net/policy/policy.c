@@ -284,7 +284,9 @@ bool policy_allows_explicitly(const struct policy *p, const struct net_addr *add
 			continue;
 		if (r->target == POLICY_NET && !match_net(r, &s))
 			continue;
-		if (r->target == POLICY_GROUP && (enum net_class)r->group != s.class)
+		/* Nobody means documentation and benchmark ranges by saying public. */
+		if (r->target == POLICY_GROUP &&
+			((enum net_class)r->group != s.class || s.class == NET_CLASS_PUBLIC))
 			continue;
 		if (r->target == POLICY_NET || r->target == POLICY_GROUP)
 			return r->action == POLICY_ALLOW;

@@ -133,7 +133,7 @@ void policy_decide_name(const struct policy *p, const char *name, enum policy_pr
  * policy_allows_explicitly - has the user opened this very range
  *
  * For rebind protection: does the first rule that covers @addr as an address (group or network,
- * without ports) allow it? Defaults and `any` do not count.
+ * without ports) allow it? Defaults, `any` and `public` do not count.
  */
 bool policy_allows_explicitly(const struct policy *p, const struct net_addr *addr);
 
