@@ -15,6 +15,7 @@ machine to themselves.
 
 import argparse
 import concurrent.futures
+import itertools
 import json
 import os
 import re
@@ -144,7 +145,8 @@ def tap(name, out):
     """
     count = failures = 0
     program = ""
-    for line in map(str.strip, out.splitlines()):
+    lines = [line.strip() for line in out.splitlines()]
+    for at, line in enumerate(lines):
         m = re.match(r"(ok|not ok)\b *(?:\d+)? *(?:- )?(.*?)(?: # (?:SKIP (.*)|.*))?$", line)
         if line.startswith("run "):
             program = line.removeprefix("run ")
@@ -155,7 +157,8 @@ def tap(name, out):
             if m[3]:
                 R.skip(full, m[3], key)
             else:
-                R.add(full, m[1] == "ok", out[-6000:], key)
+                said = itertools.takewhile(lambda text: text.startswith("#"), lines[at + 1:])
+                R.add(full, m[1] == "ok", "\n".join(said)[-6000:] or out[-6000:], key)
                 failures += m[1] != "ok"
             count += 1
     return count, failures

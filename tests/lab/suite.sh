@@ -4,6 +4,7 @@
 # suite.sh - everything that needs genuine KVM, in one lab: the VMM's own tests and, on the kvm
 # engine, the end-to-end and fault tests of an installed msb. MSB_FAULT_KILLS and MSB_FAULT_SEED
 # reach the fault tests; a long run of those needs more of MSB_LAB_TIMEOUT, seconds per program.
+# MSB_LAB_SELECT='test_life and not cp' narrows the end-to-end and fault tests.
 set -euo pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -39,7 +40,7 @@ cp "$here/l1-pytest" "$stage/lab-tests/e2e-kvm"
 cp "$here/l1-pytest" "$stage/lab-tests/fault-kvm"
 
 env_args=()
-for name in MSB_FAULT_KILLS MSB_FAULT_SEED; do
+for name in MSB_FAULT_KILLS MSB_FAULT_SEED MSB_LAB_SELECT; do
 	[ -z "${!name-}" ] || env_args+=(--env "$name=${!name}")
 done
 limit=${MSB_LAB_TIMEOUT:-900}
