@@ -21,7 +21,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MSB_TEST_BUILD", ROOT / "build"))
 MSB = os.environ.get("MSB", str(BUILD / "src/cli/msb"))
-LIMIT = 120  # seconds for one run; emulated machines share the host with other tests
+LIMIT = int(os.environ.get("MSB_TEST_LIMIT", "120"))  # seconds for one run; emulated machines share the host with other tests
 PR_SET_CHILD_SUBREAPER = 36
 
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
