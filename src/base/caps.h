@@ -18,19 +18,22 @@
 #define LIMIT_CTRL_BACKLOG   (1024u * 1024u) /* queued non-DATA bytes of a slow peer */
 
 /* Messages. */
-#define LIMIT_ARGV	  1024u /* strings of one argument or environment list */
-#define LIMIT_PATH	  4096u
-#define LIMIT_HOSTNAME	  64u
-#define LIMIT_USER	  256u
-#define LIMIT_MOUNTS	  64u
-#define LIMIT_RLIMITS	  16u
-#define LIMIT_LABELS	  1024u /* of one sandbox or image */
-#define LIMIT_LABEL_BYTES (256u * 1024u) /* names and values together */
-#define LIMIT_SIGNAL	  64u /* highest signal of Linux */
-#define LIMIT_EXEC_BYTES  (60u * 1024u) /* argv + env of one exec, fits one frame */
-#define LIMIT_CONSOLE	  (64u * 1024u) /* tail of the guest console kept for failure reports */
-#define LIMIT_CONSOLE_LOG (4u * 1024u * 1024u) /* kernel.log on disk */
-#define LIMIT_EXEC_LOG	  (10u * 1024u * 1024u) /* one file of the log of commands */
+#define LIMIT_ARGV	    1024u /* strings of one argument or environment list */
+#define LIMIT_PATH	    4096u
+#define LIMIT_HOSTNAME	    64u
+#define LIMIT_USER	    256u
+#define LIMIT_MOUNTS	    64u
+#define LIMIT_RLIMITS	    16u
+#define LIMIT_LABELS	    1024u /* of one sandbox or image */
+#define LIMIT_LABEL_BYTES   (256u * 1024u) /* names and values together */
+#define LIMIT_SCRIPTS	    64u
+#define LIMIT_SCRIPT_BYTES  (256u * 1024u) /* of one script, fits its stream's window */
+#define LIMIT_SCRIPTS_BYTES (512u * 1024u) /* of all scripts of a sandbox */
+#define LIMIT_SIGNAL	    64u /* highest signal of Linux */
+#define LIMIT_EXEC_BYTES    (60u * 1024u) /* argv + env of one exec, fits one frame */
+#define LIMIT_CONSOLE	    (64u * 1024u) /* tail of the guest console kept for failure reports */
+#define LIMIT_CONSOLE_LOG   (4u * 1024u * 1024u) /* kernel.log on disk */
+#define LIMIT_EXEC_LOG	    (10u * 1024u * 1024u) /* one file of the log of commands */
 
 /* Machine. */
 #define LIMIT_VCPUS	   64u

@@ -152,6 +152,8 @@ static int put_guest(const struct sandbox_spec *spec, struct buf *out)
 	}
 	for (uint32_t i = 0; i < spec->n_tmpfs && r == 0; i++)
 		r = line(out, i ? "" : "Tmpfs", spec->tmpfs[i].path);
+	for (uint32_t i = 0; i < spec->n_scripts && r == 0; i++)
+		r = line(out, i ? "" : "Scripts", spec->scripts[i].name);
 	return r;
 }
 

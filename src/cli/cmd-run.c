@@ -16,6 +16,7 @@
 #include "cli/root-disk.h"
 #include "cli/run-args.h"
 #include "cli/run-config.h"
+#include "cli/script-args.h"
 #include "cli/volume-args.h"
 #include "sandbox/info.h"
 #include "sandbox/spec.h"
@@ -42,6 +43,7 @@ struct run_args {
 	struct run_tmpfs tmpfs;
 	struct run_volumes volumes;
 	struct run_rlimits rlimits;
+	struct run_scripts scripts;
 	struct run_root_disk root_disk;
 	uint64_t timeout_ns;
 	uint64_t max_duration_ns;
@@ -255,6 +257,32 @@ static const struct opt opts[] = {
 		PROCESS,
 		.help = "What runs when neither a command is given nor the image has one, /bin/sh "
 			"by default"},
+	{.name = "script",
+		.type = OPT_PARSE,
+		AT(scripts),
+		.parse = run_parse_script,
+		.arg = "NAME:FILE|NAME=TEXT",
+		PROCESS,
+		.repeatable = true,
+		.help = "Put a script on the guest's PATH, in /.msb/scripts: a file from here, or "
+			"lines for the shell with \\n between them"},
+	{.name = "script-path",
+		.type = OPT_PARSE,
+		AT(scripts),
+		.parse = run_parse_script_path,
+		.arg = "NAME:FILE",
+		PROCESS,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --script, always a file"},
+	{.name = "script-raw",
+		.type = OPT_PARSE,
+		AT(scripts),
+		.parse = run_parse_script_raw,
+		.arg = "NAME=TEXT",
+		PROCESS,
+		.repeatable = true,
+		.help = "As --script, the text as it is, with its own first line"},
 	{.name = "rlimit",
 		.type = OPT_PARSE,
 		AT(rlimits),
@@ -330,6 +358,7 @@ static const struct opt_example examples[] = {
 	{"More machine, less time", "msb run -m 2G -c 4 --timeout 30s base -- nproc"},
 	{"A root file system of your own",
 		"mmdebstrap bookworm ./root && msb run ./root -- cat /etc/os-release"},
+	{"With a script of yours", "msb run --script setup:./setup.sh -- setup"},
 	{"Through a pipe", "echo 'print me' | msb run -- tr a-z A-Z"},
 };
 
@@ -430,6 +459,7 @@ static int configure(struct run *run, const struct opt_words *words, const struc
 		.env = run->env,
 		.labels = run->labels,
 		.n_labels = a->labels.n,
+		.scripts = a->scripts.n > 0,
 	};
 	struct run_config *c = &run->config;
 	int r;
@@ -470,6 +500,11 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 		return msb_err_errno(err, r, "cannot make a name for the sandbox");
 
 	fill_spec(&run->spec, a);
+	r = run_scripts_make(&run->args->scripts, a->shell, err);
+	if (r < 0)
+		return r;
+	run->spec.n_scripts = a->scripts.n;
+	run->spec.scripts = a->scripts.made;
 	r = labels_make(&a->labels, &run->labels, err);
 	if (r < 0)
 		return r;
@@ -663,6 +698,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	oci_config_deinit(&run.image_config);
 	run_volumes_deinit(&a->volumes);
 	run_tmpfs_deinit(&a->tmpfs);
+	run_scripts_deinit(&a->scripts);
 	run_root_disk_deinit(&a->root_disk);
 	return status;
 }

@@ -6,6 +6,9 @@
 #include "base/str.h"
 
 #define DEFAULT_SHELL "/bin/sh"
+#define SCRIPTS	      "/.msb/scripts"
+/* As the agent has it. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static const struct oci_config no_image = {
 	.os = "", .architecture = "", .variant = "", .user = "", .workdir = "", .stop_signal = ""};
@@ -71,6 +74,22 @@ static int merge_env(
 	for (size_t i = 0; i < wish->env.n && r == 0; i++)
 		r = put_variable(env, wish->env.items[i]);
 	return r;
+}
+
+/* Scripts come first: they are the user's. */
+static int add_scripts(struct run_config *c)
+{
+	const char *old = DEFAULT_PATH;
+
+	for (size_t i = 0; i < c->env.n; i++) {
+		if (str_starts(c->env.items[i], "PATH="))
+			old = c->env.items[i] + strlen("PATH=");
+	}
+	if (asprintf(&c->path, "PATH=" SCRIPTS "%s%s", old[0] ? ":" : "", old) < 0) {
+		c->path = NULL;
+		return -ENOMEM;
+	}
+	return put_variable(&c->env, c->path);
 }
 
 static bool label_is_reserved(const char *name)
@@ -146,6 +165,8 @@ int run_config_merge(const struct oci_config *image, const struct run_wish *wish
 			err, r, MSB_USAGE, "the command has more than %u words", LIMIT_ARGV);
 	if (r == 0)
 		r = merge_env(image, wish, &ret->env);
+	if (r == 0 && wish->scripts)
+		r = add_scripts(ret);
 	if (r == -E2BIG)
 		return msb_err_set(err, r, MSB_LIMIT, "the environment has more than %u variables",
 			LIMIT_ARGV);
@@ -164,6 +185,7 @@ void run_config_deinit(struct run_config *c)
 {
 	free(c->argv.items);
 	free(c->env.items);
+	free(c->path);
 	free(c->labels);
 	*c = (struct run_config){.user = ""};
 }

@@ -28,6 +28,7 @@ struct run_wish {
 	struct opt_list env; /* NAME=VALUE, names differ */
 	const struct sandbox_label *labels; /* the last one of a name counts */
 	size_t n_labels;
+	bool scripts; /* /.msb/scripts is to be on PATH */
 };
 
 /* Strings are those of the image and the wish. */
@@ -35,6 +36,7 @@ struct run_config {
 	struct opt_list argv; /* at least one */
 	bool is_shell; /* nobody says what to run */
 	struct opt_list env;
+	char *path; /* PATH=..., one of @env; or NULL */
 	const char *user; /* "" if nobody says */
 	char workdir[LIMIT_PATH]; /* absolute, "" if nobody says */
 	uint32_t stop_signal; /* 0: the usual one */

@@ -286,6 +286,26 @@ static bool is_fake_dir(const char *path)
 	return false;
 }
 
+static void given(struct fake_guest *g, uint32_t id, uint32_t error)
+{
+	const struct msg_fs_done m = {.errno_ = error};
+
+	must(msg_put_fs_done(&g->out, id, &m));
+	g->given++;
+}
+
+/* Without a store: what the supervisor gives, directories and files. */
+static void on_given(struct fake_guest *g, const struct frame *f)
+{
+	struct msg_fs m;
+
+	must(msg_get_fs(f, &m));
+	if (m.op == FS_WRITE)
+		(void)new_stream(g, f->stream, FAKE_FILE);
+	else
+		given(g, f->stream, streq(m.path, "/refuse") ? EROFS : 0);
+}
+
 static void on_fs(struct fake_guest *g, const struct frame *f)
 {
 	struct fake_file *file;
@@ -335,6 +355,13 @@ static void on_data(struct fake_guest *g, struct fake_stream *s, const struct fr
 		s->eof = true;
 	if (s->mode == FAKE_WRITE) {
 		on_file_data(g, s, f);
+	} else if (s->mode == FAKE_FILE) {
+		g->given_bytes += f->len;
+		if (s->eof) {
+			given(g, s->id, 0);
+			buf_deinit(&s->echo);
+			*s = (struct fake_stream){};
+		}
 	} else if (s->mode == FAKE_CAT) {
 		must(buf_append(&s->echo, f->payload, f->len));
 	} else if (s->mode == FAKE_SINK) {
@@ -409,11 +436,15 @@ static void on_frame(struct fake_guest *g, const struct frame *f)
 		break;
 	case FRAME_EXEC:
 		g->requests++;
+		g->given_at_exec = g->given;
 		on_exec(g, f);
 		break;
 	case FRAME_FS:
 		g->requests++;
-		on_fs(g, f);
+		if (g->store)
+			on_fs(g, f);
+		else
+			on_given(g, f);
 		break;
 	case FRAME_PING:
 		g->requests++;

@@ -25,7 +25,8 @@ enum fake_mode {
 	FAKE_STALL,
 	FAKE_FROZEN,
 	FAKE_READ,
-	FAKE_WRITE
+	FAKE_WRITE,
+	FAKE_FILE,
 };
 
 struct fake_stream {
@@ -54,6 +55,9 @@ struct fake_guest {
 	char hostname[LIMIT_HOSTNAME + 1]; /* of CONFIG */
 	unsigned int requests; /* taken so far */
 	unsigned int cancels;
+	unsigned int given; /* FS requests that ended; "/refuse" ends in EROFS */
+	unsigned int given_at_exec; /* when the last EXEC came */
+	uint64_t given_bytes;
 	unsigned int shutdowns;
 	bool ready;
 	bool deaf; /* does not read its channel */

@@ -237,12 +237,27 @@ static void tell_main_ended(struct relay *r, bool detached, const struct frame *
 		r->events->main_ended(r, detached, 255, "");
 }
 
+static void look_at_given(struct relay *r, const struct frame *f)
+{
+	struct msg_failure failure;
+	struct msg_fs_done done;
+	int error = -EIO;
+
+	if (f->type == FRAME_FS_DONE && msg_get_fs_done(f, &done) == 0)
+		error = done.errno_ < 4096 ? -(int)done.errno_ : -EIO;
+	else if (f->type == FRAME_FAILED && msg_get_failure(f, &failure) == 0)
+		error = failure.errno_ && failure.errno_ < 4096 ? -(int)failure.errno_ : -EIO;
+	if (error && r->events->give_failed)
+		r->events->give_failed(r, error);
+}
+
 static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 {
 	struct relay_client *c;
 	struct relay_stream *s;
 	bool main_ended = false;
 	bool detached;
+	bool given;
 	const char *bad;
 	uint32_t id;
 
@@ -257,6 +272,7 @@ static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 	if (f->type == FRAME_DATA && s->request == FRAME_EXEC && r->events->output)
 		r->events->output(r, s, f->flags & FRAME_CHANNEL, f->payload, f->len);
 	detached = s->detached;
+	given = s->given;
 	if (frame_is_terminal(f->type)) {
 		main_ended = s == r->main;
 		if (c)
@@ -269,6 +285,8 @@ static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 		relay_client_put(c, f->type, f->flags, id, f->payload, f->len);
 	if (main_ended)
 		tell_main_ended(r, detached, f);
+	if (given && frame_is_terminal(f->type))
+		look_at_given(r, f);
 	return NULL;
 }
 
@@ -408,6 +426,67 @@ int relay_attach(struct relay *r, int fd, const struct buf *config)
 	}
 	relay_flush_guest(r);
 	return 0;
+}
+
+/* Opens a stream of our own; its answer goes to look_at_given(). */
+static int give(struct relay *r, const struct msg_fs *m, struct relay_stream **ret)
+{
+	struct relay_stream *s = relay_stream_new(r);
+	int e;
+
+	if (!s)
+		return -ENFILE;
+	s->given = true;
+	e = msg_put_fs(&r->channel_out, relay_stream_id(r, s), m);
+	if (e < 0) {
+		relay_stream_free(r, s);
+		return e;
+	}
+	s->request = FRAME_FS;
+	r->n_busy++;
+	*ret = s;
+	return 0;
+}
+
+int relay_give_directory(struct relay *r, const char *path, uint32_t mode)
+{
+	const struct msg_fs m = {
+		.op = FS_MKDIR, .flags = FS_PARENTS, .mode = mode, .path = path, .path2 = ""};
+	struct relay_stream *s;
+	int e = r->channel_fd < 0 ? -ENOTCONN : give(r, &m, &s);
+
+	if (e == 0)
+		relay_flush_guest(r);
+	return e;
+}
+
+int relay_give_file(struct relay *r, const char *path, uint32_t mode, const void *p, size_t len)
+{
+	const struct msg_fs m = {.op = FS_WRITE, .mode = mode, .path = path, .path2 = ""};
+	const uint8_t *at = p;
+	struct relay_stream *s;
+	int e;
+
+	if (r->channel_fd < 0)
+		return -ENOTCONN;
+	if (len > LIMIT_STREAM_WINDOW)
+		return -EFBIG;
+	e = give(r, &m, &s);
+	if (e < 0)
+		return e;
+	credit_tx_take(&s->to_guest, len);
+	s->client_eof = true;
+	do {
+		size_t part = MIN(len, (size_t)LIMIT_FRAME_PAYLOAD);
+
+		e = frame_put(&r->channel_out, FRAME_DATA, part == len ? FRAME_EOF : 0,
+			relay_stream_id(r, s), at, part);
+		at += part;
+		len -= part;
+	} while (e == 0 && len);
+	if (e == 0)
+		relay_flush_guest(r);
+	return e;
 }
 
 void relay_detach(struct relay *r)

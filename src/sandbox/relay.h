@@ -15,6 +15,8 @@
  *	detached    request == EXEC, client == NULL, detached: the client let go of the command;
  *		    its output is shown to `output` and its credit returned here
  *
+ *	given	    request == FS, client == NULL, given: a file that we put into the guest
+ *
  * The main stream is the first command of the owner, attached or detached.
  *
  * Requests go to the guest at once: they wait behind CONFIG until the agent has started, which
@@ -69,6 +71,8 @@ struct relay_events {
 	/* The main stream ended; @err says why the command could not start, or is ""; may be NULL.
 	 */
 	void (*main_ended)(struct relay *r, bool detached, int exit_status, const char *err);
+	/* A file or directory of relay_give_*() could not be made: negative errno; may be NULL. */
+	void (*give_failed)(struct relay *r, int error);
 	/* A signal for the main process; false if there is none. */
 	bool (*signal)(struct relay *r, int signo);
 	/* Checked output of a command, before the client has it; may be NULL. */
@@ -93,6 +97,7 @@ struct relay_stream {
 	bool started;
 	bool cancelled;
 	bool detached;
+	bool given; /* ours: relay_give_*() */
 };
 
 struct relay {
@@ -133,6 +138,15 @@ void relay_deinit(struct relay *r);
 
 /** relay_attach - @fd, borrowed and non-blocking, is the channel; @config is sent first */
 int relay_attach(struct relay *r, int fd, const struct buf *config) MSB_MUST_CHECK;
+
+/**
+ * relay_give_directory, relay_give_file - put it into the guest, before whatever is asked for later
+ * @path: absolute
+ * @len: of a file, at most LIMIT_STREAM_WINDOW
+ */
+int relay_give_directory(struct relay *r, const char *path, uint32_t mode) MSB_MUST_CHECK;
+int relay_give_file(struct relay *r, const char *path, uint32_t mode, const void *p, size_t len)
+	MSB_MUST_CHECK;
 
 /** relay_detach - forget the channel; what has arrived is taken in first */
 void relay_detach(struct relay *r);

@@ -15,6 +15,7 @@ struct spec_storage {
 	const char **env; /* NULL-terminated */
 	const char **command; /* NULL-terminated */
 	struct sandbox_label *labels;
+	struct sandbox_script *scripts;
 };
 
 static const char *const engine_names[] = {
@@ -49,6 +50,7 @@ void sandbox_spec_deinit(struct sandbox_spec *spec)
 		free(st->env);
 		free(st->command);
 		free(st->labels);
+		free(st->scripts);
 		free(st);
 	}
 	sandbox_spec_init(spec);
@@ -147,6 +149,16 @@ static void put_labels(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_object(o);
 }
 
+static void put_scripts(struct json_out *o, const struct sandbox_spec *spec)
+{
+	if (spec->n_scripts == 0)
+		return;
+	json_begin_object(o, "scripts");
+	for (uint32_t i = 0; i < spec->n_scripts; i++)
+		json_put_str(o, spec->scripts[i].name, spec->scripts[i].body);
+	json_end_object(o);
+}
+
 static void put_host(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "host");
@@ -184,6 +196,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	}
 	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
 	put_labels(&o, spec);
+	put_scripts(&o, spec);
 	put_shares(&o, spec);
 	put_guest(&o, spec);
 	put_host(&o, spec);
@@ -318,6 +331,32 @@ static int get_labels(const struct json *root, struct sandbox_spec *spec, struct
 
 		*l = (struct sandbox_label){.name = json_key(item), .value = ""};
 		r = json_to_str(item, "labels", &l->value, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int get_scripts(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct spec_storage *st = spec->storage;
+	const struct json *obj = NULL;
+	int r = json_opt_object(root, "scripts", &obj, err);
+
+	if (r < 0 || !obj || json_len(obj) == 0)
+		return r;
+	if (json_len(obj) > LIMIT_SCRIPTS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "scripts: more than %u entries", LIMIT_SCRIPTS);
+	st->scripts = calloc(json_len(obj), sizeof(st->scripts[0]));
+	if (!st->scripts)
+		return msb_err_errno(err, -ENOMEM, "scripts");
+	spec->scripts = st->scripts;
+	json_foreach (item, obj) {
+		struct sandbox_script *s = &st->scripts[spec->n_scripts++];
+
+		*s = (struct sandbox_script){.name = json_key(item), .body = ""};
+		r = json_to_str(item, "scripts", &s->body, err);
 		if (r < 0)
 			return r;
 	}
@@ -474,8 +513,8 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
-		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "shares", "guest",
-		"host"};
+		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
+		"guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -535,6 +574,8 @@ int sandbox_spec_from_json(
 			r = get_root_disk(root, &spec, err);
 		if (r == 0)
 			r = get_labels(root, &spec, err);
+		if (r == 0)
+			r = get_scripts(root, &spec, err);
 		if (r == 0)
 			r = get_shares(root, &spec, err);
 		if (r == 0)

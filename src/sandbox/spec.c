@@ -108,6 +108,52 @@ static int check_command(const char *const *command, struct msb_err *err)
 	return 0;
 }
 
+int sandbox_script_name_check(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				"0123456789._-");
+
+	return n == 0 || n > NAME_MAX || name[n] || name[0] == '.' || name[0] == '-' ? -EINVAL : 0;
+}
+
+static bool is_utf8(const char *s, size_t len)
+{
+	while (len) {
+		size_t n = str_utf8_char(s, len);
+
+		if (n == 0)
+			return false;
+		s += n;
+		len -= n;
+	}
+	return true;
+}
+
+static int check_scripts(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	size_t bytes = 0;
+
+	if (spec->n_scripts > LIMIT_SCRIPTS)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "more than %u scripts", LIMIT_SCRIPTS);
+	for (uint32_t i = 0; i < spec->n_scripts; i++) {
+		const struct sandbox_script *s = &spec->scripts[i];
+		size_t len = strlen(s->body);
+
+		bytes += len;
+		if (sandbox_script_name_check(s->name) < 0)
+			return msb_err_set(
+				err, -EINVAL, MSB_USAGE, "the name of a script is wrong");
+		if (len > LIMIT_SCRIPT_BYTES || bytes > LIMIT_SCRIPTS_BYTES)
+			return msb_err_set(err, -E2BIG, MSB_LIMIT,
+				"scripts may have %u KiB each and %u KiB together",
+				LIMIT_SCRIPT_BYTES / 1024, LIMIT_SCRIPTS_BYTES / 1024);
+		if (!is_utf8(s->body, len))
+			return msb_err_set(
+				err, -EILSEQ, MSB_USAGE, "script %s is no UTF-8 text", s->name);
+	}
+	return 0;
+}
+
 static int check_tmpfs(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	if (spec->n_tmpfs > LIMIT_MOUNTS)
@@ -269,6 +315,8 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 		r = check_env(spec->env, err);
 	if (r == 0)
 		r = check_command(spec->command, err);
+	if (r == 0)
+		r = check_scripts(spec, err);
 	if (r == 0)
 		r = check_tmpfs(spec, err);
 	if (r == 0)

@@ -34,6 +34,12 @@ struct sandbox_label {
 	const char *value; /* may be "" */
 };
 
+/* A program in /.msb/scripts of the guest. */
+struct sandbox_script {
+	const char *name; /* sandbox_script_name_check() */
+	const char *body; /* UTF-8 */
+};
+
 /* Where the guest's changes to its root file system go. */
 enum sandbox_upper_kind {
 	UPPER_TMPFS = 0, /* its memory; gone when it ends */
@@ -87,6 +93,9 @@ struct sandbox_spec {
 	uint32_t n_labels;
 	const struct sandbox_label *labels; /* names differ */
 
+	uint32_t n_scripts;
+	const struct sandbox_script *scripts; /* names differ */
+
 	const char *const *command; /* main process: the sandbox ends with it; NULL: none */
 
 	uint64_t max_duration_ns; /* 0: none */
@@ -108,6 +117,9 @@ void sandbox_spec_init(struct sandbox_spec *spec);
 /** sandbox_spec_deinit - frees what sandbox_spec_from_json() allocated; legal on any initialised
  * spec */
 void sandbox_spec_deinit(struct sandbox_spec *spec);
+
+/** sandbox_script_name_check - letters, digits, . _ -, neither . nor - first; 0 or -EINVAL */
+int sandbox_script_name_check(const char *name) MSB_MUST_CHECK;
 
 /** sandbox_spec_check - ranges, names and paths; the message of @err is fit for the user */
 int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err) MSB_MUST_CHECK;

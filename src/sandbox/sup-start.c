@@ -259,6 +259,21 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 	return msg_put_config(out, &m, spec->env ? spec->env : no_env);
 }
 
+/* Every time: a root in memory has forgotten them. */
+static int give_scripts(struct supervisor *sup)
+{
+	char path[sizeof("/.msb/scripts/") + NAME_MAX];
+	int r = sup->spec.n_scripts ? relay_give_directory(&sup->relay, "/.msb/scripts", 0755) : 0;
+
+	for (uint32_t i = 0; i < sup->spec.n_scripts && r == 0; i++) {
+		const struct sandbox_script *s = &sup->spec.scripts[i];
+
+		(void)snprintf(path, sizeof(path), "/.msb/scripts/%s", s->name);
+		r = relay_give_file(&sup->relay, path, 0755, s->body, strlen(s->body));
+	}
+	return r;
+}
+
 /* The machine runs: hear it. */
 static int watch_machine(struct supervisor *sup, struct msb_err *err)
 {
@@ -272,6 +287,8 @@ static int watch_machine(struct supervisor *sup, struct msb_err *err)
 	if (r == 0)
 		r = relay_attach(&sup->relay, vm->channel_fd, &config);
 	buf_deinit(&config);
+	if (r == 0)
+		r = give_scripts(sup);
 	if (r == 0)
 		r = loop_fd_add(&sup->loop, &sup->vm_src, vm->pidfd, EPOLLIN, sup_vm_event);
 	if (r == 0)

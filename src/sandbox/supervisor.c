@@ -424,6 +424,13 @@ static void on_main_ended(struct relay *r, bool detached, int exit_status, const
 		main_ended(sup, exit_status, err);
 }
 
+static void on_give_failed(struct relay *r, int error)
+{
+	log_ratelimit(LOG_WARN, "a script could not be put into the guest: %s", strerror(-error));
+	exec_log_say(&of_relay(r)->log, "a script could not be put into the guest: %s",
+		strerror(-error));
+}
+
 static bool on_signal_main(struct relay *r, int signo)
 {
 	return signal_main(of_relay(r), signo);
@@ -458,6 +465,7 @@ const struct relay_events sup_relay_events = {
 	.owner_gone = on_owner_gone,
 	.main_detached = on_main_detached,
 	.main_ended = on_main_ended,
+	.give_failed = on_give_failed,
 	.signal = on_signal_main,
 	.output = on_output,
 	.finished = on_finished,

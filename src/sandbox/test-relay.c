@@ -24,6 +24,7 @@ static struct {
 	unsigned int main_ended;
 	bool ended_detached;
 	int exit_status;
+	int give_error;
 	bool broken;
 	bool finished;
 	struct msb_err err;
@@ -93,6 +94,11 @@ static void ev_main_ended(struct relay *r, bool detached, int exit_status, const
 	ASSERT_STREQ(err, "");
 }
 
+static void ev_give_failed(struct relay *r, int error)
+{
+	fx.give_error = error;
+}
+
 static void ev_finished(struct relay *r)
 {
 	fx.finished = true;
@@ -109,6 +115,7 @@ static const struct relay_events events = {
 	.owner_gone = ev_owner_gone,
 	.main_detached = ev_main_detached,
 	.main_ended = ev_main_ended,
+	.give_failed = ev_give_failed,
 	.signal = relay_signal_main,
 	.finished = ev_finished,
 };
@@ -822,6 +829,39 @@ TEST(a_signal_reaches_the_main_process_only)
 	ASSERT_TRUE(!fx.ended_detached && !j[0].done);
 	sandbox_close(owner);
 	sandbox_close(other);
+	tear_down();
+}
+
+/* It is there before what a client asks for, even if that client was first. */
+TEST(files_are_given_before_anything_is_served)
+{
+	static uint8_t big[LIMIT_STREAM_WINDOW + 1];
+	struct job j = {};
+	struct sandbox *sb;
+
+	set_up();
+	memset(big, 'x', sizeof(big));
+	sb = connect_client(true);
+	ASSERT_OK(relay_give_directory(&fx.relay, "/s", 0755));
+	ASSERT_OK(relay_give_file(&fx.relay, "/s/big", 0755, big, sizeof(big) - 1));
+	ASSERT_OK(relay_give_file(&fx.relay, "/s/empty", 0755, "", 0));
+	ASSERT_ERR(relay_give_file(&fx.relay, "/s/huge", 0755, big, sizeof(big)), EFBIG);
+	start_job(sb, &j, "exit", 0);
+	make_ready();
+	run_until(jobs_complete);
+	ASSERT_EQ(fx.guest.given, 3);
+	ASSERT_EQ(fx.guest.given_bytes, sizeof(big) - 1);
+	ASSERT_EQ(fx.guest.given_at_exec, 3);
+	ASSERT_EQ(fx.give_error, 0);
+	/* One that cannot be made is reported, once. */
+	ASSERT_OK(relay_give_directory(&fx.relay, "/refuse", 0755));
+	for (int i = 0; i < 100 && !fx.give_error; i++)
+		settle();
+	ASSERT_EQ(fx.give_error, -EROFS);
+	ASSERT_EQ(fx.relay.n_streams, 0);
+	ASSERT_EQ(fx.relay.n_busy, 0);
+	ASSERT_TRUE(!fx.broken);
+	sandbox_close(sb);
 	tear_down();
 }
 

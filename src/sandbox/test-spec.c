@@ -10,6 +10,8 @@ static const char *const env[] = {"A=1", "LONG=x y\n\"z\"", "EMPTY=", NULL};
 
 static const struct sandbox_label labels[] = {{"org.x", "y\"z"}, {"empty", ""}};
 
+static const struct sandbox_script scripts[] = {{"setup", "#!/bin/sh\n"}, {"_a.b-C", ""}};
+
 static void fill(struct sandbox_spec *s)
 {
 	sandbox_spec_init(s);
@@ -30,6 +32,8 @@ static void fill(struct sandbox_spec *s)
 	s->shell = "/bin/ash";
 	s->env = env;
 	s->stop_signal = 3;
+	s->n_scripts = ARRAY_SIZE(scripts);
+	s->scripts = scripts;
 	s->n_labels = ARRAY_SIZE(labels);
 	s->labels = labels;
 	s->n_tmpfs = 2;
@@ -75,6 +79,11 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	for (uint32_t i = 0; i < b->n_labels; i++) {
 		ASSERT_STREQ(a->labels[i].name, b->labels[i].name);
 		ASSERT_STREQ(a->labels[i].value, b->labels[i].value);
+	}
+	ASSERT_EQ(a->n_scripts, b->n_scripts);
+	for (uint32_t i = 0; i < b->n_scripts; i++) {
+		ASSERT_STREQ(a->scripts[i].name, b->scripts[i].name);
+		ASSERT_STREQ(a->scripts[i].body, b->scripts[i].body);
 	}
 	ASSERT_EQ(a->n_tmpfs, b->n_tmpfs);
 	for (uint32_t i = 0; i < b->n_tmpfs; i++) {
@@ -340,4 +349,36 @@ TEST(long_names_become_host_names_that_differ)
 	ASSERT_EQ(strlen(a), LIMIT_HOSTNAME);
 	ASSERT_TRUE(!streq(a, b));
 	ASSERT_EQ(strncmp(a, b, 56), 0);
+}
+
+TEST(scripts_are_checked)
+{
+	static const char *const names[] = {"", ".", "..", "a/b", ".x", "-x", "a b", "\xc3\xa4"};
+	struct sandbox_script list[LIMIT_SCRIPTS + 1] = {{"a", ""}};
+	cleanup_free char *big = malloc(LIMIT_SCRIPT_BYTES + 2);
+	struct sandbox_spec s;
+	struct msb_err err;
+
+	fill(&s);
+	s.scripts = list;
+	s.n_scripts = 1;
+	ASSERT_OK(sandbox_spec_check(&s, &err));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		list[0].name = names[i];
+		ASSERT_ERR(sandbox_spec_check(&s, &err), EINVAL);
+	}
+	list[0] = (struct sandbox_script){"a", "\xff"};
+	ASSERT_ERR(sandbox_spec_check(&s, &err), EILSEQ);
+	ASSERT_TRUE(big);
+	memset(big, 'x', LIMIT_SCRIPT_BYTES + 1);
+	big[LIMIT_SCRIPT_BYTES + 1] = '\0';
+	list[0].body = big;
+	ASSERT_ERR(sandbox_spec_check(&s, &err), E2BIG);
+	big[LIMIT_SCRIPT_BYTES] = '\0';
+	ASSERT_OK(sandbox_spec_check(&s, &err));
+	s.n_scripts = LIMIT_SCRIPTS + 1;
+	ASSERT_ERR(sandbox_spec_check(&s, &err), E2BIG);
+	s.n_scripts = 3;
+	list[1] = list[2] = (struct sandbox_script){"b", big};
+	ASSERT_ERR(sandbox_spec_check(&s, &err), E2BIG);
 }
