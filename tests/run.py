@@ -309,7 +309,7 @@ def fuzz():
 
 def lab():
     for name, *argv in (("lab/itself", "tests/lab/test-lab.sh"), ("lab/suite", "tests/lab/suite.sh", PREFIX, WORK / "gcc")):
-        code, out = sh(*argv, timeout=2400, env=product_env())
+        code, out = sh(*argv, timeout=3600, env=product_env())
         count, failures = tap(name, out)
         if count == 0 or (code != 0 and not failures):
             R.add(name, False, out[-6000:])

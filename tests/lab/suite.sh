@@ -43,7 +43,7 @@ env_args=()
 for name in MSB_FAULT_KILLS MSB_FAULT_SEED MSB_LAB_SELECT; do
 	[ -z "${!name-}" ] || env_args+=(--env "$name=${!name}")
 done
-limit=${MSB_LAB_TIMEOUT:-900}
+limit=${MSB_LAB_TIMEOUT:-1800}
 status=0
 "$here/vmm-suite.sh" --timeout $((limit + 1100)) --test-timeout "$limit" ${env_args[@]+"${env_args[@]}"} "$stage" "$@" ||
 	status=$?
