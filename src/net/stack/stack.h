@@ -21,6 +21,8 @@
  * is called for a handle after that.
  *  - Handlers are called for news, not for states: an owner that leaves bytes unread is not told of
  * them again, and one that found no space is told once when there is some.
+ *  - Callbacks other than emit and arm come from within stack_input(), stack_tick() and
+ *    stack_udp_open() only, never from a call on a handle.
  *  - No function blocks, and none fails because of what a guest sent.
  */
 #pragma once
@@ -154,6 +156,10 @@ void stack_link_ready(struct stack *s);
 void stack_tick(struct stack *s);
 
 const struct stack_stats *stack_stats(const struct stack *s);
+
+/** stack_set_offload - what the guest's driver has agreed to (STACK_TX_*); for frames from now on
+ */
+void stack_set_offload(struct stack *s, unsigned int offload);
 
 /** stack_set_max_tcp - live change of the limit; existing connections stay */
 void stack_set_max_tcp(struct stack *s, uint32_t max);
