@@ -109,14 +109,15 @@ int jail_empty_root(void)
 }
 
 /* Namespaces need capabilities: those of real root, or those that a user namespace comes with. */
-static uint32_t enter_namespaces(int user_namespace)
+static uint32_t enter_namespaces(int user_namespace, unsigned int keep)
 {
-	enum { NAMESPACES = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS };
+	enum { NAMESPACES = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS };
+	int net = keep & JAIL_KEEP_NETWORK ? 0 : CLONE_NEWNET;
 	uint32_t level = 0;
 
-	if (unshare(NAMESPACES | user_namespace) < 0)
+	if (unshare(NAMESPACES | net | user_namespace) < 0)
 		return 0;
-	level |= JAIL_NETNS | (user_namespace ? JAIL_USERNS : 0);
+	level |= (net ? JAIL_NETNS : 0) | (user_namespace ? JAIL_USERNS : 0);
 	if (jail_empty_root() == 0)
 		level |= JAIL_MOUNTNS;
 	return level;
@@ -171,8 +172,13 @@ int jail_drop_privileges(struct msb_err *err)
 
 int jail_enter(uint32_t *ret_level, struct msb_err *err)
 {
+	return jail_enter_but(0, ret_level, err);
+}
+
+int jail_enter_but(unsigned int keep, uint32_t *ret_level, struct msb_err *err)
+{
 	bool root = geteuid() == 0;
-	uint32_t level = root ? enter_namespaces(0) : 0;
+	uint32_t level = root ? enter_namespaces(0, keep) : 0;
 	int r;
 
 	if (root) {
@@ -184,15 +190,15 @@ int jail_enter(uint32_t *ret_level, struct msb_err *err)
 		else if (r != -EPERM && r != -EINVAL)
 			return msb_err_errno(err, r, "cannot give up root");
 	}
-	if (!(level & JAIL_NETNS))
-		level |= enter_namespaces(CLONE_NEWUSER);
+	if (!(level & (keep & JAIL_KEEP_NETWORK ? JAIL_MOUNTNS : JAIL_NETNS)))
+		level |= enter_namespaces(CLONE_NEWUSER, keep);
 	if (getpid() == 1)
 		level |= JAIL_PIDNS;
 	r = jail_drop_privileges(err);
 	if (r < 0)
 		return r;
 	level |= JAIL_NOCAPS;
-	r = landlock_deny_all();
+	r = landlock_deny_but(NULL, 0, keep & JAIL_KEEP_NETWORK ? LANDLOCK_KEEP_NETWORK : 0);
 	if (r == 0)
 		level |= JAIL_LANDLOCK;
 	else if (r != -ENOSYS && r != -EOPNOTSUPP)

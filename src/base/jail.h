@@ -48,6 +48,13 @@ enum jail_level {
 /** jail_close_fds - close every descriptor above 2 but those in @keep; @n is small */
 int jail_close_fds(const int *keep, unsigned int n, struct msb_err *err) MSB_MUST_CHECK;
 
+enum jail_keep {
+	JAIL_KEEP_NETWORK = 1u << 0, /* the host's network, for sockets of the process's own */
+};
+
+/** jail_enter_but - jail_enter(), except for what @keep (enum jail_keep) says */
+int jail_enter_but(unsigned int keep, uint32_t *ret_level, struct msb_err *err) MSB_MUST_CHECK;
+
 /**
  * jail_enter - confine the process, except for its system calls
  * @ret_level: JAIL_* bits reached
