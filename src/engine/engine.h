@@ -40,7 +40,15 @@ struct engine_share {
 	struct fs_options options;
 };
 
+/* The network that a process of msb-net is. */
+struct engine_net {
+	const char *path; /* of msb-net; NULL: no network, no device */
+	int config_fd; /* borrowed: net/config.h, at its beginning */
+	uint8_t mac[6]; /* of the guest */
+};
+
 struct engine_helper {
+	const char *name; /* of the program */
 	pid_t pid; /* -1: reaped */
 	int pidfd;
 };
@@ -55,6 +63,7 @@ struct engine_spec {
 	uint32_t n_shares;
 	struct engine_share shares[LIMIT_SHARES];
 	const char *fs_path; /* path of msb-fs, when there are shares */
+	struct engine_net net;
 	const char *cmdline_extra; /* appended to the engine's kernel command line, may be "" */
 	const char *vmm_path; /* kvm: path of msb-vmm; qemu: path of the QEMU binary or NULL to
 				 search */
@@ -77,8 +86,8 @@ struct engine_vm {
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
 	uint32_t n_helpers;
-	struct engine_helper helpers[LIMIT_SHARES]; /* owned: msb-fs of the share of that index;
-						       they end with the machine */
+	/* Owned: msb-fs of the share of that index, then msb-net; they end with the machine. */
+	struct engine_helper helpers[LIMIT_SHARES + 1];
 	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;

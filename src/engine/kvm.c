@@ -18,14 +18,15 @@
 
 #include "engine/arch.h"
 #include "engine/engine-internal.h"
+#include "engine/net.h"
 #include "engine/probe.h"
 #include "engine/share.h"
 #include "vmm/config.h"
 
 /* Descriptors of the VMM process behind VMM_FD_CONTROL. */
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
-_Static_assert(
-	KFD_DISK + LIMIT_EXTENTS + LIMIT_SHARES <= SPAWN_FDS_MAX, "disks must fit the spawn table");
+_Static_assert(KFD_DISK + LIMIT_EXTENTS + LIMIT_SHARES + 1 <= SPAWN_FDS_MAX,
+	"disks must fit the spawn table");
 
 /* Private memory of the VMM is 2 MiB; the rest is for KVM's own and the page cache in passing. */
 enum { VMM_EXTRA_MIB = 64, VMM_THREADS = 8 };
@@ -45,6 +46,7 @@ struct kvm_fds {
 	int log;
 	int err;
 	struct share_fds shares;
+	int net;
 };
 
 static void kvm_fds_deinit(struct kvm_fds *f)
@@ -55,6 +57,7 @@ static void kvm_fds_deinit(struct kvm_fds *f)
 	fd_close(f->log);
 	fd_close(f->err);
 	share_fds_deinit(&f->shares);
+	fd_close(f->net);
 }
 
 static int make_pair(int type, int *ret_ours, int *ret_theirs)
@@ -143,6 +146,11 @@ static void fill_shares(const struct engine_spec *spec, struct vmm_config *c)
 	}
 }
 
+static int net_fd(const struct engine_spec *spec)
+{
+	return shares_first(spec) + (int)spec->n_shares;
+}
+
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
 {
 	int n;
@@ -158,10 +166,15 @@ static int fill_config(const struct engine_spec *spec, struct vmm_config *c, str
 		.channel_fd = KFD_CHANNEL,
 		.log_fd = KFD_LOG,
 		.cgroup_fd = -1,
+		.net = {.fd = -1},
 		.n_disks = spec->n_disks,
 	};
 	fill_disks(spec, c);
 	fill_shares(spec, c);
+	if (spec->net.path) {
+		c->net.fd = net_fd(spec);
+		memcpy(c->net.mac, spec->net.mac, sizeof(c->net.mac));
+	}
 	n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s", arch_cmdline_kvm(spec->vcpus),
 		spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
 	if (n < 0 || (size_t)n >= sizeof(c->cmdline))
@@ -199,6 +212,8 @@ static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct e
 	}
 	for (uint32_t i = 0; i < spec->n_shares; i++)
 		spawn_add_fd(&s, f->shares.fds[i], shares_first(spec) + (int)i);
+	if (f->net >= 0)
+		spawn_add_fd(&s, f->net, net_fd(spec));
 	vm->spawned_ns = clock_mono_ns();
 	return spawn_run(&s, &vm->pid, &vm->pidfd);
 }
@@ -223,13 +238,18 @@ static int prepare(const struct engine_spec *spec, struct kvm_fds *f, struct eng
 		r = -errno;
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of msb-vmm");
-	return shares_start(spec, FS_LINK, f->err, vm, &f->shares, err);
+	r = shares_start(spec, FS_LINK, f->err, vm, &f->shares, err);
+	return r < 0 ? r : net_start(spec, NET_HEADERS, f->err, vm, &f->net, err);
 }
 
 static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
 {
-	cleanup_with(kvm_fds_deinit) struct kvm_fds fds = {
-		.kvm = -EBADF, .control = -EBADF, .channel = -EBADF, .log = -EBADF, .err = -EBADF};
+	cleanup_with(kvm_fds_deinit) struct kvm_fds fds = {.kvm = -EBADF,
+		.control = -EBADF,
+		.channel = -EBADF,
+		.log = -EBADF,
+		.err = -EBADF,
+		.net = -EBADF};
 	struct engine_vm vm;
 	int r;
 

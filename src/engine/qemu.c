@@ -29,6 +29,7 @@
 #include "engine/arch.h"
 #include "engine/confine.h"
 #include "engine/engine-internal.h"
+#include "engine/net.h"
 #include "engine/qemu-disk.h"
 #include "engine/qmp.h"
 #include "engine/share.h"
@@ -158,6 +159,22 @@ static void args_shares(struct qemu_args *a, const struct engine_spec *spec, int
 	}
 }
 
+/* No offloads: there is nowhere to say what is left to do. */
+static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd)
+{
+	const uint8_t *m = spec->net.mac;
+
+	if (!spec->net.path)
+		return;
+	arg(a, "-netdev");
+	arg(a, "dgram,id=net,local.type=fd,local.str=%d", fd);
+	arg(a, "-device");
+	arg(a,
+		"virtio-net-device,netdev=net,ctrl_vq=off,guest_announce=off,"
+		"mac=%02x:%02x:%02x:%02x:%02x:%02x",
+		m[0], m[1], m[2], m[3], m[4], m[5]);
+}
+
 static void args_devices(struct qemu_args *a, const struct qemu_disks *disks)
 {
 	arg(a, "-chardev");
@@ -191,11 +208,12 @@ struct qemu_fds {
 	int err;
 	struct qemu_disks disks;
 	struct share_fds shares;
+	int net;
 };
 
 static void qemu_fds_init(struct qemu_fds *f)
 {
-	f->qmp = f->channel = f->console = f->err = -EBADF;
+	f->qmp = f->channel = f->console = f->err = f->net = -EBADF;
 	qemu_disks_init(&f->disks, QFD_DISK);
 	share_fds_init(&f->shares);
 }
@@ -205,6 +223,11 @@ static int shares_first(const struct qemu_disks *d)
 	return QFD_DISK + (int)d->n_fds;
 }
 
+static int net_fd(const struct qemu_disks *d, const struct engine_spec *spec)
+{
+	return shares_first(d) + (int)spec->n_shares;
+}
+
 static void qemu_fds_deinit(struct qemu_fds *f)
 {
 	fd_close(f->qmp);
@@ -212,6 +235,7 @@ static void qemu_fds_deinit(struct qemu_fds *f)
 	fd_close(f->console);
 	fd_close(f->err);
 	share_fds_deinit(&f->shares);
+	fd_close(f->net);
 	qemu_disks_deinit(&f->disks);
 	qemu_fds_init(f);
 }
@@ -393,6 +417,8 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 	qemu_disks_spawn(&f->disks, &s);
 	for (uint32_t i = 0; i < spec->n_shares; i++)
 		spawn_add_fd(&s, f->shares.fds[i], shares_first(&f->disks) + (int)i);
+	if (f->net >= 0)
+		spawn_add_fd(&s, f->net, net_fd(&f->disks, spec));
 	vm->spawned_ns = clock_mono_ns();
 	return run_apart(
 		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
@@ -417,13 +443,15 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 		return r;
 	args_devices(args, &f->disks);
 	args_shares(args, spec, shares_first(&f->disks));
+	args_net(args, spec, net_fd(&f->disks, spec));
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
 
 	r = make_streams(vm, f);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
-	return shares_start(spec, FS_VHOST, f->err, vm, &f->shares, err);
+	r = shares_start(spec, FS_VHOST, f->err, vm, &f->shares, err);
+	return r < 0 ? r : net_start(spec, NET_BARE, f->err, vm, &f->net, err);
 }
 
 static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
@@ -445,7 +473,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 		r = find_binary(spec, binary, sizeof(binary), err);
 	if (r == 0)
 		r = confine_init(&confine,
-			QFD_DISK + (int)(engine_extents(spec) + spec->n_disks + spec->n_shares),
+			QFD_DISK + (int)(engine_extents(spec) + spec->n_disks + spec->n_shares + 1),
 			err);
 	if (r == 0)
 		r = confine_qemu(&confine, spec, binary, err);

@@ -79,7 +79,7 @@ int shares_start(const struct engine_spec *spec, enum fs_speech speech, int err_
 			&vm->helpers[vm->n_helpers]);
 		if (r < 0)
 			return msb_err_errno(err, r, "cannot start %s", spec->fs_path);
-		vm->n_helpers++;
+		vm->helpers[vm->n_helpers++].name = "msb-fs";
 	}
 	return 0;
 }
@@ -95,17 +95,17 @@ int engine_helper_ended(struct engine_vm *vm, uint32_t i, struct msb_err *err)
 		return -EAGAIN;
 	h->pid = -1;
 	if (pid < 0)
-		return msb_err_errno(err, -errno, "msb-fs");
+		return msb_err_errno(err, -errno, "%s", h->name);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		return msb_err_set(err, -EPERM, MSB_GUEST,
-			"msb-fs was killed by its jail: it made a system call it never makes");
+			"%s was killed by its jail: it made a system call it never makes", h->name);
 	if (WIFSIGNALED(status))
-		return msb_err_set(err, -EIO, MSB_FAIL, "msb-fs was killed by signal %d (%s)",
+		return msb_err_set(err, -EIO, MSB_FAIL, "%s was killed by signal %d (%s)", h->name,
 			WTERMSIG(status), strsignal(WTERMSIG(status)));
 	if (WEXITSTATUS(status) == 0)
 		return 0;
 	engine_last_words(vm->stderr_fd, words, sizeof(words));
-	return msb_err_set(err, -EIO, MSB_FAIL, "msb-fs ended with status %d%s%s",
+	return msb_err_set(err, -EIO, MSB_FAIL, "%s ended with status %d%s%s", h->name,
 		WEXITSTATUS(status), words[0] ? ": " : "", words);
 }
 

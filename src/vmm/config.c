@@ -49,7 +49,8 @@ static bool fds_ok(const struct vmm_config *c)
 	if (!fd_ok(c->kvm_fd, taken) || !fd_ok(c->kernel_fd, taken) ||
 		!fd_ok(c->channel_fd, taken) ||
 		(c->initramfs_fd != -1 && !fd_ok(c->initramfs_fd, taken)) ||
-		(c->log_fd != -1 && !fd_ok(c->log_fd, taken)))
+		(c->log_fd != -1 && !fd_ok(c->log_fd, taken)) ||
+		(c->net.fd != -1 && !fd_ok(c->net.fd, taken)))
 		return false;
 	for (uint32_t i = 0; i < c->n_extents; i++) {
 		if (!fd_ok(c->extents[i].fd, taken))
@@ -117,6 +118,14 @@ static const char *shares_bad(const struct vmm_config *c)
 	return NULL;
 }
 
+/* A device's address is its own: not that of a group. */
+static const char *net_bad(const struct vmm_config *c)
+{
+	if (c->net.reserved[0] || c->net.reserved[1])
+		return "a network that cannot be";
+	return c->net.fd != -1 && c->net.mac[0] & 1 ? "a network address of a group" : NULL;
+}
+
 int vmm_config_check(const struct vmm_config *c, struct msb_err *err)
 {
 	const char *bad;
@@ -130,6 +139,8 @@ int vmm_config_check(const struct vmm_config *c, struct msb_err *err)
 	bad = disks_bad(c);
 	if (!bad)
 		bad = shares_bad(c);
+	if (!bad)
+		bad = net_bad(c);
 	if (bad)
 		return reject(err, bad);
 	if (c->size != vmm_config_size(c->n_extents))

@@ -37,6 +37,13 @@ struct vmm_share {
 	char tag[36]; /* NUL-terminated */
 };
 
+/* The network: a socket to msb-net, see proto/netframe.h. */
+struct vmm_net {
+	int32_t fd; /* -1: none */
+	uint8_t mac[6];
+	uint8_t reserved[2]; /* 0 */
+};
+
 struct vmm_config {
 	uint32_t magic;
 	uint32_t size; /* of the message: vmm_config_size() */
@@ -53,6 +60,7 @@ struct vmm_config {
 	char cmdline[LIMIT_CMDLINE]; /* NUL-terminated; device discovery is appended by the VMM */
 	uint32_t n_shares;
 	struct vmm_share shares[LIMIT_SHARES];
+	struct vmm_net net;
 	uint32_t n_extents; /* of all disks */
 	struct vmm_extent extents[LIMIT_EXTENTS]; /* the message ends with the last one in use */
 };

@@ -73,6 +73,19 @@ static int add_shares(struct machine *m, const struct vmm_config *c, const struc
 	return 0;
 }
 
+static int add_net(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
+	struct msb_err *err)
+{
+	int r;
+
+	if (c->net.fd < 0)
+		return 0;
+	r = virtio_net_init(&m->net, env, c->net.fd, c->net.mac);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the network device");
+	return attach(m, &m->net.dev, err);
+}
+
 /*
  * An open channel is closed by the death of the agent or by the kernel, when it resets its devices
  * for a halt or a power-off that this machine has no button for: nothing will happen any more.
@@ -110,6 +123,8 @@ static int add_devices(struct machine *m, const struct vmm_config *c, struct msb
 	r = add_disks(m, c, &env, err);
 	if (r == 0)
 		r = add_shares(m, c, &env, err);
+	if (r == 0)
+		r = add_net(m, c, &env, err);
 	if (r < 0)
 		return r;
 	r = virtio_rng_init(&m->rng, &env);
@@ -322,6 +337,8 @@ static void remove_devices(struct machine *m)
 		virtio_balloon_deinit(&m->balloon);
 	if (m->rng.dev.ops)
 		virtio_rng_deinit(&m->rng);
+	if (m->net.dev.ops)
+		virtio_net_deinit(&m->net);
 	while (m->n_shares > 0)
 		virtio_fs_deinit(&m->shares[--m->n_shares]);
 	while (m->n_disks > 0)

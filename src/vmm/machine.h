@@ -22,9 +22,10 @@
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/fs.h"
 #include "vmm/virtio/mmio.h"
+#include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
 
-enum { MACHINE_DEVICES_MAX = 3 + LIMIT_DISKS + LIMIT_SHARES };
+enum { MACHINE_DEVICES_MAX = 4 + LIMIT_DISKS + LIMIT_SHARES };
 
 struct machine {
 	struct loop *loop;
@@ -48,6 +49,7 @@ struct machine {
 	unsigned int n_disks;
 	struct virtio_fs shares[LIMIT_SHARES];
 	unsigned int n_shares;
+	struct virtio_net net; /* without operations: none */
 	struct blk_extent extents[LIMIT_EXTENTS]; /* of all disks */
 	struct virtio_mmio transports[MACHINE_DEVICES_MAX]; /* in the order of their addresses */
 	unsigned int n_transports;

@@ -19,6 +19,7 @@ static struct vmm_config good(void)
 		.disks = {{.read_only = 1, .n_extents = 3}, {.n_extents = 1}},
 		.n_shares = 1,
 		.shares = {{.fd = 13, .tag = "msb0"}},
+		.net = {.fd = 14, .mac = {2, 0x6d, 0x73, 0, 1, 2}},
 		.cmdline = "console=hvc0",
 		.n_extents = 4,
 		.extents = {{.fd = 9, .len = 4096}, {.fd = 12, .len = 512},
@@ -49,6 +50,15 @@ TEST(shares)
 	REJECTED(c.shares[0].fd = -1);
 	REJECTED(c.shares[0].tag[0] = '\0');
 	REJECTED(memset(c.shares[0].tag, 'x', sizeof(c.shares[0].tag)));
+}
+
+TEST(network)
+{
+	ACCEPTED(c.net.fd = -1);
+	REJECTED(c.net.fd = 0);
+	REJECTED(c.net.fd = 13);
+	REJECTED(c.net.mac[0] = 3);
+	REJECTED(c.net.reserved[1] = 1);
 }
 
 TEST(accepts_a_complete_configuration)

@@ -43,7 +43,7 @@ struct landing {
 	struct virtq_chain chains[RX_CHAINS];
 	struct iovec iov[VIRTIO_NET_QUEUE_SIZE + RX_CHAINS];
 	size_t n_chains;
-	size_t n_iov;
+	uint16_t n_iov;
 	size_t room;
 };
 
@@ -80,7 +80,8 @@ static int prepare(struct virtio_net *n, struct landing *l, size_t len)
 	size_t max = n->dev.acked & FEATURE(MRG_RXBUF) ? RX_CHAINS : 1;
 	struct virtq *vq = &n->dev.queues[Q_RX];
 
-	l->n_chains = l->n_iov = l->room = 0;
+	l->n_chains = l->room = 0;
+	l->n_iov = 0;
 	while (l->room < len && l->n_chains < max) {
 		struct virtq_chain *c = &l->chains[l->n_chains];
 		int r = virtq_next(vq, l->iov + l->n_iov, ARRAY_SIZE(l->iov) - l->n_iov, c);
@@ -94,7 +95,7 @@ static int prepare(struct virtio_net *n, struct landing *l, size_t len)
 		/* What the device may only read is not where a frame can go. */
 		if (c->n_out > 0 || c->in_len < NETFRAME_HEADER)
 			return virtq_break(vq, "receive buffer of the wrong kind");
-		l->n_iov += c->n_in;
+		l->n_iov = (uint16_t)(l->n_iov + c->n_in);
 		l->room += c->in_len;
 	}
 	return 0;

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How msb-net is started: descriptors, one word and a description.
+ *
+ * argv[1] says what a packet on NET_FD_LINK is: "headers" (proto/netframe.h, with msb-vmm) or
+ * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON. The
+ * process ends when its peer closes the link.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include "net/policy/policy.h"
+
+enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4 };
+
+enum net_link { NET_HEADERS, NET_BARE };
+
+enum { NET_MTU_HEADERS = 1500, NET_MTU_BARE = 65520, NET_PREFIX4 = 30, NET_PREFIX6 = 64 };
+
+struct net_config {
+	uint8_t guest_mac[6];
+	uint8_t gateway_mac[6];
+	struct net_addr guest4, gateway4;
+	struct net_addr guest6, gateway6; /* family 0: no IPv6 */
+	uint32_t max_connections; /* 0: the default */
+	struct policy policy; /* owned; its gateways are those above */
+};
+
+/**
+ * net_config_init - the link number @slot, with a policy that allows nothing
+ *
+ * The guest is the second address of a /30 of 172.16.0.0/12 and of a /64 of fd42:6d73:62::/48, the
+ * gateway the first one. Links know nothing of each other: several may have the same number.
+ */
+void net_config_init(struct net_config *c, uint16_t slot, bool ipv6);
+
+void net_config_deinit(struct net_config *c);
+
+/** net_config_to_json - 0, -ENOBUFS or -ENOMEM */
+int net_config_to_json(const struct net_config *c, struct buf *out) MSB_MUST_CHECK;
+
+/** net_config_from_json - strict; on failure nothing is in @ret */
+int net_config_from_json(const char *text, size_t len, struct net_config *ret, struct msb_err *err)
+	MSB_MUST_CHECK;

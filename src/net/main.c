@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * msb-net: the network of one sandbox. See config.h for how it is started.
+ *
+ * It gives up every right but that to open Internet sockets before it reads the first frame. Its
+ * only output is one line on stderr when it cannot start or go on; the exit status is 0 when the
+ * machine ended it, 1 for a failure and 2 for words it does not know.
+ *
+ * #syscalls(net:loop): getrandom
+ */
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/caps.h"
+#include "base/jail.h"
+
+#include "net/gate.h"
+#include "net/jail.h"
+#include "net/link.h"
+
+struct net {
+	struct loop loop;
+	struct net_config config;
+	struct net_wire wire;
+	struct flows *flows;
+};
+
+static int complain(const struct msb_err *err)
+{
+	(void)fprintf(stderr, "msb-net: %s\n", err->msg);
+	return 1;
+}
+
+static int read_config(struct net_config *ret, struct msb_err *err)
+{
+	cleanup_free char *text = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(NET_FD_CONFIG, &st) < 0)
+		return msb_err_errno(err, -errno, "no description");
+	if (st.st_size > LIMIT_JSON_BYTES)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "the description is too large");
+	text = malloc((size_t)st.st_size + 1);
+	if (!text)
+		return msb_err_errno(err, -ENOMEM, "description");
+	n = pread(NET_FD_CONFIG, text, (size_t)st.st_size, 0);
+	if (n != st.st_size)
+		return msb_err_errno(err, n < 0 ? -errno : -EIO, "description");
+	(void)close(NET_FD_CONFIG);
+	return net_config_from_json(text, (size_t)n, ret, err);
+}
+
+static int emit(void *ctx, const struct iovec *iov, int n)
+{
+	struct net *net = ctx;
+
+	return net_wire_emit(&net->wire, iov, n);
+}
+
+static void decide(void *ctx, const struct flow_query *q, struct flow_verdict *v)
+{
+	const struct net *net = ctx;
+
+	net_gate_decide(&net->config, q, v);
+}
+
+static const struct flow_ops flow_ops = {.emit = emit, .decide = decide};
+
+static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
+{
+	const struct net_config *c = &net->config;
+	struct flow_config f = {
+		.stack = {.guest4 = c->guest4,
+			.gateway4 = c->gateway4,
+			.guest6 = c->guest6,
+			.gateway6 = c->gateway6,
+			.offload = link == NET_HEADERS
+					   ? STACK_TX_CSUM | STACK_TX_TSO4 | STACK_TX_TSO6
+					   : 0,
+			.mtu = link == NET_HEADERS ? NET_MTU_HEADERS : NET_MTU_BARE,
+			.max_tcp = c->max_connections},
+	};
+	int r;
+
+	memcpy(f.stack.guest_mac, c->guest_mac, sizeof(f.stack.guest_mac));
+	memcpy(f.stack.gateway_mac, c->gateway_mac, sizeof(f.stack.gateway_mac));
+	if (getrandom(&f.stack.seed, sizeof(f.stack.seed), 0) != (ssize_t)sizeof(f.stack.seed))
+		return msb_err_errno(err, -errno, "no random numbers");
+	r = flows_new(&net->loop, &f, &flow_ops, net, &net->flows);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot set up the network");
+	net->wire.stack = flows_stack(net->flows);
+	return 0;
+}
+
+static int setup(struct net *net, enum net_link link, struct msb_err *err)
+{
+	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG};
+	uint32_t level = 0;
+	int r;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = jail_close_fds(keep, ARRAY_SIZE(keep), err);
+	if (r == 0)
+		r = net_jail_enter(&level, err);
+	if (r == 0)
+		r = read_config(&net->config, err);
+	if (r < 0)
+		return r;
+	r = loop_init(&net->loop);
+	if (r == 0)
+		r = net_wire_init(&net->wire, &net->loop, NET_FD_LINK, link);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot use the link to the machine");
+	r = start_flows(net, link, err);
+	return r < 0 ? r : net_jail_lock(err);
+}
+
+int main(int argc, char **argv)
+{
+	static struct net net;
+	struct msb_err err = {0};
+	enum net_link link = NET_HEADERS;
+	int r;
+
+	if (argc != 2 || (strcmp(argv[1], "headers") != 0 && strcmp(argv[1], "bare") != 0)) {
+		(void)fprintf(stderr,
+			"msb-net: msb-net is started by msb: one word, 'headers' or 'bare'\n");
+		return 2;
+	}
+	if (strcmp(argv[1], "bare") == 0)
+		link = NET_BARE;
+	r = setup(&net, link, &err);
+	if (r < 0)
+		return complain(&err);
+	r = loop_run(&net.loop);
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "event loop");
+		return complain(&err);
+	}
+	_exit(0);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The default policy, asked as flows are. */
+#include "net/gate.h"
+
+#include "test.h"
+
+static struct net_config config(void)
+{
+	struct net_config c;
+
+	net_config_init(&c, 0, true);
+	ASSERT_OK(policy_init(&c.policy));
+	c.policy.gateway4 = c.gateway4;
+	c.policy.gateway6 = c.gateway6;
+	return c;
+}
+
+static struct flow_verdict ask(
+	const struct net_config *c, enum flow_proto proto, const char *remote, uint16_t port)
+{
+	struct flow_query q = {.proto = proto, .tuple.remote.port = port};
+	struct flow_verdict v = {.action = FLOW_DENY};
+
+	ASSERT_OK(net_addr_parse(remote, &q.tuple.remote.addr));
+	v.dial = q.tuple.remote;
+	net_gate_decide(c, &q, &v);
+	return v;
+}
+
+TEST(public_addresses_only)
+{
+	static const char *const refused[] = {"10.0.0.1", "172.16.0.9", "192.168.1.1", "127.0.0.1",
+		"169.254.169.254", "224.0.0.1", "255.255.255.255", "100.64.0.1", "0.0.0.0", "::1",
+		"fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1",
+		"64:ff9b::a00:1", "2002:7f00:1::", "::"};
+	struct net_config c = config();
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		ASSERT_EQ(ask(&c, FLOW_TCP, refused[i], 80).action, FLOW_DENY);
+		ASSERT_EQ(ask(&c, FLOW_UDP, refused[i], 53).action, FLOW_DENY);
+		ASSERT_EQ(ask(&c, FLOW_ECHO, refused[i], 0).action, FLOW_DENY);
+	}
+	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 443).action, FLOW_DIAL);
+	ASSERT_EQ(ask(&c, FLOW_UDP, "2606:4700::1111", 443).action, FLOW_DIAL);
+	ASSERT_EQ(ask(&c, FLOW_ECHO, "9.9.9.9", 0).action, FLOW_DIAL);
+	net_config_deinit(&c);
+}
+
+TEST(the_gateway_is_the_host_where_that_is_allowed)
+{
+	struct net_config c = config();
+	struct policy_rule host = {.action = POLICY_ALLOW,
+		.directions = 1u << POLICY_EGRESS,
+		.target = POLICY_GROUP,
+		.group = NET_CLASS_HOST};
+	struct flow_verdict v = ask(&c, FLOW_TCP, "172.16.0.1", 8080);
+	struct net_addr loopback;
+
+	ASSERT_EQ(v.action, FLOW_DENY);
+	ASSERT_OK(policy_add(&c.policy, &host));
+	v = ask(&c, FLOW_TCP, "172.16.0.1", 8080);
+	ASSERT_EQ(v.action, FLOW_DIAL);
+	ASSERT_OK(net_addr_parse("127.0.0.1", &loopback));
+	ASSERT_TRUE(net_addr_equal(&v.dial.addr, &loopback));
+	ASSERT_EQ(v.dial.port, 8080);
+	v = ask(&c, FLOW_TCP, "fd42:6d73:62::1", 8080);
+	ASSERT_OK(net_addr_parse("::1", &loopback));
+	ASSERT_TRUE(net_addr_equal(&v.dial.addr, &loopback));
+	/* The name server of the host is not the gateway's. */
+	ASSERT_EQ(ask(&c, FLOW_UDP, "172.16.0.1", 53).action, FLOW_DENY);
+	ASSERT_EQ(ask(&c, FLOW_TCP, "172.16.0.1", 53).action, FLOW_DENY);
+	net_config_deinit(&c);
+}
+
+TEST(without_rules_nothing)
+{
+	struct net_config c;
+
+	net_config_init(&c, 0, false);
+	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 443).action, FLOW_DENY);
+	net_config_deinit(&c);
+}
