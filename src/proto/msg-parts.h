@@ -16,6 +16,17 @@ struct msg_rlimit {
 	uint64_t hard;
 };
 
+/* The network device and who is at its other end. Addresses are numbers of 32 and 2 x 64 bits. */
+struct msg_net {
+	uint32_t mtu; /* 0: no network */
+	uint32_t ip4;
+	uint32_t gateway4; /* also answers questions about names */
+	uint32_t prefix4;
+	uint64_t ip6[2]; /* zero: none */
+	uint64_t gateway6[2];
+	uint32_t prefix6;
+};
+
 /* A virtio-fs device to mount. */
 struct msg_share {
 	const char *tag;

@@ -368,6 +368,18 @@ static const struct field share_fields[] = {
 	STR(msg_share, options, 256),
 };
 
+static const struct field net_fields[] = {
+	U32_MAX(msg_net, mtu, 65535),
+	U32(msg_net, ip4),
+	U32(msg_net, gateway4),
+	U32_MAX(msg_net, prefix4, 32),
+	U64(msg_net, ip6[0]),
+	U64(msg_net, ip6[1]),
+	U64(msg_net, gateway6[0]),
+	U64(msg_net, gateway6[1]),
+	U32_MAX(msg_net, prefix6, 128),
+};
+
 int msg_put_config(struct buf *out, const struct msg_config *m, const char *const *env)
 {
 	size_t budget = LIMIT_EXEC_BYTES;
@@ -389,6 +401,7 @@ int msg_put_config(struct buf *out, const struct msg_config *m, const char *cons
 	wire_put_u32(&w, m->n_shares);
 	for (uint32_t i = 0; i < m->n_shares; i++)
 		FIELDS_PUT(&w, share_fields, &m->shares[i]);
+	FIELDS_PUT(&w, net_fields, &m->net);
 	return frame_finish(out, mark, w.error);
 }
 
@@ -407,6 +420,7 @@ int msg_get_config(const struct frame *f, struct msg_config *ret)
 	ret->n_shares = wire_count(&in, LIMIT_SHARES);
 	for (uint32_t i = 0; i < ret->n_shares; i++)
 		FIELDS_GET(&in, share_fields, &ret->shares[i]);
+	FIELDS_GET(&in, net_fields, &ret->net);
 	return wire_end(&in);
 }
 

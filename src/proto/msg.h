@@ -89,6 +89,7 @@ struct msg_config {
 	struct msg_rlimit rlimits[LIMIT_RLIMITS];
 	uint32_t n_shares;
 	struct msg_share shares[LIMIT_SHARES];
+	struct msg_net net;
 };
 
 struct msg_clock {

@@ -141,6 +141,13 @@ static struct msg_config full_config(void)
 		.n_tmpfs = LIMIT_MOUNTS,
 		.n_rlimits = LIMIT_RLIMITS,
 		.n_shares = LIMIT_SHARES,
+		.net = {.mtu = 65520,
+			.ip4 = 0xac100002,
+			.gateway4 = 0xac100001,
+			.prefix4 = 30,
+			.ip6 = {UINT64_MAX, 2},
+			.gateway6 = {UINT64_MAX, 1},
+			.prefix6 = 64},
 	};
 
 	for (uint32_t i = 0; i < LIMIT_MOUNTS; i++)
@@ -186,6 +193,8 @@ TEST(config_round_trip)
 		ASSERT_TRUE(got.rlimits[i].hard == UINT64_MAX);
 	}
 	ASSERT_EQ(got.n_shares, LIMIT_SHARES);
+	ASSERT_MEMEQ(&got.net, &m.net, offsetof(struct msg_net, prefix6));
+	ASSERT_EQ(got.net.prefix6, 64);
 	for (uint32_t i = 0; i < LIMIT_SHARES; i++) {
 		ASSERT_STREQ(got.shares[i].tag, "tag");
 		ASSERT_STREQ(got.shares[i].path, "/path");

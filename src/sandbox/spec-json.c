@@ -7,6 +7,7 @@
  */
 #include "base/json.h"
 
+#include "net/policy/rule.h"
 #include "sandbox/spec.h"
 
 /* All strings are @doc's. */
@@ -16,6 +17,7 @@ struct spec_storage {
 	const char **command; /* NULL-terminated */
 	struct sandbox_label *labels;
 	struct sandbox_script *scripts;
+	struct policy policy;
 };
 
 static const char *const engine_names[] = {
@@ -51,6 +53,7 @@ void sandbox_spec_deinit(struct sandbox_spec *spec)
 		free(st->command);
 		free(st->labels);
 		free(st->scripts);
+		policy_deinit(&st->policy);
 		free(st);
 	}
 	sandbox_spec_init(spec);
@@ -141,6 +144,16 @@ static void put_shares(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_array(o);
 }
 
+static void put_network(struct json_out *o, const struct sandbox_net *n)
+{
+	if (!n->policy)
+		return;
+	json_begin_object(o, "network");
+	json_put_u64(o, "max_connections", n->max_connections);
+	policy_to_json(n->policy, o, "policy");
+	json_end_object(o);
+}
+
 static void put_labels(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "labels");
@@ -198,6 +211,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	put_labels(&o, spec);
 	put_scripts(&o, spec);
 	put_shares(&o, spec);
+	put_network(&o, &spec->net);
 	put_guest(&o, spec);
 	put_host(&o, spec);
 	json_end_object(&o);
@@ -419,6 +433,29 @@ static int get_shares(const struct json *root, struct sandbox_spec *spec, struct
 	return 0;
 }
 
+static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"max_connections", "policy"};
+	struct spec_storage *st = spec->storage;
+	const struct json *policy = NULL;
+	const struct json *obj = NULL;
+	int r = json_opt_object(root, "network", &obj, err);
+
+	if (r < 0 || !obj)
+		return r;
+	r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_get_u32(
+			obj, "max_connections", 0, UINT32_MAX, &spec->net.max_connections, err);
+	if (r == 0)
+		r = json_get_object(obj, "policy", &policy, err);
+	if (r == 0)
+		r = policy_from_json(policy, &st->policy, err);
+	if (r == 0)
+		spec->net.policy = &st->policy;
+	return r;
+}
+
 /* null stands for unlimited: the value does not fit an integer of JSON. */
 static int get_limit(const struct json *obj, const char *key, uint64_t *ret, struct msb_err *err)
 {
@@ -514,7 +551,7 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
 		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
-		"guest", "host"};
+		"network", "guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -578,6 +615,8 @@ int sandbox_spec_from_json(
 			r = get_scripts(root, &spec, err);
 		if (r == 0)
 			r = get_shares(root, &spec, err);
+		if (r == 0)
+			r = get_network(root, &spec, err);
 		if (r == 0)
 			r = get_guest(root, &spec, err);
 		if (r == 0)

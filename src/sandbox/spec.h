@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #include "engine/engine.h"
+#include "net/policy/policy.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
 
@@ -57,6 +58,11 @@ struct sandbox_root_disk {
 
 #define ROOT_DISK_DEFAULT_BYTES (4 * GIB) /* of an image of the store */
 
+struct sandbox_net {
+	const struct policy *policy; /* NULL: no network, no device */
+	uint32_t max_connections; /* 0: the default */
+};
+
 struct sandbox_spec {
 	const char *name;
 	bool ephemeral; /* leaves no directory */
@@ -89,6 +95,8 @@ struct sandbox_spec {
 
 	uint32_t n_shares;
 	struct sandbox_share shares[LIMIT_SHARES];
+
+	struct sandbox_net net;
 
 	uint32_t n_labels;
 	const struct sandbox_label *labels; /* names differ */

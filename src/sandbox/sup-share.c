@@ -96,8 +96,8 @@ static void machine_patience(struct loop_timer *t)
 	struct sup_share_watch *w = container_of(t, struct sup_share_watch, patience);
 	struct msb_err err;
 
-	(void)msb_err_set(&err, -EPIPE, MSB_GUEST,
-		"the machine has closed its connection to a shared directory");
+	(void)msb_err_set(&err, -EPIPE, MSB_GUEST, "the machine has closed its connection to %s",
+		w->index < w->sup->spec.n_shares ? "a shared directory" : "the network");
 	sup_fail(w->sup, &err);
 }
 
@@ -121,7 +121,11 @@ static void share_event(struct loop_fd *src, uint32_t events)
 			clock_mono_ns() + MACHINE_END_MS * NSEC_PER_MSEC, machine_patience);
 		return;
 	}
-	(void)msb_err_prefix(&err, r, "the share at %.100s", w->sup->spec.shares[w->index].path);
+	if (w->index < w->sup->spec.n_shares)
+		(void)msb_err_prefix(
+			&err, r, "the share at %.100s", w->sup->spec.shares[w->index].path);
+	else
+		(void)msb_err_prefix(&err, r, "the network");
 	sup_fail(w->sup, &err);
 }
 

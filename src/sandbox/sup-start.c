@@ -25,6 +25,7 @@
 
 #include "sandbox/sup-disk.h"
 #include "sandbox/sup-internal.h"
+#include "sandbox/sup-net.h"
 
 enum {
 	BOOT_TIMEOUT_COPY_S = 1800,
@@ -187,6 +188,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	const struct sandbox_spec *spec = &sup->spec;
 	char vmm_path[PATH_MAX];
 	cleanup_with(sup_shares_deinit) struct sup_shares shares;
+	cleanup_with(sup_net_deinit) struct sup_net net = {.config_fd = -EBADF};
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
@@ -201,6 +203,8 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 		r = sup_disks_open(disks, spec, sup->dir.fd, f.disk, &es, err);
 	if (r == 0)
 		r = sup_shares_open(&shares, spec, &es, sup->shares, err);
+	if (r == 0)
+		r = sup_net_open(&net, spec, &es, &sup->net, err);
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;
@@ -254,6 +258,9 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		m.hostname = hostname;
 	}
 	sup_shares_config(spec, sup->shares, &m);
+	m.net = sup->net;
+	if (m.net.mtu)
+		m.net.mtu = is_kvm(sup->vm.ops) ? NET_MTU_HEADERS : NET_MTU_BARE;
 	memcpy(m.tmpfs, spec->tmpfs, sizeof(m.tmpfs));
 	memcpy(m.rlimits, spec->rlimits, sizeof(m.rlimits));
 	return msg_put_config(out, &m, spec->env ? spec->env : no_env);

@@ -53,6 +53,7 @@ struct supervisor {
 	struct sandbox_record record; /* what state.json says */
 	int record_fd; /* state.json, -1: none */
 	struct sup_share shares[LIMIT_SHARES];
+	struct msg_net net; /* of the guest */
 	struct console console;
 	struct exec_log log;
 	struct relay relay;
@@ -64,7 +65,7 @@ struct supervisor {
 	struct loop_fd vm_src;
 	struct loop_fd control_src;
 	struct loop_fd console_src;
-	struct sup_share_watch share_watches[LIMIT_SHARES];
+	struct sup_share_watch share_watches[LIMIT_SHARES + 1]; /* as vm.helpers */
 
 	int signal_fd;
 	struct loop_fd signal_src;

@@ -11,6 +11,14 @@ static const char *const env[] = {"A=1", "LONG=x y\n\"z\"", "EMPTY=", NULL};
 static const struct sandbox_label labels[] = {{"org.x", "y\"z"}, {"empty", ""}};
 
 static const struct sandbox_script scripts[] = {{"setup", "#!/bin/sh\n"}, {"_a.b-C", ""}};
+static struct policy_rule rules[] = {
+	{.action = POLICY_ALLOW, .directions = 1u << POLICY_EGRESS, .target = POLICY_DNS},
+	{.action = POLICY_DENY,
+		.directions = 1u << POLICY_EGRESS,
+		.target = POLICY_GROUP,
+		.group = NET_CLASS_META},
+};
+static const struct policy policy = {.n_rules = ARRAY_SIZE(rules), .rules = rules};
 
 static void fill(struct sandbox_spec *s)
 {
@@ -34,6 +42,7 @@ static void fill(struct sandbox_spec *s)
 	s->stop_signal = 3;
 	s->n_scripts = ARRAY_SIZE(scripts);
 	s->scripts = scripts;
+	s->net = (struct sandbox_net){.policy = &policy, .max_connections = 77};
 	s->n_labels = ARRAY_SIZE(labels);
 	s->labels = labels;
 	s->n_tmpfs = 2;
@@ -93,6 +102,13 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	}
 	ASSERT_EQ(a->n_rlimits, b->n_rlimits);
 	ASSERT_MEMEQ(a->rlimits, b->rlimits, sizeof(a->rlimits[0]) * b->n_rlimits);
+	ASSERT_EQ(a->net.max_connections, b->net.max_connections);
+	ASSERT_EQ(!a->net.policy, !b->net.policy);
+	if (b->net.policy) {
+		ASSERT_EQ(a->net.policy->n_rules, b->net.policy->n_rules);
+		ASSERT_MEMEQ(a->net.policy->rules, b->net.policy->rules,
+			b->net.policy->n_rules * sizeof(b->net.policy->rules[0]));
+	}
 	ASSERT_EQ(a->max_duration_ns, b->max_duration_ns);
 	ASSERT_EQ(a->boot_timeout_ns, b->boot_timeout_ns);
 	ASSERT_STREQ(a->home, b->home);
@@ -210,6 +226,7 @@ TEST(absent_text_comes_back_as_default)
 	ASSERT_EQ(b.mem_mib, 512);
 	ASSERT_EQ(b.stop_signal, 0);
 	ASSERT_EQ(b.n_labels, 0);
+	ASSERT_TRUE(!b.net.policy);
 	sandbox_spec_deinit(&b);
 	buf_deinit(&json);
 }
@@ -265,6 +282,9 @@ TEST(reader_is_strict)
 	ASSERT_ERR(read_changed("\"stop_signal\":3", "\"stop_signal\":\"SIGINT\""), EINVAL);
 	ASSERT_ERR(read_changed("\"org.x\":", "\"\":"), EINVAL);
 	ASSERT_ERR(read_changed("\"empty\":\"\"", "\"empty\":1"), EINVAL);
+	ASSERT_ERR(read_changed("\"max_connections\":77", "\"max_connections\":-1"), ERANGE);
+	ASSERT_ERR(read_changed("\"max_connections\":77", "\"slots\":77"), EINVAL);
+	ASSERT_ERR(read_changed("\"strict\":false", "\"strict\":0"), EINVAL);
 	ASSERT_ERR(read_changed("\"empty\":", "\"org.x\":"), EBADMSG);
 }
 

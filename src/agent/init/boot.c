@@ -11,6 +11,7 @@
 #include "base/log.h"
 
 #include "boot-internal.h"
+#include "net.h"
 
 enum { API_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
@@ -170,6 +171,8 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = switch_root(err);
 	if (r == 0)
 		r = mount_all(cfg, err);
+	if (r == 0)
+		r = net_up(&cfg->net, err);
 	if (r < 0)
 		return r;
 	workdir_make(cfg->cwd);

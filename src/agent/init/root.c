@@ -27,6 +27,7 @@
 #include "agent/ops/freeze.h"
 
 #include "boot-internal.h"
+#include "net.h"
 
 #define ROOT_DEVICE  "/dev/vda"
 #define UPPER_DEVICE "/dev/vdb"
@@ -34,10 +35,17 @@
 #define UPPER_DIR    BOOT_UPPER "/" UPPER_NAME
 #define WORK_DIR     BOOT_UPPER "/w"
 
+/* What the host is called in here. */
+#define HOST_ALIAS "host.microsandbox.internal"
+
+/* First line of a resolv.conf that is ours to change. */
+#define RESOLV_MARK "# by the sandbox: "
+
 /* EXT4_IOC_RESIZE_FS, which no header of the kernel gives to programs. */
 #define RESIZE_FS _IOW('f', 16, uint64_t)
 enum {
-	HOSTS_MAX = 4 * LIMIT_HOSTNAME + 256,
+	HOSTS_MAX = 4 * LIMIT_HOSTNAME + 256 + 2 * (NET_ADDRESS_MAX + sizeof(HOST_ALIAS) + 2),
+	RESOLV_MAX = 256,
 	EXT4_SUPER = 1024,
 	/* Less than this at the end may be what a new file system left unused. */
 	GROW_WORTH = 8 << 20,
@@ -153,20 +161,44 @@ static int upper_file(int upper, const char *name, const char *text)
 	return io_write_full(fd, text, strlen(text));
 }
 
-static void hosts_text(char text[HOSTS_MAX], const char *hostname)
+static void hosts_text(char text[HOSTS_MAX], const struct msg_config *cfg)
 {
+	const char *hostname = cfg->hostname;
+	char gateway[2][NET_ADDRESS_MAX];
+
+	net_gateway4(&cfg->net, gateway[0]);
+	net_gateway6(&cfg->net, gateway[1]);
 	(void)snprintf(text, HOSTS_MAX,
 		"127.0.0.1\tlocalhost%s%s\n"
 		"::1\tlocalhost ip6-localhost ip6-loopback%s%s\n"
 		"fe00::\tip6-localnet\n"
 		"ff00::\tip6-mcastprefix\n"
 		"ff02::1\tip6-allnodes\n"
-		"ff02::2\tip6-allrouters\n",
-		*hostname ? " " : "", hostname, *hostname ? " " : "", hostname);
+		"ff02::2\tip6-allrouters\n"
+		"%s%s%s%s",
+		*hostname ? " " : "", hostname, *hostname ? " " : "", hostname, gateway[0],
+		gateway[0][0] ? "\t" HOST_ALIAS "\n" : "", gateway[1],
+		gateway[1][0] ? "\t" HOST_ALIAS "\n" : "");
 }
 
-static int upper_etc(int lower, int upper, const char *hostname)
+/* The gateway answers, over IPv4 where there is any. */
+static void resolv_text(char text[RESOLV_MAX], const struct msg_net *n)
 {
+	char gateway[NET_ADDRESS_MAX];
+
+	net_gateway4(n, gateway);
+	if (!gateway[0])
+		net_gateway6(n, gateway);
+	if (gateway[0])
+		(void)snprintf(
+			text, RESOLV_MAX, RESOLV_MARK "the host answers\nnameserver %s\n", gateway);
+	else
+		(void)snprintf(text, RESOLV_MAX, RESOLV_MARK "no network, no name servers\n");
+}
+
+static int upper_etc(int lower, int upper, const struct msg_config *cfg)
+{
+	const char *hostname = cfg->hostname;
 	char text[HOSTS_MAX];
 	int r = upper_dir(lower, upper, "etc", 0755);
 
@@ -175,11 +207,12 @@ static int upper_etc(int lower, int upper, const char *hostname)
 		return 0;
 	if (r < 0)
 		return r;
-	hosts_text(text, hostname);
+	hosts_text(text, cfg);
 	r = upper_file(upper, "etc/hosts", text);
 	/* That of the machine that built the image would only make look-ups slow. */
+	resolv_text(text, &cfg->net);
 	if (r == 0)
-		r = upper_file(upper, "etc/resolv.conf", "# no network, no name servers\n");
+		r = upper_file(upper, "etc/resolv.conf", text);
 	/* df and mount of older systems read it. */
 	if (r == 0 && faccessat(lower, "etc/mtab", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
 		symlinkat("/proc/mounts", upper, "etc/mtab") < 0 && errno != EEXIST)
@@ -190,34 +223,46 @@ static int upper_etc(int lower, int upper, const char *hostname)
 	return upper_file(upper, "etc/hostname", text);
 }
 
+/* Does @name in @etc begin with the first @len bytes of @text? With @whole, is that all of it? */
+static bool says(int etc, const char *name, const char *text, size_t len, bool whole)
+{
+	cleanup_fd int fd = openat(etc, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char got[HOSTS_MAX];
+	ssize_t n = fd < 0 ? -1 : read(fd, got, sizeof(got));
+
+	return n >= (ssize_t)len && (!whole || n == (ssize_t)len) && memcmp(got, text, len) == 0;
+}
+
 /*
- * A sandbox that was renamed since its last start: the new name must resolve. Otherwise the files
- * are left as the user made them, and what cannot be written is no reason not to start.
+ * An earlier start has written these files. A sandbox that was renamed since must find its new
+ * name, and one with another network than then its name server. Otherwise the files are left as the
+ * user made them, and what cannot be written is no reason not to start.
  */
-static void upper_rename(const char *hostname)
+static void upper_renew(const struct msg_config *cfg)
 {
 	cleanup_fd int etc =
 		open(UPPER_DIR "/etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_fd int fd =
-		etc < 0 ? -EBADF
-			: openat(etc, "hostname", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	size_t len = strlen(hostname);
 	char text[HOSTS_MAX];
-	ssize_t n;
-	int r;
+	size_t len;
+	int r = 0;
 
-	if (fd < 0 || len == 0)
+	if (etc < 0)
 		return;
-	n = read(fd, text, sizeof(text));
-	if (n == (ssize_t)len + 1 && text[len] == '\n' && memcmp(text, hostname, len) == 0)
-		return;
-	hosts_text(text, hostname);
-	r = io_write_file_atomic(etc, "hosts", text, strlen(text), 0644, false);
-	(void)snprintf(text, sizeof(text), "%s\n", hostname);
-	if (r == 0)
-		r = io_write_file_atomic(etc, "hostname", text, len + 1, 0644, false);
+	len = (size_t)snprintf(text, sizeof(text), "%s\n", cfg->hostname);
+	if (len > 1 && faccessat(etc, "hostname", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+		!says(etc, "hostname", text, len, true)) {
+		r = io_write_file_atomic(etc, "hostname", text, len, 0644, false);
+		hosts_text(text, cfg);
+		if (r == 0)
+			r = io_write_file_atomic(etc, "hosts", text, strlen(text), 0644, false);
+	}
+	resolv_text(text, &cfg->net);
+	len = strlen(text);
+	if (r == 0 && says(etc, "resolv.conf", RESOLV_MARK, strlen(RESOLV_MARK), false) &&
+		!says(etc, "resolv.conf", text, len, true))
+		r = io_write_file_atomic(etc, "resolv.conf", text, len, 0644, false);
 	if (r < 0)
-		log_warn("cannot write the host name: %s", strerror(-r));
+		log_warn("cannot renew files of /etc: %s", strerror(-r));
 }
 
 /* @name must be there for everybody to write to. @parent: its directory, NULL for the root. */
@@ -261,7 +306,7 @@ static int upper_fill(const struct msg_config *cfg)
 	if (r == 0)
 		r = upper_tmp(lower, upper, "var", "var/tmp");
 	if (r == 0)
-		r = upper_etc(lower, upper, cfg->hostname);
+		r = upper_etc(lower, upper, cfg);
 	/* The root directory itself. */
 	if (r == 0 && fstatat(lower, "", &st, AT_EMPTY_PATH) == 0 && (st.st_mode & 07777) != 0755 &&
 		fchmodat(AT_FDCWD, UPPER_DIR, st.st_mode & 07777, 0) < 0)
@@ -327,7 +372,7 @@ static int upper_prepare(const struct msg_config *cfg, struct boot_error *err)
 	int r;
 
 	if (cfg->root_kind != ROOT_OVERLAY && access(WORK_DIR, F_OK) == 0) {
-		upper_rename(cfg->hostname);
+		upper_renew(cfg);
 		return 0;
 	}
 	r = cfg->root_kind == ROOT_FLAT ? copy_image(BOOT_LOWER, BOOT_UPPER, UPPER_NAME) : 0;

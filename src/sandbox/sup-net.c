@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The network of a sandbox: see sup-net.h.
+ *
+ * Every sandbox has the same addresses: its wire ends in its own msb-net, so nobody can mix them
+ * up, and they survive renames, clones and images made of it.
+ */
+#include "sandbox/sup-net.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "base/io.h"
+
+enum { SLOT = 0, PORT_ANY = 53 };
+
+/* Does the host know a way to public IPv6 addresses? Asks the routing table, sends nothing. */
+static bool host_has_ipv6(void)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6,
+		.sin6_port = htons(PORT_ANY),
+		.sin6_addr = {.s6_addr = {0x20, 0x01, 0x05, 0x00, [15] = 1}}};
+	cleanup_fd int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0;
+}
+
+static uint32_t number4(const struct net_addr *a)
+{
+	uint32_t v;
+
+	memcpy(&v, a->b, sizeof(v));
+	return ntohl(v);
+}
+
+static void number6(const struct net_addr *a, uint64_t ret[2])
+{
+	memcpy(ret, a->b, sizeof(a->b));
+	ret[0] = be64toh(ret[0]);
+	ret[1] = be64toh(ret[1]);
+}
+
+static void tell_agent(const struct net_config *c, struct msg_net *ret)
+{
+	*ret = (struct msg_net){.mtu = NET_MTU_HEADERS,
+		.ip4 = number4(&c->guest4),
+		.gateway4 = number4(&c->gateway4),
+		.prefix4 = NET_PREFIX4,
+		.prefix6 = NET_PREFIX6};
+	if (c->guest6.family == NET_NONE)
+		return;
+	number6(&c->guest6, ret->ip6);
+	number6(&c->gateway6, ret->gateway6);
+}
+
+/* The description goes to msb-net in a file that has no name. */
+static int write_config(const struct net_config *c, int *ret_fd)
+{
+	cleanup_fd int fd = memfd_create("msb-net", MFD_CLOEXEC);
+	struct buf json;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	buf_init(&json, LIMIT_JSON_BYTES);
+	r = net_config_to_json(c, &json);
+	if (r == 0)
+		r = io_write_full(fd, buf_data(&json), buf_len(&json));
+	buf_deinit(&json);
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engine_spec *es,
+	struct msg_net *ret, struct msb_err *err)
+{
+	struct net_config c;
+	int r;
+
+	if (!spec->net.policy)
+		return 0;
+	r = snprintf(n->path, sizeof(n->path), "%s/msb-net", spec->lib_dir);
+	if (r < 0 || (size_t)r >= sizeof(n->path))
+		return msb_err_set(
+			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
+	net_config_init(&c, SLOT, host_has_ipv6());
+	c.max_connections = spec->net.max_connections;
+	r = policy_copy(&c.policy, spec->net.policy);
+	if (r == 0)
+		r = write_config(&c, &n->config_fd);
+	if (r == 0) {
+		tell_agent(&c, ret);
+		es->net = (struct engine_net){.path = n->path, .config_fd = n->config_fd};
+		memcpy(es->net.mac, c.guest_mac, sizeof(es->net.mac));
+	}
+	net_config_deinit(&c);
+	return r < 0 ? msb_err_errno(err, r, "cannot describe the network") : 0;
+}
+
+void sup_net_deinit(struct sup_net *n)
+{
+	n->config_fd = fd_close(n->config_fd);
+}
