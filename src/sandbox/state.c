@@ -200,6 +200,7 @@ static int empty_dir(int dir_fd)
 {
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *e;
+	bool removed;
 	DIR *d;
 
 	if (fd < 0)
@@ -209,11 +210,16 @@ static int empty_dir(int dir_fd)
 		fd_close(fd);
 		return -ENOMEM;
 	}
-	while ((e = readdir(d))) {
-		if (!streq(e->d_name, ".") && !streq(e->d_name, "..") &&
-			!streq(e->d_name, SANDBOX_LOCK))
-			(void)unlinkat(dir_fd, e->d_name, 0);
-	}
+	do {
+		removed = false;
+		rewinddir(d);
+		while ((e = readdir(d))) {
+			if (!streq(e->d_name, ".") && !streq(e->d_name, "..") &&
+				!streq(e->d_name, SANDBOX_LOCK))
+				removed |= unlinkat(dir_fd, e->d_name, 0) == 0;
+		}
+		/* What is removed while it is read may hide what comes behind it. */
+	} while (removed);
 	closedir(d);
 	return unlinkat(dir_fd, SANDBOX_LOCK, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
@@ -228,26 +234,21 @@ static bool is_named(int parent_fd, int dir_fd, const char *name)
 	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* The lock of @dir_fd is held. The usual files first: in most cases nothing else is there. */
+/*
+ * The lock of @dir_fd is held. Whoever is killed in here leaves what a reaper takes: without
+ * spec.json, which goes first, nobody wants it, and as long as there are files there is the lock.
+ */
 static int remove_dir(int parent_fd, int dir_fd, const char *name)
 {
-	static const char *const files[] = {
-		SANDBOX_SPEC, SANDBOX_SOCKET, SANDBOX_LOG, SANDBOX_STATE, SANDBOX_LOCK};
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		(void)unlinkat(dir_fd, files[i], 0);
-	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != ENOTEMPTY && errno != EEXIST)
-		return -errno;
-	/* Emptied by us, it may have been replaced by a new one at once. */
-	if (!is_named(parent_fd, dir_fd, name))
-		return 0;
+	(void)unlinkat(dir_fd, SANDBOX_SPEC, 0);
 	r = empty_dir(dir_fd);
-	if (r == 0 && unlinkat(parent_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		r = -errno;
-	return r;
+	if (r < 0 || unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return r;
+	r = -errno;
+	/* Emptied by us, it may have been replaced by a new one at once. */
+	return (r == -ENOTEMPTY || r == -EEXIST) && !is_named(parent_fd, dir_fd, name) ? 0 : r;
 }
 
 /*

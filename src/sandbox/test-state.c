@@ -271,3 +271,42 @@ TEST(killed_creators_are_cleaned_up)
 			ASSERT_EQ(entries(home), 0);
 	}
 }
+
+/* One with as many files as a persistent one may have, and all of them or none is what there is. */
+TEST(killed_removers_are_finished)
+{
+	const char *home = test_tmpdir();
+
+	for (unsigned int i = 0; i < 100; i++) {
+		struct timespec ts = {.tv_nsec = 10000L * (i % 40)};
+		struct sandbox_dir d;
+		char name[32];
+		bool whole;
+		pid_t pid;
+
+		ASSERT_OK(sandbox_dir_create(home, "a", &d, NULL));
+		for (unsigned int f = 0; f < 30; f++) {
+			(void)snprintf(name, sizeof(name), "a/file-%u", f);
+			put_file(home, name, "x");
+		}
+		put_file(home, "a/" SANDBOX_STATE, "x");
+		put_file(home, "a/" SANDBOX_SPEC, PERSISTENT);
+		pid = fork();
+		ASSERT_TRUE(pid >= 0);
+		if (pid == 0)
+			_exit(sandbox_dir_remove(&d) < 0);
+		sandbox_dir_close(&d);
+		(void)nanosleep(&ts, NULL); /* the moment of the kill, not synchronisation */
+		ASSERT_EQ(kill(pid, SIGKILL), 0);
+		ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+		whole = exists(home, "a/" SANDBOX_SPEC);
+		ASSERT_TRUE(sandbox_reap_stale(home) >= 0);
+		ASSERT_EQ(entries(home), whole ? 1 : 0);
+		ASSERT_TRUE(!whole || exists(home, "a/file-29"));
+		if (whole) {
+			ASSERT_OK(sandbox_dir_lock(home, "a", &d, NULL));
+			ASSERT_OK(sandbox_dir_remove(&d));
+			sandbox_dir_close(&d);
+		}
+	}
+}
