@@ -12,8 +12,9 @@
  *   POLICY_INSPECT  (egress TCP only) a rule about names decides and the address does not settle
  *                   it. Connect upstream and complete the handshake, but hold the guest's bytes
  *                   until the first of them name the peer (TLS SNI or HTTP Host, net/policy/peek.h;
- *                   at most POLICY_PEEK_MAX bytes and POLICY_PEEK_NS), then ask again with
- *                   .inspected set: the answer is ALLOW or DENY then. Bytes of the server may pass
+ *                   at most POLICY_PEEK_MAX bytes, and POLICY_PEEK_NS from the first byte on, or
+ *                   it is denied), then ask again with .inspected set: the answer is ALLOW or DENY
+ *                   then. Bytes of the server may pass
  *                   meanwhile (a server that speaks first would wait for ever otherwise) unless
  *                   the policy is strict.
  *
@@ -104,7 +105,7 @@ struct policy_query {
 	size_t n_names;
 	bool inspected; /* the first bytes have been looked at, or never will be */
 	bool hidden; /* they carry an encrypted ClientHello: .authority may be a cover */
-	const char *authority; /* the name in them; NULL: none */
+	const char *authority; /* the name in them, or an address as text; NULL: none */
 };
 
 struct policy_verdict {
