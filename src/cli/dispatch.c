@@ -99,6 +99,8 @@ static const struct opt_command *const tables[] = {
 	&cmd_registry_ls.table,
 	&cmd_load.table,
 	&cmd_save.table,
+	&cmd_install.table,
+	&cmd_uninstall.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,
