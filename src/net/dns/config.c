@@ -130,14 +130,8 @@ int dns_settings_from_json(const struct json *v, struct dns_settings *ret, struc
 	dns_settings_init(&s);
 	if (r == 0)
 		r = json_get_array(v, "nameservers", &servers, err);
-	json_foreach (item, servers) {
-		const char *text;
-
-		if (r == 0)
-			r = json_to_str(item, "nameserver", &text, err);
-		if (r == 0)
-			r = dns_settings_add(&s, text, err);
-	}
+	if (r == 0)
+		r = read_servers(servers, &s, err);
 	if (r == 0)
 		r = json_get_u32(v, "query_timeout_ms", DNS_TIMEOUT_MIN_MS, DNS_TIMEOUT_MAX_MS,
 			&s.timeout_ms, err);
