@@ -70,18 +70,46 @@ static const struct opt install_opts[] = {
 		.def = "text",
 		.help = "Form of the list"},
 	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "No notices"},
-	{.name = "cpus", .letter = 'c', .type = OPT_STRING, AT(cpus), .arg = "N", RUN,
+	{.name = "cpus",
+		.letter = 'c',
+		.type = OPT_STRING,
+		AT(cpus),
+		.arg = "N",
+		RUN,
 		.help = "Number of virtual CPUs"},
-	{.name = "memory", .letter = 'm', .type = OPT_STRING, AT(memory), .arg = "SIZE", RUN,
+	{.name = "memory",
+		.letter = 'm',
+		.type = OPT_STRING,
+		AT(memory),
+		.arg = "SIZE",
+		RUN,
 		.help = "Memory of the guest"},
-	{.name = "volume", .letter = 'v', .type = OPT_LIST, AT(volumes), .arg = "HOST:GUEST[:OPTS]",
+	{.name = "volume",
+		.letter = 'v',
+		.type = OPT_LIST,
+		AT(volumes),
+		.arg = "HOST:GUEST[:OPTS]",
 		RUN,
 		.help = "Share a directory; a relative one is that of whoever runs the command"},
-	{.name = "workdir", .letter = 'w', .type = OPT_STRING, AT(workdir), .arg = "DIR", RUN,
+	{.name = "workdir",
+		.letter = 'w',
+		.type = OPT_STRING,
+		AT(workdir),
+		.arg = "DIR",
+		RUN,
 		.help = "Working directory"},
-	{.name = "shell", .type = OPT_STRING, AT(shell), .arg = "PROGRAM", RUN,
+	{.name = "shell",
+		.type = OPT_STRING,
+		AT(shell),
+		.arg = "PROGRAM",
+		RUN,
 		.help = "What runs when there is nothing else to run"},
-	{.name = "env", .letter = 'e', .type = OPT_LIST, AT(env), .arg = "NAME[=VALUE]", RUN,
+	{.name = "env",
+		.letter = 'e',
+		.type = OPT_LIST,
+		AT(env),
+		.arg = "NAME[=VALUE]",
+		RUN,
 		.help = "Set an environment variable; NAME alone passes on the value at each run"},
 };
 
@@ -90,7 +118,8 @@ static const struct opt_operand install_operands[] = {
 };
 
 static const struct opt_example install_examples[] = {
-	{"Python of an image", "msb install python:3.12 && ~/.microsandbox/bin/python -c 'print(1)'"},
+	{"Python of an image",
+		"msb install python:3.12 && ~/.microsandbox/bin/python -c 'print(1)'"},
 	{"On the files of this directory",
 		"msb install --tmp -v .:/w -w /w --name pylint python:3.12 -- python -m pylint"},
 	{"What there is", "msb install --list"},
@@ -226,8 +255,8 @@ static bool on_path(const char *dir)
 	return false;
 }
 
-static int write_command(int dir_fd, const char *name, const struct alias *a, bool force,
-	struct msb_err *err)
+static int write_command(
+	int dir_fd, const char *name, const struct alias *a, bool force, struct msb_err *err)
 {
 	struct json *old = NULL;
 	struct buf text;
@@ -239,7 +268,8 @@ static int write_command(int dir_fd, const char *name, const struct alias *a, bo
 		return r;
 	if (r == 0 && !force)
 		return msb_err_hint(err,
-			msb_err_set(err, -EEXIST, MSB_EXISTS, "'%.128s' is installed already", name),
+			msb_err_set(
+				err, -EEXIST, MSB_EXISTS, "'%.128s' is installed already", name),
 			"give --force to replace it, or another --name");
 	buf_init(&text, ALIAS_BYTES_MAX);
 	r = alias_print(a, &text);
@@ -272,8 +302,9 @@ static int describe(struct installing *in, const struct install_args *a,
 		return r;
 	in->exe[len] = '\0';
 	if (a->name)
-		r = str_copy(in->name, sizeof(in->name), a->name) < 0 ? -ENAMETOOLONG
-								      : alias_name_check(a->name, err);
+		r = str_copy(in->name, sizeof(in->name), a->name) < 0
+			    ? -ENAMETOOLONG
+			    : alias_name_check(a->name, err);
 	else
 		r = default_name(image, in->name, sizeof(in->name), err);
 	if (r == -ENAMETOOLONG)
@@ -335,7 +366,8 @@ static void add_row(struct table *t, const char *name, const struct json *doc)
 	int r = 0;
 
 	buf_init(&text, ALIAS_BYTES_MAX);
-	if (json_opt_str(doc, "image", &image, NULL) < 0 || json_opt_str(doc, "mode", &mode, NULL) < 0)
+	if (json_opt_str(doc, "image", &image, NULL) < 0 ||
+		json_opt_str(doc, "mode", &mode, NULL) < 0)
 		image = mode = "-";
 	json_foreach (item, command) {
 		size_t len;
