@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that say what a sandbox may reach: see net-args.h. */
+#include "cli/net-args.h"
+
+#include "net/policy/class.h"
+
+int run_parse_nameserver(void *target, const char *value, struct msb_err *err)
+{
+	struct dns_settings *s = target;
+	struct net_addr a;
+	int r = dns_settings_add(s, value, err);
+
+	if (r < 0)
+		return r;
+	if (net_addr_parse(s->servers[s->n_servers - 1].host, &a) == 0)
+		return 0;
+	s->n_servers--;
+	r = msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+		"'%.100s': a name server is given by its address", value);
+	return msb_err_hint(err, r, "write what `getent hosts` says of it");
+}
+
+int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_settings *dns,
+	struct msb_err *err)
+{
+	struct dns_settings s = n->servers;
+
+	s.timeout_ms = n->timeout_ms ? n->timeout_ms : DNS_TIMEOUT_MS;
+	s.rebind_protection = !n->no_rebind_protection;
+	*dns = s;
+	return policy_choice_build(&n->choice, policy, err);
+}
+
+void run_net_deinit(struct run_net *n)
+{
+	policy_choice_deinit(&n->choice);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options that say what a sandbox may reach. */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/opt.h"
+
+#include "net/dns/config.h"
+#include "net/policy/choice.h"
+
+enum { RUN_NET_CONNECTIONS_MAX = 4096 };
+
+struct run_net {
+	struct policy_choice choice;
+	struct dns_settings servers; /* only the list of servers counts */
+	uint32_t timeout_ms;
+	bool no_rebind_protection;
+	uint32_t max_connections; /* 0: the default */
+};
+
+/** run_parse_nameserver - appends to the struct dns_settings @target */
+int run_parse_nameserver(void *target, const char *value, struct msb_err *err) MSB_MUST_CHECK;
+
+/**
+ * run_net_apply - what the options come to
+ * @policy: a new policy on success
+ */
+int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_settings *dns,
+	struct msb_err *err) MSB_MUST_CHECK;
+
+void run_net_deinit(struct run_net *n);
+
+/* Entries of a table of options; @T has a struct run_net as its member @M. */
+#define RUN_NET_AT(T, M, field) .offset = offsetof(T, M.field), .group = "Network"
+#define RUN_NET_OPTS(T, M)                                                                     \
+	{.name = "net",                                                                        \
+		.type = OPT_PARSE,                                                             \
+		RUN_NET_AT(T, M, choice),                                                      \
+		.parse = policy_choice_profiles,                                               \
+		.arg = "PROFILE,...",                                                          \
+		.repeatable = true,                                                            \
+		.excludes = "no-net",                                                          \
+		.help = "What can be reached: public, private and host, several of them, "     \
+			"all or none; by default public"},                                     \
+		{.name = "no-net",                                                             \
+			.type = OPT_FLAG,                                                      \
+			RUN_NET_AT(T, M, choice.no_net),                                       \
+			.aliases = {"no-network"},                                             \
+			.help = "Nothing can be reached but what --net-rule allows"},          \
+		{.name = "net-rule",                                                           \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_rules,                                          \
+			.arg = "RULE,...",                                                     \
+			.repeatable = true,                                                    \
+			.help = "ACTION[:DIRECTION]@TARGET[:PROTO[:PORTS]], the first "        \
+				"match wins, e.g. allow@10.0.0.5:tcp:5432, "                   \
+				"deny@*.example.com; before the rules of --net"},              \
+		{.name = "net-default",                                                        \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_default,                                        \
+			.arg = "allow|deny",                                                   \
+			.help = "What no rule matches, both ways; only the given rules "       \
+				"count then, also for lookups"},                               \
+		{.name = "net-default-egress",                                                 \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_default_egress,                                 \
+			.arg = "allow|deny",                                                   \
+			.help = "The same for what the sandbox connects to"},                  \
+		{.name = "net-default-ingress",                                                \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_default_ingress,                                \
+			.arg = "allow|deny",                                                   \
+			.help = "The same for who connects to published ports"},               \
+		{.name = "net-strict",                                                         \
+			.type = OPT_FLAG,                                                      \
+			RUN_NET_AT(T, M, choice.strict),                                       \
+			.help = "Rules that allow names let only connections through "         \
+				"that say the name readably"},                                 \
+		{.name = "dns-block-domain",                                                   \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_block,                                          \
+			.arg = "NAME",                                                         \
+			.repeatable = true,                                                    \
+			.help = "The name does not exist for the sandbox, and is not "         \
+				"reached either"},                                             \
+		{.name = "dns-block-suffix",                                                   \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, choice),                                              \
+			.parse = policy_choice_block_suffix,                                   \
+			.arg = "NAME",                                                         \
+			.repeatable = true,                                                    \
+			.help = "The same for the name and everything below it"},              \
+		{.name = "dns-nameserver",                                                     \
+			.type = OPT_PARSE,                                                     \
+			RUN_NET_AT(T, M, servers),                                             \
+			.parse = run_parse_nameserver,                                         \
+			.arg = "ADDRESS[:PORT]",                                               \
+			.repeatable = true,                                                    \
+			.help = "Name server to ask instead of the host's; the next one "      \
+				"is asked when it does not answer"},                           \
+		{.name = "dns-query-timeout-ms",                                               \
+			.type = OPT_U32,                                                       \
+			RUN_NET_AT(T, M, timeout_ms),                                          \
+			.arg = "MS",                                                           \
+			.def = "5000",                                                         \
+			.min = DNS_TIMEOUT_MIN_MS,                                             \
+			.max = DNS_TIMEOUT_MAX_MS,                                             \
+			.help = "Time for the answer to a lookup, from all name servers"},     \
+		{.name = "no-dns-rebind-protection",                                           \
+			.type = OPT_FLAG,                                                      \
+			RUN_NET_AT(T, M, no_rebind_protection),                                \
+			.help = "Let names have private addresses"},                           \
+	{                                                                                      \
+		.name = "max-connections", .type = OPT_U32, RUN_NET_AT(T, M, max_connections), \
+		.arg = "N", .min = 1, .max = RUN_NET_CONNECTIONS_MAX,                          \
+		.help = "TCP connections of the sandbox at once"                               \
+	}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of the network through the table. */
+#include "cli/net-args.h"
+#include "net/policy/rule.h"
+
+#include "test.h"
+
+struct args {
+	struct run_net net;
+};
+
+static const struct opt opts[] = {RUN_NET_OPTS(struct args, net)};
+static const struct opt_command command = {
+	.name = "x", .summary = "x", .opts = opts, .n_opts = ARRAY_SIZE(opts)};
+static const struct opt_command *const commands[] = {&command};
+static const struct opt_program program = {
+	.name = "p", .version = "0", .summary = "x", .commands = commands, .n_commands = 1};
+
+static int parse(const char *const *argv, struct policy *p, struct dns_settings *dns,
+	struct args *args, struct msb_err *err)
+{
+	struct opt_words words = {0};
+	int argc = 0;
+	int r;
+
+	while (argv[argc])
+		argc++;
+	*args = (struct args){0};
+	r = opt_parse(&program, &command, argc, (char **)(uintptr_t)argv, args, &words, err);
+	if (r == 0)
+		r = run_net_apply(&args->net, p, dns, err);
+	run_net_deinit(&args->net);
+	opt_deinit(&program, &command, args);
+	opt_words_deinit(&words);
+	return r;
+}
+
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL}, &p, &dns, &args, &err)
+
+TEST(everything_arrives)
+{
+	struct msb_err err = {0};
+	struct dns_settings dns;
+	struct policy p;
+	struct args args;
+	char text[POLICY_RULE_TEXT];
+
+	ASSERT_OK(PARSE("--net-rule", "allow@host,allow@10.0.0.1", "--net=private",
+		"--dns-block-domain", "ads.example.com", "--dns-block-suffix", "evil.example",
+		"--net-strict", "--dns-nameserver", "1.1.1.1", "--dns-nameserver=[::1]:54",
+		"--dns-query-timeout-ms", "700", "--no-dns-rebind-protection", "--max-connections",
+		"9"));
+	ASSERT_EQ(p.n_rules, 6);
+	ASSERT_STREQ(policy_rule_text(&p.rules[0], text, sizeof(text)), "deny@ads.example.com");
+	ASSERT_STREQ(policy_rule_text(&p.rules[1], text, sizeof(text)), "deny@*.evil.example");
+	ASSERT_STREQ(policy_rule_text(&p.rules[3], text, sizeof(text)), "allow@10.0.0.1");
+	ASSERT_STREQ(policy_rule_text(&p.rules[5], text, sizeof(text)), "allow@private");
+	ASSERT_TRUE(p.strict);
+	ASSERT_EQ(dns.n_servers, 2);
+	ASSERT_EQ(dns.servers[1].port, 54);
+	ASSERT_EQ(dns.timeout_ms, 700);
+	ASSERT_TRUE(!dns.rebind_protection);
+	ASSERT_EQ(args.net.max_connections, 9);
+	policy_deinit(&p);
+}
+
+TEST(nothing_said_is_safe)
+{
+	struct msb_err err = {0};
+	struct dns_settings dns;
+	struct policy p;
+	struct args args;
+
+	ASSERT_OK(parse((const char *const[]){NULL}, &p, &dns, &args, &err));
+	ASSERT_EQ(p.defaults[POLICY_EGRESS], POLICY_DENY);
+	ASSERT_EQ(p.n_rules, 2);
+	ASSERT_TRUE(dns.rebind_protection);
+	ASSERT_EQ(dns.timeout_ms, 5000);
+	ASSERT_EQ(dns.n_servers, 0);
+	policy_deinit(&p);
+	ASSERT_OK(PARSE("--no-network"));
+	ASSERT_EQ(p.n_rules, 0);
+	ASSERT_EQ(p.defaults[POLICY_INGRESS], POLICY_DENY);
+	policy_deinit(&p);
+}
+
+TEST(complaints_name_the_option)
+{
+	struct msb_err err = {0};
+	struct dns_settings dns;
+	struct policy p;
+	struct args args;
+
+	ASSERT_ERR(PARSE("--net-rule", "allow@public:80"), EINVAL);
+	ASSERT_STREQ(err.msg, "option --net-rule: rule 'allow@public:80': '80' stands where the "
+			      "protocol belongs");
+	ASSERT_STREQ(err.hint, "write public:tcp:80");
+	ASSERT_ERR(PARSE("--net", "public", "--no-net"), EINVAL);
+	ASSERT_ERR(PARSE("--net", "public", "--net-default", "deny"), EINVAL);
+	ASSERT_STREQ(err.msg, "--net brings its own defaults: --net-default does not go with it");
+	ASSERT_ERR(PARSE("--dns-nameserver", "1.1.1.300"), EINVAL);
+	ASSERT_ERR(PARSE("--dns-nameserver", "dns.example"), EOPNOTSUPP);
+	ASSERT_ERR(PARSE("--max-connections", "4097"), EINVAL);
+	ASSERT_ERR(PARSE("--dns-query-timeout-ms", "5"), EINVAL);
+}
