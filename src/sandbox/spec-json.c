@@ -95,6 +95,16 @@ static void put_root_disk(struct json_out *o, const struct sandbox_root_disk *d)
 	json_end_object(o);
 }
 
+static void put_snapshot(struct json_out *o, const struct sandbox_spec *spec)
+{
+	if (!spec->snapshot || !spec->snapshot[0])
+		return;
+	json_begin_object(o, "snapshot");
+	json_put_str(o, "path", spec->snapshot);
+	put_text(o, "digest", spec->snapshot_digest);
+	json_end_object(o);
+}
+
 static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "guest");
@@ -197,6 +207,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_str(&o, "engine", engine_names[spec->engine]);
 	put_image(&o, spec);
 	put_root_disk(&o, &spec->root_disk);
+	put_snapshot(&o, spec);
 	json_put_u64(&o, "vcpus", spec->vcpus);
 	json_put_u64(&o, "mem_mib", spec->mem_mib);
 	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
@@ -278,6 +289,22 @@ static int get_root_disk(const struct json *root, struct sandbox_spec *spec, str
 	if (r == 0)
 		r = json_opt_str(obj, "path", &spec->root_disk.path, err);
 	spec->root_disk.kind = (enum sandbox_upper_kind)kind;
+	return r;
+}
+
+static int get_snapshot(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	static const char *const keys[] = {"path", "digest"};
+	const struct json *obj = NULL;
+	int r = json_opt_object(root, "snapshot", &obj, err);
+
+	if (r < 0 || !obj)
+		return r;
+	r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+	if (r == 0)
+		r = json_get_str(obj, "path", &spec->snapshot, err);
+	if (r == 0)
+		r = json_get_str(obj, "digest", &spec->snapshot_digest, err);
 	return r;
 }
 
@@ -549,7 +576,7 @@ static int get_host(const struct json *root, struct sandbox_spec *spec, struct m
 static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
-		"engine", "image", "root_disk", "vcpus", "mem_mib", "max_duration_ns",
+		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_duration_ns",
 		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
 		"network", "guest", "host"};
 	uint32_t version;
@@ -609,6 +636,8 @@ int sandbox_spec_from_json(
 			r = get_image(root, &spec, err);
 		if (r == 0)
 			r = get_root_disk(root, &spec, err);
+		if (r == 0)
+			r = get_snapshot(root, &spec, err);
 		if (r == 0)
 			r = get_labels(root, &spec, err);
 		if (r == 0)

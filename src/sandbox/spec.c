@@ -261,6 +261,22 @@ static int check_image(const struct sandbox_spec *spec, struct msb_err *err)
 	return 0;
 }
 
+static int check_snapshot(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	bool given = spec->snapshot && spec->snapshot[0];
+	bool digest = spec->snapshot_digest && spec->snapshot_digest[0];
+
+	if (given != digest || (digest && !image_digest_check(spec->snapshot_digest)))
+		return msb_err_set(
+			err, -EINVAL, MSB_USAGE, "a snapshot has a directory and a digest");
+	if (!given)
+		return 0;
+	if (spec->root_disk.kind != UPPER_DISK && spec->root_disk.kind != UPPER_FLAT)
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"a snapshot needs a root disk of msb's to be copied to");
+	return check_absolute("the snapshot", spec->snapshot, err);
+}
+
 static int check_root_disk(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	const struct sandbox_root_disk *d = &spec->root_disk;
@@ -306,6 +322,8 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 		r = check_image(spec, err);
 	if (r == 0)
 		r = check_root_disk(spec, err);
+	if (r == 0)
+		r = check_snapshot(spec, err);
 	if (r == 0)
 		r = check_hostname(spec->hostname, err);
 	if (r == 0 && spec->user && strlen(spec->user) > LIMIT_USER)

@@ -78,6 +78,10 @@ struct sandbox_spec {
 	enum msg_root_kind root_kind; /* ROOT_DISK opens the file read-write */
 	const char *root_fstype; /* "" probes */
 	struct sandbox_root_disk root_disk;
+	/* UPPER_DISK, UPPER_FLAT: directory and digest of the snapshot that the disk begins as a
+	 * copy of; NULL or "": it begins empty */
+	const char *snapshot;
+	const char *snapshot_digest;
 
 	uint32_t vcpus;
 	uint32_t mem_mib;

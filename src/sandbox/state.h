@@ -21,6 +21,7 @@
 #define SANDBOX_LOG    "kernel.log"
 #define SANDBOX_STATE  "state.json"
 #define SANDBOX_IMAGE  "image.erofs" /* made for this sandbox alone */
+#define SANDBOX_UPPER  "upper.ext4" /* root disk, unless it has no name */
 
 /** sandbox_name_check - 1 to 128 bytes, first one alphanumeric, the rest of [A-Za-z0-9._-] */
 int sandbox_name_check(const char *name, struct msb_err *err) MSB_MUST_CHECK;

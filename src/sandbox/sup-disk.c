@@ -10,6 +10,8 @@
 #include "base/io.h"
 
 #include "image/ext4/ext4.h"
+#include "image/snapshot/snapshot.h"
+#include "image/snapshot/sparse.h"
 #include "sandbox/sup-internal.h"
 
 void sup_disks_init(struct sup_disks *d)
@@ -118,29 +120,6 @@ static int format(int fd, const struct sandbox_spec *spec, struct msb_err *err)
 	return ext4_format(fd, &o, err);
 }
 
-/* Whole or not there: a name means a file system. */
-static int make_upper(
-	struct sup_disks *d, const struct sandbox_spec *spec, int dir_fd, struct msb_err *err)
-{
-	static const char temporary[] = SANDBOX_UPPER ".new";
-	int r;
-
-	if (spec->ephemeral)
-		d->upper.fd = unnamed_file(dir_fd);
-	else
-		d->upper.fd = openat(dir_fd, temporary,
-			O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (d->upper.fd < 0)
-		return msb_err_errno(
-			err, spec->ephemeral ? d->upper.fd : -errno, "cannot make a root disk");
-	r = format(d->upper.fd, spec, err);
-	if (r < 0 || spec->ephemeral)
-		return r;
-	if (renameat(dir_fd, temporary, dir_fd, SANDBOX_UPPER) < 0)
-		return msb_err_errno(err, -errno, "cannot make a root disk");
-	return 0;
-}
-
 static int resize_upper(const struct sup_disks *d, uint64_t bytes, struct msb_err *err)
 {
 	struct stat st;
@@ -157,6 +136,53 @@ static int resize_upper(const struct sup_disks *d, uint64_t bytes, struct msb_er
 	/* The guest lets the file system follow. */
 	if ((uint64_t)st.st_size < bytes && ftruncate(d->upper.fd, (off_t)bytes) < 0)
 		return msb_err_errno(err, -errno, "cannot grow the root disk");
+	return 0;
+}
+
+/* The disk begins as the snapshot's, and has at least the size that is wanted. */
+static int copy_snapshot(int fd, const struct sandbox_spec *spec, struct msb_err *err)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	cleanup_fd int disk = -EBADF;
+	int r = snapshot_open(spec->home, spec->snapshot, &s, err);
+
+	if (r == 0 && !streq(s.digest, spec->snapshot_digest))
+		r = msb_err_set(err, -ESTALE, MSB_FAIL,
+			"snapshot %.300s has just been replaced by another one", spec->snapshot);
+	if (r == 0)
+		r = snapshot_open_disk(&s, &disk, err);
+	if (r < 0)
+		return r;
+	r = sparse_copy(disk, fd, UINT64_MAX);
+	return r < 0 ? msb_err_errno(err, r, "cannot copy snapshot '%s'", s.name) : 0;
+}
+
+/* Whole or not there: a name means a file system. */
+static int make_upper(
+	struct sup_disks *d, const struct sandbox_spec *spec, int dir_fd, struct msb_err *err)
+{
+	static const char temporary[] = SANDBOX_UPPER ".new";
+	int r;
+
+	if (spec->ephemeral)
+		d->upper.fd = unnamed_file(dir_fd);
+	else
+		d->upper.fd = openat(dir_fd, temporary,
+			O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (d->upper.fd < 0)
+		return msb_err_errno(
+			err, spec->ephemeral ? d->upper.fd : -errno, "cannot make a root disk");
+	if (spec->snapshot && spec->snapshot[0]) {
+		r = copy_snapshot(d->upper.fd, spec, err);
+		if (r == 0)
+			r = resize_upper(d, spec->root_disk.size_bytes, err);
+	} else {
+		r = format(d->upper.fd, spec, err);
+	}
+	if (r < 0 || spec->ephemeral)
+		return r;
+	if (renameat(dir_fd, temporary, dir_fd, SANDBOX_UPPER) < 0)
+		return msb_err_errno(err, -errno, "cannot make a root disk");
 	return 0;
 }
 

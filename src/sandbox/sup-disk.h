@@ -16,8 +16,6 @@
 #include "image/store/store.h"
 #include "sandbox/spec.h"
 
-#define SANDBOX_UPPER "upper.ext4"
-
 struct sup_disks {
 	struct store *store; /* IMAGE_OCI: open, hence locked */
 	struct store_disk *image; /* IMAGE_OCI */

@@ -156,11 +156,15 @@ TEST(images_of_the_store_keep_digest_and_root_disk)
 	struct buf json;
 
 	fill_oci(&a);
+	a.snapshot = "/srv/snapshots/one";
+	a.snapshot_digest = DIGEST;
 	buf_init(&json, LIMIT_JSON_BYTES);
 	ASSERT_OK(sandbox_spec_to_json(&a, &json));
 	if (sandbox_spec_from_json((const char *)buf_data(&json), buf_len(&json), &b, &err) < 0)
 		test_fail(__FILE__, __LINE__, "%s", err.msg);
 	assert_same(&b, &a);
+	ASSERT_STREQ(b.snapshot, a.snapshot);
+	ASSERT_STREQ(b.snapshot_digest, a.snapshot_digest);
 	sandbox_spec_deinit(&b);
 	buf_deinit(&json);
 }
@@ -204,6 +208,17 @@ TEST(root_disks_are_checked)
 	OCI(0, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 0, ""}));
 	OCI(0, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 777 * MIB, ""}));
 	OCI(ERANGE, s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 777 * MIB + 1, ""}));
+}
+
+TEST(snapshots_are_checked)
+{
+	OCI(0, s.snapshot = "/srv/s"; s.snapshot_digest = DIGEST);
+	OCI(EINVAL, s.snapshot = "/srv/s");
+	OCI(EINVAL, s.snapshot_digest = DIGEST);
+	OCI(EINVAL, s.snapshot = "s"; s.snapshot_digest = DIGEST);
+	OCI(EINVAL, s.snapshot = "/srv/s"; s.snapshot_digest = "sha256:1");
+	OCI(EINVAL, s.snapshot = "/srv/s"; s.snapshot_digest = DIGEST;
+		s.root_disk = ((struct sandbox_root_disk){UPPER_TMPFS, 0, ""}));
 }
 
 TEST(absent_text_comes_back_as_default)
