@@ -32,7 +32,7 @@ enum opt_type {
 /* What a shell offers for a value or an operand. */
 enum opt_complete { OPT_COMPLETE_NONE, OPT_COMPLETE_FILE, OPT_COMPLETE_DIR };
 
-enum { OPT_ALIASES_MAX = 3, OPT_OPERANDS_MAX = 4 };
+enum { OPT_ALIASES_MAX = 4, OPT_OPERANDS_MAX = 4 };
 
 struct opt_list {
 	const char **items; /* @n of them and a NULL, or NULL */

@@ -3,8 +3,8 @@
  * msb image rm, msb image prune: out of the store.
  *
  * Removing is forgetting a reference; what nobody refers to any more is then collected, under the
- * store's exclusive lock, where it is looked again which images sandboxes need: whoever starts a
- * sandbox holds the store open until its description is on disk.
+ * store's exclusive lock, where it is looked again which images sandboxes and snapshots need:
+ * whoever makes one holds the store open until its description is on disk.
  */
 #include "base/json.h"
 #include "base/str.h"
@@ -34,9 +34,9 @@ struct rmi_args {
 /* What a collection may take. */
 struct sweep {
 	const char *home;
-	bool looked; /* @sandboxes is known */
+	bool looked; /* @users are known */
 	bool blind; /* they could not be read: nothing is taken */
-	struct sandbox_list sandboxes;
+	struct image_users users;
 	struct msb_err err;
 	const struct opt_list *only; /* digests, NULL: whatever nobody needs */
 };
@@ -58,9 +58,9 @@ static bool is_needed(void *arg, const char *digest)
 		return true;
 	if (!w->looked) {
 		w->looked = true;
-		w->blind = sandbox_list_get(w->home, &w->sandboxes, &w->err) < 0;
+		w->blind = image_users_get(w->home, &w->users, &w->err) < 0;
 	}
-	return w->blind || image_user(&w->sandboxes, digest);
+	return w->blind || image_user(&w->users, digest, NULL);
 }
 
 static int sweep(const char *home, const struct opt_list *only, struct store_gc_report *ret,
@@ -69,7 +69,7 @@ static int sweep(const char *home, const struct opt_list *only, struct store_gc_
 	struct sweep w = {.home = home, .only = only};
 	int r = store_gc(home, is_needed, &w, ret, err);
 
-	sandbox_list_deinit(&w.sandboxes);
+	image_users_deinit(&w.users);
 	if (r == 0 && w.blind && err)
 		*err = w.err;
 	return r == 0 && w.blind ? -EIO : r;
@@ -140,22 +140,22 @@ struct removal {
 static int check_use(
 	const struct removal *m, const char *word, const char *digest, struct msb_err *err)
 {
-	struct sandbox_list sandboxes = {.n = 0};
+	cleanup_with(image_users_deinit) struct image_users users;
+	const char *what;
 	const char *user;
-	int r = sandbox_list_get(m->home, &sandboxes, err);
+	int r = image_users_get(m->home, &users, err);
 
 	if (r < 0)
 		return r;
-	user = image_user(&sandboxes, digest);
+	user = image_user(&users, digest, &what);
 	if (user && !m->args->force) {
 		r = msb_err_set(
-			err, -EBUSY, MSB_BUSY, "image %.200s is used by sandbox '%s'", word, user);
-		r = msb_err_hint(err, r, "remove the sandbox first, or give --force");
+			err, -EBUSY, MSB_BUSY, "image %.200s is used by %s '%s'", word, what, user);
+		r = msb_err_hint(err, r, "remove the %s first, or give --force", what);
 	} else if (user && !m->args->quiet) {
-		cli_note("sandbox '%s' keeps %s on disk; 'msb image prune' frees it later", user,
+		cli_note("%s '%s' keeps %s on disk; 'msb image prune' frees it later", what, user,
 			word);
 	}
-	sandbox_list_deinit(&sandboxes);
 	return r;
 }
 
@@ -239,8 +239,8 @@ static const struct opt rm_opts[] = {
 		.letter = 'f',
 		.type = OPT_FLAG,
 		AT(force),
-		.help = "Also if a sandbox uses the image; its files stay until the sandbox is "
-			"removed"},
+		.help = "Also if a sandbox or a snapshot uses the image; its files stay until that "
+			"is removed"},
 	QUIET_OPT,
 };
 
@@ -273,15 +273,15 @@ static int forget_unused(const char *home, struct msb_err *err)
 {
 	cleanup_with(store_close_p) struct store *s = NULL;
 	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
-	cleanup_with(sandbox_list_deinit) struct sandbox_list sandboxes = {.n = 0};
+	cleanup_with(image_users_deinit) struct image_users users = {.sandboxes = {.n = 0}};
 	int r = store_open(home, &s, err);
 
 	if (r == 0)
-		r = sandbox_list_get(home, &sandboxes, err);
+		r = image_users_get(home, &users, err);
 	if (r == 0)
 		r = image_list_get(s, &list, err);
 	for (size_t i = 0; i < list.n && r == 0; i++) {
-		if (!image_user(&sandboxes, list.items[i].digest) && list.items[i].has_ref)
+		if (!image_user(&users, list.items[i].digest, NULL) && list.items[i].has_ref)
 			r = store_ref_remove(s, &list.items[i].ref, err);
 		if (r == -ENOENT)
 			r = 0;
@@ -318,9 +318,9 @@ static int confirm(const struct rmi_args *a, struct msb_err *err)
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
 		int r = msb_err_set(err, -EINVAL, MSB_USAGE, "there is nobody to ask");
 
-		return msb_err_hint(err, r, "give --yes to remove all images that no sandbox uses");
+		return msb_err_hint(err, r, "give --yes to remove all images that nothing uses");
 	}
-	(void)!fputs("Remove all images that no sandbox uses? [y/N] ", stderr);
+	(void)!fputs("Remove all images that nothing uses? [y/N] ", stderr);
 	if (!fgets(answer, sizeof(answer), stdin))
 		return 1;
 	return answer[0] == 'y' || answer[0] == 'Y' ? 0 : 1;
@@ -387,10 +387,10 @@ static const struct opt prune_opts[] = {
 
 const struct cli_command cmd_image_prune = {
 	.table = {.name = "image prune",
-		.summary = "Remove all images that no sandbox uses",
+		.summary = "Remove all images that nothing uses",
 		.description =
 			"Also removes layers that no image has and what interrupted pulls left. "
-			"Running and stopped sandboxes keep their images.",
+			"Running and stopped sandboxes keep their images, and so do snapshots.",
 		.group = "Images",
 		.opts = prune_opts,
 		.n_opts = ARRAY_SIZE(prune_opts)},

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/detach-keys.h"
 #include "cli/env-file.h"
+#include "cli/from-snapshot.h"
 #include "cli/image-config.h"
 #include "cli/image-fetch.h"
 #include "cli/image.h"
@@ -45,6 +46,7 @@ struct run_args {
 	struct run_rlimits rlimits;
 	struct run_scripts scripts;
 	struct run_root_disk root_disk;
+	const char *from_snapshot;
 	uint64_t timeout_ns;
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
@@ -125,6 +127,15 @@ static const struct opt opts[] = {
 		SANDBOX,
 		.min = 1,
 		.help = "Stop the sandbox when no command has run in it for this long"},
+	{.name = "from-snapshot",
+		.type = OPT_STRING,
+		AT(from_snapshot),
+		.arg = "SNAPSHOT",
+		SANDBOX,
+		.aliases = {"from-snap"},
+		.complete = OPT_COMPLETE_DIR,
+		.help = "Begin with the root disk of this snapshot, a name or a path, and with the "
+			"image that it was made with"},
 	{.name = "pull",
 		.type = OPT_CHOICE,
 		AT(pull),
@@ -370,6 +381,7 @@ static int check_words(const struct run_args *a, struct msb_err *err)
 		const char *value;
 	} words[] = {
 		{"--name", a->name},
+		{"--from-snapshot", a->from_snapshot},
 		{"--hostname", a->hostname},
 		{"--workdir", a->workdir},
 		{"--user", a->user},
@@ -433,6 +445,7 @@ struct run {
 	struct run_args *args;
 	struct opt_list env; /* of the user */
 	struct image image;
+	struct snapshot snapshot; /* --from-snapshot */
 	int signal; /* that interrupted the download of the image */
 	struct oci_config image_config;
 	struct run_config config;
@@ -485,6 +498,10 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	const struct run_args *a = run->args;
 	int r = check_words(a, err);
 
+	if (r == 0 && a->from_snapshot && words->operands.n)
+		r = msb_err_set(err, -EINVAL, MSB_USAGE,
+			"option --from-snapshot: the snapshot has its image, no other can be "
+			"given");
 	if (r == 0)
 		r = env_make(&a->env_files, &a->env, &run->env, err);
 	if (r == 0)
@@ -519,6 +536,7 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 static int find_image(struct run *run, const struct opt_words *words, struct msb_err *err)
 {
 	const char *word = words->operands.n ? words->operands.items[0] : "base";
+	const char *from = run->args->from_snapshot;
 	struct image *im = &run->image;
 	const struct image_fetch_opts fo = {
 		.home = run->home,
@@ -527,12 +545,19 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 							  : (enum pull_policy)run->args->pull,
 		.quiet = run->args->quiet,
 	};
-	int r = image_resolve(word, run->lib_dir, im, err);
+	int r;
 
-	if (r == 0)
-		r = image_fetch(im, word, &fo, &run->signal, err);
-	if (r == 0)
-		r = image_pack(im, run->home, err);
+	if (from) {
+		r = from_snapshot_image(from, &fo, &run->snapshot, im, &run->signal, err);
+		if (r == 0)
+			word = run->snapshot.m.reference;
+	} else {
+		r = image_resolve(word, run->lib_dir, im, err);
+		if (r == 0)
+			r = image_fetch(im, word, &fo, &run->signal, err);
+		if (r == 0)
+			r = image_pack(im, run->home, err);
+	}
 	if (r < 0)
 		return r;
 	run->spec.image = word;
@@ -541,7 +566,8 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	run->spec.image_path = im->path;
 	run->spec.root_kind = im->root_kind;
 	run->spec.root_fstype = im->fstype;
-	r = run_root_disk_apply(&run->args->root_disk, &run->spec, err);
+	r = from ? from_snapshot_disk(&run->snapshot, &run->args->root_disk, &run->spec, err)
+		 : run_root_disk_apply(&run->args->root_disk, &run->spec, err);
 	if (r == 0)
 		r = sandbox_spec_check(&run->spec, err);
 	if (r < 0 || im->kind != IMAGE_OCI)
@@ -663,7 +689,7 @@ static int replace_existing(const struct run *run, struct msb_err *err)
 
 static int run_or_create(struct run_args *a, const struct opt_words *words, bool create)
 {
-	struct run run = {.args = a, .image.fd = -EBADF};
+	struct run run = {.args = a, .image.fd = -EBADF, .snapshot.fd = -EBADF};
 	struct msb_err err = {0};
 	bool exists = false;
 	int status;
@@ -692,6 +718,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	else
 		status = create || a->detach ? launch(&run) : attach(&run);
 	image_deinit(&run.image);
+	snapshot_close(&run.snapshot);
 	run_env_deinit(&run.env);
 	labels_free(run.labels);
 	run_config_deinit(&run.config);

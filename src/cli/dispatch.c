@@ -94,6 +94,11 @@ static const struct opt_command *const tables[] = {
 	&cmd_image_inspect.table,
 	&cmd_image_rm.table,
 	&cmd_image_prune.table,
+	&cmd_snapshot_create.table,
+	&cmd_snapshot_ls.table,
+	&cmd_snapshot_inspect.table,
+	&cmd_snapshot_verify.table,
+	&cmd_snapshot_rm.table,
 	&cmd_registry_login.table,
 	&cmd_registry_logout.table,
 	&cmd_registry_ls.table,
@@ -110,6 +115,7 @@ static const struct opt_command *const tables[] = {
 
 static const struct opt_group groups[] = {
 	{"image", "Images in the local store"},
+	{"snapshot", "Root disks to begin from"},
 	{"registry", "Logins at image registries"},
 };
 

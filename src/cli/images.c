@@ -187,14 +187,46 @@ void image_list_deinit(struct image_list *list)
 	*list = (struct image_list){.n = 0};
 }
 
-const char *image_user(const struct sandbox_list *sandboxes, const char *digest)
+int image_users_get(const char *home, struct image_users *ret, struct msb_err *err)
 {
-	for (size_t i = 0; i < sandboxes->n; i++) {
-		const struct sandbox_info *info = &sandboxes->items[i];
+	int r;
+
+	*ret = (struct image_users){.sandboxes = {.n = 0}};
+	r = sandbox_list_get(home, &ret->sandboxes, err);
+	return r < 0 ? r : snapshot_list_get(home, &ret->snapshots, err);
+}
+
+void image_users_deinit(struct image_users *u)
+{
+	sandbox_list_deinit(&u->sandboxes);
+	snapshot_list_deinit(&u->snapshots);
+}
+
+static const char *snapshot_user(const struct snapshot_list *snapshots, const char *digest)
+{
+	if (snapshots->n_damaged)
+		return snapshots->damaged[0];
+	for (size_t i = 0; i < snapshots->n; i++) {
+		const struct snapshot_manifest *m = &snapshots->items[i].m;
+
+		if (m->image == SNAPSHOT_OCI && streq(m->image_digest, digest))
+			return snapshots->items[i].name;
+	}
+	return NULL;
+}
+
+const char *image_user(const struct image_users *u, const char *digest, const char **ret_what)
+{
+	if (ret_what)
+		*ret_what = "sandbox";
+	for (size_t i = 0; i < u->sandboxes.n; i++) {
+		const struct sandbox_info *info = &u->sandboxes.items[i];
 
 		if (!info->readable || (info->spec.image_kind == IMAGE_OCI &&
 					       streq(info->spec.image_digest, digest)))
 			return info->name;
 	}
-	return NULL;
+	if (ret_what)
+		*ret_what = "snapshot";
+	return snapshot_user(&u->snapshots, digest);
 }

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
+#include "image/snapshot/snapshot.h"
 #include "image/store/store.h"
 #include "sandbox/info.h"
 
@@ -50,9 +51,19 @@ int image_list_get(const struct store *s, struct image_list *ret, struct msb_err
 	MSB_MUST_CHECK;
 void image_list_deinit(struct image_list *list);
 
-/**
- * image_user - name of a sandbox that needs the image @digest, NULL if none does
+/* What keeps images: sandboxes, and snapshots of them. */
+struct image_users {
+	struct sandbox_list sandboxes;
+	struct snapshot_list snapshots;
+};
+
+/** image_users_get - image_users_deinit(), also after a failure */
+int image_users_get(const char *home, struct image_users *ret, struct msb_err *err) MSB_MUST_CHECK;
+void image_users_deinit(struct image_users *u);
+
+/** image_user - name of a sandbox or a snapshot that needs the image @digest, NULL if none does
  *
- * A sandbox whose description cannot be read may need any image.
+ * One whose description cannot be read may need any image.
+ * @ret_what: "sandbox" or "snapshot"; may be NULL
  */
-const char *image_user(const struct sandbox_list *sandboxes, const char *digest);
+const char *image_user(const struct image_users *u, const char *digest, const char **ret_what);

@@ -127,11 +127,30 @@ TEST(sandboxes_need_images)
 			.readable = true,
 			.spec = {.image_kind = IMAGE_OCI, .image_digest = ONE}},
 		{.name = "broken"}};
-	struct sandbox_list list = {.items = infos, .n = 2};
+	struct image_users users = {.sandboxes = {.items = infos, .n = 2}};
+	const char *what;
 
-	ASSERT_STREQ(image_user(&list, ONE), "dev");
-	ASSERT_TRUE(!image_user(&list, TWO));
-	list.n = 3;
-	ASSERT_STREQ(image_user(&list, ONE), "dev");
-	ASSERT_STREQ(image_user(&list, TWO), "broken");
+	ASSERT_STREQ(image_user(&users, ONE, &what), "dev");
+	ASSERT_STREQ(what, "sandbox");
+	ASSERT_TRUE(!image_user(&users, TWO, NULL));
+	users.sandboxes.n = 3;
+	ASSERT_STREQ(image_user(&users, ONE, NULL), "dev");
+	ASSERT_STREQ(image_user(&users, TWO, NULL), "broken");
+}
+
+TEST(snapshots_need_images)
+{
+	struct snapshot items[2] = {
+		{.name = "plain", .m = {.image = SNAPSHOT_BASE, .image_digest = TWO}},
+		{.name = "one", .m = {.image = SNAPSHOT_OCI, .image_digest = ONE}}};
+	char damaged[1][LIMIT_SANDBOX_NAME + 1] = {"odd"};
+	struct image_users users = {.snapshots = {.items = items, .n = 2}};
+	const char *what;
+
+	ASSERT_STREQ(image_user(&users, ONE, &what), "one");
+	ASSERT_STREQ(what, "snapshot");
+	ASSERT_TRUE(!image_user(&users, TWO, NULL));
+	users.snapshots.damaged = damaged;
+	users.snapshots.n_damaged = 1;
+	ASSERT_STREQ(image_user(&users, TWO, NULL), "odd");
 }
