@@ -34,7 +34,7 @@ bench: ## the benchmarks with their limits
 SOAK_OPS ?= 100000
 soak: all ## SOAK_OPS operations on sandboxes among kill -9 (default 100000), and some on real guests
 	tests/soak/soak.py --ops $(SOAK_OPS)
-	tests/soak/soak.py --ops 500 --machine qemu
+	tests/soak/soak.py --ops 500 --machine qemu --kill 0.25
 
 format: ## reformat the C sources
 	build-aux/check-format.sh --fix

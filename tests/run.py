@@ -276,8 +276,9 @@ def fault():
     # Enough of each kind to notice; a hundred when asked for: MSB_KILLS=100.
     pytest("fault", "tests/fault", env={"MSB_KILLS": os.environ.get("MSB_KILLS", "40")})
     # `make soak` is the long one. A seed chooses operations and victims, the host what they hit.
-    for machine, ops in (("fake", 3000), ("qemu", 60)):
-        check(f"fault/soak-{machine}", "tests/soak/soak.py", "--machine", machine, "--ops", ops, env=product_env(), timeout=900)
+    for machine, ops, kill in (("fake", 3000, 0.1), ("qemu", 80, 0.25)):
+        check(f"fault/soak-{machine}", "tests/soak/soak.py", "--machine", machine, "--ops", ops, "--kill", kill, env=product_env(),
+              timeout=900)
 
 
 def fuzz():

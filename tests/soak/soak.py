@@ -7,7 +7,7 @@ usage: tests/soak/soak.py [--ops N] [--seed N] [--workers N] [--machine fake|qem
 Several workers share one MSB_HOME. Each has sandboxes of its own and a model of them: which there are, which run, and which
 files they hold. After every operation the model and msb agree, or the soak ends with an error. A part of the operations is
 hit by a kill -9 of the command, the supervisor, the machine or all three at a random moment; what such an operation did is
-looked up, and has to be one of the things that it may have done.
+looked up, and has to be one of the things that it may have done. One sandbox is used by all workers in any order.
 
 No acknowledged write is lost: a file that `msb cp` has copied in is there, whole, until something unclean happens to its
 machine; after a sync, or an orderly stop, it is there whatever happens. No file has other bytes than those written.
@@ -292,6 +292,21 @@ class Worker:
         else:
             self.expect(self.run("run", "-q", "--", *self.guest["exit"](n)), n)
 
+    def contend(self, box):
+        """Anything with a sandbox that all workers use: any order is right, but every command ends and says why it failed."""
+        shared = Box("shared")
+        argv = self.rng.choice((("create", "-q", "--name"), ("start", "-q"), ("stop", "-q"), ("stop", "-q", "--force"), ("restart", "-q"),
+                                ("rm", "-q", "--force"), ("exec",)))
+        argv = (*argv, "shared", *(("--", *self.guest["exit"](7)) if argv == ("exec",) else ()))
+        if self.rng.random() < self.soak.args.kill:
+            self.killed(shared, *argv)
+            return
+        r = self.run(*argv)
+        if r.returncode not in (0, 125) and (argv[0] != "exec" or r.returncode not in (7, 137, 143)):
+            self.expect(r)
+        if r.returncode == 125 and not r.stderr.startswith(b"msb: "):
+            self.fail(f"exit status 125 without a reason: {r.stderr!r}")
+
     def look(self, box):
         status = self.status(box)
         if not box.exists:
@@ -304,9 +319,9 @@ class Worker:
     def step(self):
         box = self.rng.choice(self.boxes)
         if not box.exists:
-            self.rng.choice((self.create, self.create, self.create, self.look, self.ephemeral))(box)
+            self.rng.choice((self.create, self.create, self.create, self.look, self.ephemeral, self.contend))(box)
             return
-        everywhere = [(self.exec, 8), (self.copy_in, 5), (self.copy_out, 5), (self.sync, 2), (self.look, 1), (self.ephemeral, 1),
+        everywhere = [(self.exec, 8), (self.copy_in, 5), (self.copy_out, 5), (self.sync, 2), (self.look, 1), (self.ephemeral, 1), (self.contend, 1),
                       (self.remove, 1), (lambda b: self.end(b, "restart", "-q"), 1)]
         if box.running:
             ops = [*everywhere, (lambda b: self.end(b, "stop", "-q"), 2), (lambda b: self.end(b, "stop", "-q", "--force"), 1)]
@@ -362,6 +377,9 @@ class Soak:
         self.host.ok("ls")
         deadline = time.monotonic() + SETTLE_S
         while True:
+            r = self.host("rm", "-q", "--force", "shared")
+            if r.returncode != 0 and b"no sandbox is named" not in r.stderr:
+                raise Broken(f"the shared sandbox cannot be removed: {r.stderr!r}")
             self.reap()
             bad = audit.audit(self.host.home, names, running, os.getpid(), self.host.tmp) + self.descriptors()
             if not bad:
