@@ -107,7 +107,7 @@ struct stack *flows_stack(struct flows *f);
 /**
  * flows_listen_tcp - publish a port: clients of @fd become connections from the gateway to
  * @guest_port
- * @fd: bound, listening, non-blocking; owned from here on
+ * @fd: bound, listening, non-blocking; owned by the flows when this succeeds
  */
 int flows_listen_tcp(struct flows *f, int fd, uint16_t guest_port) MSB_MUST_CHECK;
 

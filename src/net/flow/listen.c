@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Published ports: sockets of the host whose clients become flows from the gateway to the guest.
+ *
+ * A client of TCP is accepted first and called through then: a guest without a listener makes it
+ * see a reset. Of UDP every client has a flow of its own, with a source port that stands for it
+ * inside.
+ *
+ * #syscalls(net:loop): accept4 recvfrom sendto close
+ */
+#include <sys/socket.h>
+
+#include "net/flow/internal.h"
+
+enum { ACCEPT_BATCH = 16, CLIENTS_MAX = 1024 };
+#define RETRY_NS (100 * NSEC_PER_MSEC)
+
+struct listener;
+
+struct client {
+	struct flist link;
+	struct listener *listener;
+	struct stack_udp *u;
+	struct net_peer peer;
+	struct flow_query query;
+	uint32_t tag;
+	uint64_t up, down;
+};
+
+struct listener {
+	struct flist link;
+	struct flows *flows;
+	struct loop_fd src;
+	struct loop_timer retry;
+	int fd;
+	uint16_t guest_port;
+	struct flist clients[UDP_BUCKETS]; /* UDP only */
+	uint32_t n_clients;
+	void (*fn)(struct loop_fd *src, uint32_t events);
+};
+
+static struct listener *listener_of(struct flist *l)
+{
+	return container_of(l, struct listener, link);
+}
+
+static struct client *client_of(struct flist *l)
+{
+	return container_of(l, struct client, link);
+}
+
+static void client_free(struct client *c)
+{
+	flist_del(&c->link);
+	c->listener->n_clients--;
+	free(c);
+}
+
+void flow_listen_deinit(struct flows *f)
+{
+	while (!flist_empty(&f->listeners)) {
+		struct listener *l = listener_of(f->listeners.next);
+
+		for (size_t i = 0; i < UDP_BUCKETS; i++) {
+			while (!flist_empty(&l->clients[i]))
+				client_free(client_of(l->clients[i].next));
+		}
+		loop_fd_del(&l->src);
+		loop_timer_del(&l->retry);
+		(void)close(l->fd);
+		flist_del(&l->link);
+		free(l);
+	}
+}
+
+static void on_retry(struct loop_timer *t)
+{
+	struct listener *l = container_of(t, struct listener, retry);
+
+	if (loop_fd_add(l->flows->loop, &l->src, l->fd, EPOLLIN, l->fn) < 0)
+		loop_timer_set(l->flows->loop, t, clock_mono_ns() + RETRY_NS, on_retry);
+}
+
+/* Nothing left to accept with: look away for a moment instead of being told without pause. */
+static void rest(struct listener *l)
+{
+	loop_fd_del(&l->src);
+	loop_timer_set(l->flows->loop, &l->retry, clock_mono_ns() + RETRY_NS, on_retry);
+}
+
+/* May this client in? */
+static bool admit(struct listener *l, const struct sockaddr_storage *sa, enum flow_proto proto,
+	struct flow_query *q, uint32_t *tag)
+{
+	const struct stack_config *c = &l->flows->cfg.stack;
+	struct flow_verdict v;
+
+	*q = (struct flow_query){.proto = proto, .ingress = true};
+	if (net_peer_from_sockaddr(sa, &q->tuple.remote) < 0)
+		return false;
+	q->tuple.guest.addr = c->guest4.family ? c->guest4 : c->guest6;
+	q->tuple.guest.port = l->guest_port;
+	flow_decide(l->flows, q, &v);
+	*tag = v.tag;
+	return v.action != FLOW_DENY;
+}
+
+static void turn_away(int fd)
+{
+	struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	(void)close(fd);
+}
+
+static void on_accept(struct loop_fd *src, uint32_t events)
+{
+	struct listener *l = container_of(src, struct listener, src);
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		struct sockaddr_storage sa;
+		socklen_t len = sizeof(sa);
+		struct flow_query q;
+		uint32_t tag;
+		int fd = accept4(l->fd, (struct sockaddr *)&sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+				errno == ENOMEM)
+				rest(l);
+			return;
+		}
+		if (admit(l, &sa, FLOW_TCP, &q, &tag))
+			flow_tcp_call(l->flows, fd, &q, tag, l->guest_port);
+		else
+			turn_away(fd);
+	}
+}
+
+static void on_reply(struct stack_udp *u, void *user, const void *data, size_t len)
+{
+	struct client *c = user;
+	struct sockaddr_storage sa;
+	socklen_t sa_len = net_peer_to_sockaddr(&c->peer, &sa);
+	ssize_t n;
+
+	(void)u;
+	n = sendto(c->listener->fd, data, len, MSG_NOSIGNAL, (struct sockaddr *)&sa, sa_len);
+	if (n > 0)
+		c->up += (uint64_t)n;
+}
+
+static void on_idle(struct stack_udp *u, void *user, enum stack_end why)
+{
+	struct client *c = user;
+
+	(void)u;
+	(void)why;
+	flow_event(c->listener->flows, FLOW_EVENT_CLOSED, &c->query, c->tag, 0, c->up, c->down);
+	client_free(c);
+}
+
+static const struct stack_udp_ops handler = {on_reply, on_idle};
+
+static struct flist *bucket_of(struct listener *l, const struct net_peer *p)
+{
+	uint32_t h = p->port;
+
+	for (size_t i = 0; i < sizeof(p->addr.b); i++)
+		h = h * 31 + p->addr.b[i];
+	return &l->clients[h % UDP_BUCKETS];
+}
+
+static struct client *client_new(struct listener *l, const struct sockaddr_storage *sa)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	struct net_tuple t;
+
+	if (!c)
+		return NULL;
+	if (l->n_clients >= CLIENTS_MAX || !admit(l, sa, FLOW_UDP, &c->query, &c->tag)) {
+		free(c);
+		return NULL;
+	}
+	c->peer = c->query.tuple.remote;
+	c->listener = l;
+	for (int tries = 0; tries < 64 && !c->u; tries++) {
+		flow_call_tuple(l->flows, l->guest_port, &t);
+		c->u = stack_udp_open(l->flows->stack, &t, &handler, c);
+		if (!c->u && errno != EADDRINUSE)
+			break;
+	}
+	if (!c->u) {
+		free(c);
+		return NULL;
+	}
+	flist_add_tail(bucket_of(l, &c->peer), &c->link);
+	l->n_clients++;
+	flow_event(l->flows, FLOW_EVENT_OPENED, &c->query, c->tag, 0, 0, 0);
+	return c;
+}
+
+static struct client *client_find(struct listener *l, const struct net_peer *p)
+{
+	struct flist *b = bucket_of(l, p);
+
+	for (struct flist *e = b->next; e != b; e = e->next) {
+		if (net_peer_equal(&client_of(e)->peer, p))
+			return client_of(e);
+	}
+	return NULL;
+}
+
+static void on_client_datagram(struct loop_fd *src, uint32_t events)
+{
+	struct listener *l = container_of(src, struct listener, src);
+	uint8_t *b = l->flows->datagram;
+
+	(void)events;
+	for (int i = 0; i < UDP_BATCH; i++) {
+		struct sockaddr_storage sa = {0};
+		socklen_t len = sizeof(sa);
+		struct net_peer peer;
+		struct client *c;
+		ssize_t n = recvfrom(
+			l->fd, b, sizeof(l->flows->datagram), 0, (struct sockaddr *)&sa, &len);
+
+		if (n < 0)
+			return;
+		if (net_peer_from_sockaddr(&sa, &peer) < 0)
+			continue;
+		c = client_find(l, &peer);
+		if (!c)
+			c = client_new(l, &sa);
+		if (!c)
+			continue;
+		c->down += (uint64_t)n;
+		stack_udp_send(c->u, b, (size_t)n);
+	}
+}
+
+static int listen_on(struct flows *f, int fd, uint16_t guest_port,
+	void (*fn)(struct loop_fd *src, uint32_t events))
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->flows = f;
+	l->guest_port = guest_port;
+	l->fn = fn;
+	for (size_t i = 0; i < UDP_BUCKETS; i++)
+		flist_init(&l->clients[i]);
+	r = loop_fd_add(f->loop, &l->src, fd, EPOLLIN, fn);
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	l->fd = fd;
+	flist_add_tail(&f->listeners, &l->link);
+	return 0;
+}
+
+int flows_listen_tcp(struct flows *f, int fd, uint16_t guest_port)
+{
+	return listen_on(f, fd, guest_port, on_accept);
+}
+
+int flows_listen_udp(struct flows *f, int fd, uint16_t guest_port)
+{
+	return listen_on(f, fd, guest_port, on_client_datagram);
+}
