@@ -8,6 +8,7 @@
  */
 #include "net/policy/policy.h"
 
+#include "net/policy/bypass.h"
 #include "net/policy/rule.h"
 
 enum match { MATCH_NO, MATCH_YES, MATCH_MAYBE };
@@ -167,6 +168,31 @@ static void append(struct policy_verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
+/*
+ * Does an allowed flow look names up past us? Where that would matter, a rule has to mean it: one
+ * with the port, or for DNS over HTTPS one with the address or the name.
+ */
+static const char *evades(const struct policy *p, const struct subject *s, int rule)
+{
+	const struct policy_query *q = s->q;
+	const struct policy_rule *r = rule < 0 ? NULL : &p->rules[rule];
+
+	if (q->direction != POLICY_EGRESS)
+		return NULL;
+	if (bypass_port(q->proto, q->port))
+		return r && r->port_lo ? NULL
+				       : ": names are looked up at the gateway only, "
+					 "unless a rule allows this port";
+	if (!has_ports(q->proto) || q->port != 443 || !policy_needs_names(p))
+		return NULL;
+	if (r && (r->target == POLICY_NET || r->target == POLICY_DOMAIN ||
+			 r->target == POLICY_SUFFIX))
+		return NULL;
+	if (bypass_address(&s->addr) || (q->authority && bypass_name(q->authority)))
+		return ": DNS over HTTPS would go around the rules about names";
+	return NULL;
+}
+
 static void append_why(struct policy_verdict *v, const struct policy *p, enum policy_direction dir)
 {
 	char rule[POLICY_RULE_TEXT];
@@ -179,7 +205,7 @@ static void append_why(struct policy_verdict *v, const struct policy *p, enum po
 		policy_rule_text(&p->rules[v->rule], rule, sizeof(rule)));
 }
 
-static void describe(struct policy_verdict *v, const struct subject *s)
+static void describe(struct policy_verdict *v, const struct subject *s, const char *why)
 {
 	const struct policy_query *q = s->q;
 	char text[NET_ADDR_TEXT];
@@ -197,7 +223,10 @@ static void describe(struct policy_verdict *v, const struct subject *s)
 	else
 		append(v, " (%s)", net_class_name(s->class));
 	append(v, ": %s", action_text(v->action));
-	append_why(v, s->p, q->direction);
+	if (why)
+		append(v, "%s", why);
+	else
+		append_why(v, s->p, q->direction);
 	if (q->hidden && v->action == POLICY_DENY)
 		append(v, ", the server's name is encrypted");
 }
@@ -207,6 +236,7 @@ void policy_decide(const struct policy *p, const struct policy_query *q, struct 
 	struct subject s;
 	int maybe = -1; /* first rule that does not know */
 	bool agree = true; /* all of those want the same */
+	const char *why;
 
 	subject_init(&s, p, q);
 	*ret = (struct policy_verdict){.action = (enum policy_action)p->defaults[q->direction],
@@ -229,7 +259,12 @@ void policy_decide(const struct policy *p, const struct policy_query *q, struct 
 		ret->action = POLICY_INSPECT;
 		ret->rule = maybe;
 	}
-	describe(ret, &s);
+	why = ret->action == POLICY_ALLOW ? evades(p, &s, ret->rule) : NULL;
+	if (why) {
+		ret->action = POLICY_DENY;
+		ret->rule = -1;
+	}
+	describe(ret, &s, why);
 }
 
 /* Lookups are judged by the name alone; only what speaks of everything, or of the gateway, also
@@ -254,9 +289,23 @@ static bool name_rule_matches(
 	return false;
 }
 
+/* Whoever wrote rules about names does not want them gone around; a rule with this name may. */
+static const char *name_evades(
+	const struct policy *p, const char *name, const struct policy_verdict *v)
+{
+	if (v->action != POLICY_ALLOW || !bypass_name(name) || !policy_needs_names(p))
+		return NULL;
+	if (v->rule >= 0 && (p->rules[v->rule].target == POLICY_DOMAIN ||
+				    p->rules[v->rule].target == POLICY_SUFFIX))
+		return NULL;
+	return ": a resolver that would go around the rules about names";
+}
+
 void policy_decide_name(const struct policy *p, const char *name, enum policy_proto proto,
 	struct policy_verdict *ret)
 {
+	const char *why;
+
 	*ret = (struct policy_verdict){.action = (enum policy_action)p->defaults[POLICY_EGRESS],
 		.rule = -1,
 		.class = NET_CLASS_HOST};
@@ -267,8 +316,16 @@ void policy_decide_name(const struct policy *p, const char *name, enum policy_pr
 		ret->rule = (int)i;
 		break;
 	}
+	why = name_evades(p, name, ret);
+	if (why) {
+		ret->action = POLICY_DENY;
+		ret->rule = -1;
+	}
 	append(ret, "lookup of %.200s: %s", name, action_text(ret->action));
-	append_why(ret, p, POLICY_EGRESS);
+	if (why)
+		append(ret, "%s", why);
+	else
+		append_why(ret, p, POLICY_EGRESS);
 }
 
 bool policy_allows_explicitly(const struct policy *p, const struct net_addr *addr)

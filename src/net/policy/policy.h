@@ -24,6 +24,10 @@
  * A rule that denies a name is content with either. With `strict` a name is allowed only to a flow
  * that says it readably; no UDP, no opaque protocol, no encrypted ClientHello.
  *
+ * Ways around lookups at the gateway (net/policy/bypass.h) are denied unless a rule means them: DNS
+ * over TLS and its like need a rule with the port; where there are rules about names, known
+ * resolvers over HTTPS need one with their address or name.
+ *
  * Addresses are judged by what they mean in the end (net/policy/class.h): mapped ones are unwrapped
  * first; a rule that denies matches any address that hides inside a transition address.
  */
@@ -110,7 +114,7 @@ struct policy_query {
 
 struct policy_verdict {
 	enum policy_action action;
-	int rule; /* index of the rule that said so, -1: the default of the direction */
+	int rule; /* index of the rule that said so, -1: the default, or .text says what */
 	enum net_class class; /* of the address */
 	char text[512]; /* one line for logs and people: what, verdict, why */
 };

@@ -379,6 +379,58 @@ TEST(rebind_exceptions_are_explicit)
 	ASSERT_TRUE(!opened("allow@corp.example", "10.0.0.1"));
 }
 
+TEST(lookups_go_past_nobody)
+{
+	static const char *const names[] = {"site.example"};
+	struct policy p = defaults();
+	struct policy_query q = named("93.184.216.34", names, 1);
+	struct policy_verdict v;
+
+	/* DNS over TLS and QUIC, multicast and local lookups. */
+	ASSERT_EQ(tcp(&p, "1.1.1.1", 853), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "1.1.1.1", 853), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "93.184.216.34", 5353), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "93.184.216.34", 5355), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "93.184.216.34", 137), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "93.184.216.34", 5353), POLICY_ALLOW);
+	/* Without rules about names there is nothing to go around. */
+	ASSERT_EQ(tcp(&p, "1.1.1.1", 443), POLICY_ALLOW);
+	policy_decide_name(&p, "dns.google", POLICY_UDP, &v);
+	ASSERT_EQ(v.action, POLICY_ALLOW);
+	policy_deinit(&p);
+	p = with_rules(POLICY_DENY, "allow@1.1.1.1:tcp:853,allow@any:udp:5300-5400");
+	ASSERT_EQ(tcp(&p, "1.1.1.1", 853), POLICY_ALLOW);
+	ASSERT_EQ(udp(&p, "224.0.0.251", 5353), POLICY_ALLOW);
+	policy_deinit(&p);
+	p = with_rules(POLICY_ALLOW, "deny@evil.example");
+	q.addr = addr("8.8.8.8");
+	ASSERT_EQ(inspect(&p, q, "site.example"), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "2606:4700:4700::1111", 443), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "64:ff9b::808:808", 443), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "8.8.8.8", 444), POLICY_ALLOW);
+	q.addr = addr("104.16.249.249");
+	ASSERT_EQ(inspect(&p, q, "mozilla.cloudflare-dns.com"), POLICY_DENY);
+	ASSERT_EQ(inspect(&p, q, "cloudflare.com"), POLICY_ALLOW);
+	policy_decide_name(&p, "dns.google", POLICY_UDP, &v);
+	ASSERT_EQ(v.action, POLICY_DENY);
+	ASSERT_STREQ(v.text, "lookup of dns.google: denied: a resolver that would go around the "
+			     "rules about names");
+	policy_decide_name(&p, "use-application-dns.net", POLICY_UDP, &v);
+	ASSERT_EQ(v.action, POLICY_DENY);
+	policy_deinit(&p);
+	p = with_rules(POLICY_ALLOW, "deny@evil.example,allow@8.8.8.8,allow@dns.quad9.net");
+	ASSERT_EQ(udp(&p, "8.8.8.8", 443), POLICY_ALLOW);
+	policy_decide_name(&p, "dns.quad9.net", POLICY_UDP, &v);
+	ASSERT_EQ(v.action, POLICY_ALLOW);
+	policy_deinit(&p);
+	p = defaults();
+	q = (struct policy_query){.addr = addr("9.9.9.9"), .port = 853};
+	policy_decide(&p, &q, &v);
+	ASSERT_STREQ(v.text, "egress tcp 9.9.9.9:853 (public): denied: names are looked up at the "
+			     "gateway only, unless a rule allows this port");
+	policy_deinit(&p);
+}
+
 TEST(texts_name_the_rule)
 {
 	static const char *const names[] = {"pypi.org"};
