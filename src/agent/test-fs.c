@@ -508,3 +508,54 @@ TEST(streams_are_capped)
 	ASSERT_EQ(done.errno_, 0);
 	peer_stop(&p, 0);
 }
+
+TEST(attributes_are_set_last)
+{
+	struct result r;
+	struct stat st;
+	struct peer p;
+
+	peer_serve(&p);
+	put_file("f", "old", 3);
+	ASSERT_OK(chmod(at("f"), 0600));
+	result_init(&r);
+	ASSERT_OK(msg_put_fs(&p.out, 4,
+		&(struct msg_fs){.op = FS_WRITE,
+			.flags = FS_SET_MODE | FS_SET_MTIME,
+			.mode = 0644,
+			.length = 1000000000123456789ull,
+			.path = at("f")}));
+	peer_data(&p, 4, "new", 3, true);
+	while (!r.done) {
+		struct frame f;
+
+		ASSERT_TRUE(peer_next(&p, &f));
+		result_take(&r, &p, &f);
+	}
+	ASSERT_EQ(r.fs.errno_, 0);
+	ASSERT_EQ(r.fs.st.mtime_s, 1000000000);
+	ASSERT_EQ(r.fs.st.mtime_ns, 123456789);
+	result_deinit(&r);
+	ASSERT_OK(stat(at("f"), &st));
+	ASSERT_EQ(st.st_mode & 07777, 0644);
+	ASSERT_EQ(st.st_mtim.tv_nsec, 123456789);
+
+	peer_fs(&p,
+		&(struct msg_fs){.op = FS_SETATTR,
+			.flags = FS_SET_MODE | FS_SET_MTIME | FS_SET_OWNER,
+			.mode = 0501,
+			.uid = getuid(),
+			.gid = getgid(),
+			.length = 5,
+			.path = at("f")},
+		&r);
+	ASSERT_EQ(r.fs.errno_, 0);
+	result_deinit(&r);
+	ASSERT_OK(stat(at("f"), &st));
+	ASSERT_EQ(st.st_mode & 07777, 0501);
+	ASSERT_EQ(st.st_mtim.tv_sec, 0);
+	ASSERT_EQ(st.st_mtim.tv_nsec, 5);
+	simple(&p, FS_SETATTR, FS_SET_MODE, at("nothing"), "", ENOENT);
+	simple(&p, FS_SETATTR, FS_SET_MTIME, at("nothing"), "", ENOENT);
+	peer_stop(&p, 0);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msb cp: files and trees between the host and a sandbox, by the rules of docker cp. */
+/* msb cp: files and trees between the host and sandboxes, by the rules of docker cp. */
 #include <fcntl.h>
 #include <libgen.h>
 #include <sys/stat.h>
@@ -10,6 +10,19 @@
 #include "cli/cli.h"
 #include "cli/copy.h"
 #include "sandbox/state.h"
+
+struct cp_args {
+	struct cli_common common;
+	bool archive;
+};
+
+static const struct opt opts[] = {
+	{.name = "archive",
+		.letter = 'a',
+		.type = OPT_FLAG,
+		.offset = offsetof(struct cp_args, archive),
+		.help = "Keep the numbers of user and group, too"},
+};
 
 static const struct opt_operand operands[] = {
 	{.name = "SRC",
@@ -27,6 +40,7 @@ static const struct opt_example examples[] = {
 	{"A file into a sandbox", "msb cp ./data.csv dev:/srv/"},
 	{"A directory out of it", "msb cp dev:/var/log ./log"},
 	{"What is in a directory, not the directory", "msb cp ./src/. dev:/app"},
+	{"From one sandbox to another", "msb cp dev:/srv/. test:/srv"},
 	{"Through a pipe", "msb cp dev:/etc/passwd - | wc -l"},
 };
 
@@ -103,11 +117,11 @@ static int guest_errno(int r, const struct end *e, struct msb_err *err)
 }
 
 /* Where a file or directory called @base goes in the guest. */
-static int guest_target(struct copy *c, struct end *dst, const char *base, bool dir, bool contents,
-	struct msb_err *err)
+static int guest_target(struct guest_fs *guest, struct end *dst, const char *base, bool dir,
+	bool contents, struct msb_err *err)
 {
 	struct msg_stat st;
-	int r = guest_fs_stat(c->guest, dst->path, true, &st);
+	int r = guest_fs_stat(guest, dst->path, true, &st);
 
 	if (r == -ENOENT && dst->slash && !dir)
 		return guest_errno(r, dst, err);
@@ -129,24 +143,34 @@ static int copy_in(struct copy *c, const struct end *src, struct end *dst, struc
 				    ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
 				    : open(src->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	char base[NAME_MAX + 1];
+	struct guest_attr attr;
 	struct stat st;
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return msb_err_errno(err, -errno, "'%.300s'", src->path);
 	last_part(src->path, base);
-	if (src->stdio)
-		return copy_in_file(c, fd, 0644, dst->path, err);
+	if (src->stdio) {
+		attr = (struct guest_attr){.mode = 0644};
+		return copy_in_file(c, fd, &attr, dst->path, err);
+	}
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
 		return msb_err_set(err, -EINVAL, MSB_USAGE,
 			"'%.300s' is neither a file nor a directory", src->path);
-	r = guest_target(c, dst, base, S_ISDIR(st.st_mode), src->contents, err);
+	r = guest_target(c->guest, dst, base, S_ISDIR(st.st_mode), src->contents, err);
 	if (r < 0)
 		return r;
+	attr = copy_host_attr(c, &st);
 	if (S_ISREG(st.st_mode))
-		return copy_in_file(c, fd, st.st_mode, dst->path, err);
-	r = guest_fs_mkdir(c->guest, dst->path, st.st_mode & 0777);
-	return r < 0 ? guest_errno(r, dst, err) : copy_in_tree(c, fd, dst->path, err);
+		return copy_in_file(c, fd, &attr, dst->path, err);
+	r = guest_fs_mkdir(c->guest, dst->path, attr.mode);
+	if (r < 0)
+		return guest_errno(r, dst, err);
+	r = copy_in_tree(c, fd, dst->path, err);
+	if (r < 0 || src->contents)
+		return r;
+	r = guest_fs_setattr(c->guest, dst->path, &attr);
+	return r < 0 ? guest_errno(r, dst, err) : 0;
 }
 
 static int to_stdout(void *arg, const void *p, size_t n)
@@ -194,8 +218,11 @@ static int out_directory(struct copy *c, const struct end *src, const struct msg
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "directory '%s'", name);
 	r = copy_out_tree(c, src->path, fd, err);
-	if (r == 0 && fchmod(fd, st->mode & 0777) < 0)
-		r = msb_err_errno(err, -errno, "directory '%s'", name);
+	if (r == 0) {
+		r = copy_out_attr(c, fd, st);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "directory '%s'", name);
+	}
 	return r;
 }
 
@@ -227,27 +254,92 @@ static int copy_out(
 	return copy_out_file(c, src->path, &st, dir_fd, name, err);
 }
 
-static int copy_between(
-	const struct end *src, struct end *dst, unsigned int *ret_skipped, struct msb_err *err)
+static bool is_inside(const struct end *src, const struct end *dst)
 {
-	const char *name = src->name[0] ? src->name : dst->name;
-	struct guest_fs guest = {.sb = NULL};
-	struct copy c = {.guest = &guest};
-	char lib_dir[PATH_MAX];
+	size_t n = strlen(src->path);
+
+	return streq(src->name, dst->name) && strncmp(src->path, dst->path, n) == 0 &&
+	       (dst->path[n] == '/' || dst->path[n] == '\0' || src->path[n - 1] == '/');
+}
+
+static int copy_across(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	char base[NAME_MAX + 1];
+	struct guest_attr attr;
+	struct msg_stat st;
+	int r = guest_fs_stat(c->guest, src->path, true, &st);
+
+	if (r == 0 && !S_ISDIR(st.mode) && !S_ISREG(st.mode))
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		return guest_errno(r, src, err);
+	last_part(src->path, base);
+	r = guest_target(c->to, dst, base, S_ISDIR(st.mode), src->contents, err);
+	if (r < 0)
+		return r;
+	if (is_inside(src, dst))
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"the destination is the source itself, or inside it");
+	if (S_ISREG(st.mode))
+		return copy_across_file(c, src->path, &st, dst->path, err);
+	attr = copy_guest_attr(c, &st);
+	r = guest_fs_mkdir(c->to, dst->path, attr.mode | 0700);
+	if (r < 0)
+		return guest_errno(r, dst, err);
+	r = copy_across_tree(c, src->path, dst->path, err);
+	if (r < 0 || src->contents)
+		return r;
+	r = guest_fs_setattr(c->to, dst->path, &attr);
+	return r < 0 ? guest_errno(r, dst, err) : 0;
+}
+
+struct places {
 	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), err);
+	char lib_dir[PATH_MAX];
+};
+
+/* With both ends open. */
+static int copy_with(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	int r = c->to	       ? copy_across(c, src, dst, err)
+		: src->name[0] ? copy_out(c, src, dst, err)
+			       : copy_in(c, src, dst, err);
+
+	/* The connection's end is the better reason. */
+	if (r == -ENOTCONN && c->guest->over)
+		*err = c->guest->lost;
+	else if (r == -ENOTCONN && c->to && c->to->over)
+		*err = c->to->lost;
+	return r;
+}
+
+static int copy_between(const struct cp_args *a, const struct end *src, struct end *dst,
+	unsigned int *ret_skipped, struct msb_err *err)
+{
+	struct guest_fs guest = {.sb = NULL};
+	struct guest_fs to = {.sb = NULL};
+	struct copy c = {.guest = &guest, .archive = a->archive};
+	struct places p;
+	int r = sandbox_home_default(p.home, sizeof(p.home), err);
 	int e;
 
 	if (r == 0)
-		r = cli_lib_dir(lib_dir, sizeof(lib_dir), err);
+		r = cli_lib_dir(p.lib_dir, sizeof(p.lib_dir), err);
 	if (r == 0)
-		r = guest_fs_open(&guest, home, lib_dir, name, err);
+		r = guest_fs_open(
+			&guest, p.home, p.lib_dir, src->name[0] ? src->name : dst->name, err);
 	if (r < 0)
 		return r;
-	r = src->name[0] ? copy_out(&c, src, dst, err) : copy_in(&c, src, dst, err);
-	/* The connection's end is the better reason. */
-	if (r == -ENOTCONN && guest.over)
-		*err = guest.lost;
+	if (src->name[0] && dst->name[0]) {
+		r = guest_fs_open(&to, p.home, p.lib_dir, dst->name, err);
+		c.to = r == 0 ? &to : NULL;
+	}
+	if (r == 0)
+		r = copy_with(&c, src, dst, err);
+	if (c.to) {
+		e = guest_fs_close(&to, r == 0 ? err : NULL);
+		r = r < 0 ? r : e;
+	}
 	e = guest_fs_close(&guest, r == 0 ? err : NULL);
 	*ret_skipped = c.skipped;
 	return r < 0 ? r : e;
@@ -263,14 +355,12 @@ static int run_cp(void *args, const struct opt_words *words)
 
 	if (r == 0)
 		r = parse_end(words->operands.items[1], &dst, &err);
-	if (r == 0 && !src.name[0] == !dst.name[0])
+	if (r == 0 && !src.name[0] && !dst.name[0])
 		r = msb_err_hint(&err,
-			msb_err_set(&err, -EINVAL, MSB_USAGE,
-				src.name[0] ? "copying from sandbox to sandbox is not supported"
-					    : "neither end is in a sandbox"),
-			"one of both is NAME:/path");
+			msb_err_set(&err, -EINVAL, MSB_USAGE, "neither end is in a sandbox"),
+			"at least one of both is NAME:/path");
 	if (r == 0)
-		r = copy_between(&src, &dst, &skipped, &err);
+		r = copy_between(args, &src, &dst, &skipped, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	return skipped ? CLI_EXIT_FAILED : 0;
@@ -279,20 +369,23 @@ static int run_cp(void *args, const struct opt_words *words)
 const struct cli_command cmd_cp = {
 	.table = {.name = "cp",
 		.aliases = {"copy"},
-		.summary = "Copy files between the host and a sandbox",
+		.summary = "Copy files between the host and sandboxes",
 		.description =
 			"Works like docker cp. A directory that exists gets the source inside "
 			"it, otherwise the destination is what the source becomes; with SRC/. "
-			"only what is in the directory is copied. Permission bits are kept, the "
-			"owner is who writes. Links are copied as links; out of a sandbox only "
+			"only what is in the directory is copied. Permission bits and times are "
+			"kept; the owner is who writes, or root in a sandbox. Links are copied as "
+			"links; out of a sandbox only "
 			"those that stay inside the copied tree. The source itself may be a link "
 			"and is followed. With - a single file comes from standard input or goes "
 			"to standard output. A sandbox that does not run is started for it.",
 		.group = "Sandboxes",
+		.opts = opts,
+		.n_opts = ARRAY_SIZE(opts),
 		.operands = operands,
 		.n_operands = ARRAY_SIZE(operands),
 		.examples = examples,
 		.n_examples = ARRAY_SIZE(examples)},
-	.args_size = sizeof(struct cli_common),
+	.args_size = sizeof(struct cp_args),
 	.run = run_cp,
 };

@@ -20,8 +20,7 @@ static const char *quoted(const char *s, char to[200])
 	return str_quote(to, 200, s, strlen(s));
 }
 
-/* One entry that is left out; the rest goes on. */
-static void skip(struct copy *c, const char *path, const char *name, const char *why)
+void copy_skip(struct copy *c, const char *path, const char *name, const char *why)
 {
 	char full[LIMIT_PATH + 300];
 	char q[200];
@@ -80,7 +79,7 @@ int copy_link_target(const char *target, unsigned int depth, char *to, size_t si
 	return str_copy(to + used, size - used, at) < 0 ? -EXDEV : 0;
 }
 
-static int join(char to[LIMIT_PATH], const char *dir, const char *name)
+int copy_join(char to[LIMIT_PATH], const char *dir, const char *name)
 {
 	size_t len = strlen(dir);
 	int n = snprintf(
@@ -89,12 +88,51 @@ static int join(char to[LIMIT_PATH], const char *dir, const char *name)
 	return n < 0 || (size_t)n >= LIMIT_PATH ? -ENAMETOOLONG : 0;
 }
 
-static int count(struct copy *c, struct msb_err *err)
+int copy_count(struct copy *c, struct msb_err *err)
 {
 	if (++c->entries <= COPY_ENTRIES_MAX)
 		return 0;
 	return msb_err_set(
 		err, -E2BIG, MSB_LIMIT, "there are more than %d files", COPY_ENTRIES_MAX);
+}
+
+static uint64_t since_1970(int64_t s, uint64_t ns)
+{
+	return s < 0 || s > INT64_MAX / (int64_t)NSEC_PER_SEC
+		       ? 0
+		       : (uint64_t)s * NSEC_PER_SEC + MIN(ns, NSEC_PER_SEC - 1);
+}
+
+struct guest_attr copy_host_attr(const struct copy *c, const struct stat *st)
+{
+	return (struct guest_attr){.mode = st->st_mode & MODE_BITS,
+		.exact = true,
+		.mtime_ns = since_1970(st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec),
+		.owner = c->archive,
+		.uid = st->st_uid,
+		.gid = st->st_gid};
+}
+
+struct guest_attr copy_guest_attr(const struct copy *c, const struct msg_stat *st)
+{
+	return (struct guest_attr){.mode = st->mode & MODE_BITS,
+		.exact = true,
+		.mtime_ns = since_1970(st->mtime_s, st->mtime_ns),
+		.owner = c->archive,
+		.uid = st->uid,
+		.gid = st->gid};
+}
+
+int copy_out_attr(const struct copy *c, int fd, const struct msg_stat *st)
+{
+	uint64_t ns = since_1970(st->mtime_s, st->mtime_ns);
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+		{.tv_sec = (time_t)(ns / NSEC_PER_SEC), .tv_nsec = (long)(ns % NSEC_PER_SEC)}};
+
+	if (c->archive && fchown(fd, st->uid, st->gid) < 0)
+		return -errno;
+	/* Whatever the umask is. */
+	return fchmod(fd, st->mode & MODE_BITS) < 0 || futimens(fd, times) < 0 ? -errno : 0;
 }
 
 struct file_sink {
@@ -131,9 +169,8 @@ int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, i
 		return msb_err_errno(err, -errno, "cannot make %s", quoted(name, q));
 	sink.fd = fd;
 	r = guest_fs_read(c->guest, path, write_bytes, &sink);
-	/* Whatever the umask is. */
-	if (r == 0 && fchmod(fd, st->mode & MODE_BITS) < 0)
-		r = -errno;
+	if (r == 0)
+		r = copy_out_attr(c, fd, st);
 	if (r == 0 && renameat(dir_fd, tmp, dir_fd, name) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -151,7 +188,7 @@ static int out_link(struct copy *c, const char *path, const struct msg_dirent *e
 	char q[200];
 
 	if (copy_link_target(e->target, depth, target, sizeof(target)) < 0) {
-		skip(c, path, e->name, "the link leads out of the tree");
+		copy_skip(c, path, e->name, "the link leads out of the tree");
 		return 0;
 	}
 	if (symlinkat(target, dir_fd, e->name) == 0)
@@ -181,8 +218,11 @@ static int out_dir(struct copy *c, const char *path, const struct msg_dirent *e,
 		return msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
 	r = out_tree(c, path, fd, depth + 1, err);
 	/* Last: it may forbid us to write. */
-	if (r == 0 && fchmod(fd, e->st.mode & MODE_BITS) < 0)
-		r = msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
+	if (r == 0) {
+		r = copy_out_attr(c, fd, &e->st);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "directory %s", quoted(e->name, q));
+	}
 	return r;
 }
 
@@ -190,12 +230,12 @@ static int out_entry(struct copy *c, const char *dir, const struct msg_dirent *e
 	unsigned int depth, struct msb_err *err)
 {
 	char path[LIMIT_PATH];
-	int r = count(c, err);
+	int r = copy_count(c, err);
 
 	if (r < 0)
 		return r;
-	if (!copy_name_check(e->name) || join(path, dir, e->name) < 0) {
-		skip(c, dir, e->name, "not a name");
+	if (!copy_name_check(e->name) || copy_join(path, dir, e->name) < 0) {
+		copy_skip(c, dir, e->name, "not a name");
 		return 0;
 	}
 	if (S_ISDIR(e->st.mode))
@@ -204,7 +244,7 @@ static int out_entry(struct copy *c, const char *dir, const struct msg_dirent *e
 		return out_link(c, dir, e, dir_fd, depth, err);
 	if (S_ISREG(e->st.mode))
 		return copy_out_file(c, path, &e->st, dir_fd, e->name, err);
-	skip(c, dir, e->name, "neither a file nor a directory nor a link");
+	copy_skip(c, dir, e->name, "neither a file nor a directory nor a link");
 	return 0;
 }
 
@@ -252,10 +292,11 @@ static ssize_t read_bytes(void *arg, void *p, size_t n)
 	return got < 0 ? -errno : got;
 }
 
-int copy_in_file(struct copy *c, int fd, uint32_t mode, const char *path, struct msb_err *err)
+int copy_in_file(struct copy *c, int fd, const struct guest_attr *attr, const char *path,
+	struct msb_err *err)
 {
 	char q[200];
-	int r = guest_fs_write(c->guest, path, mode & MODE_BITS, read_bytes, &fd);
+	int r = guest_fs_write(c->guest, path, attr, read_bytes, &fd);
 
 	return r < 0 ? msb_err_errno(err, r, "%s in the sandbox", quoted(path, q)) : 0;
 }
@@ -282,13 +323,14 @@ static int in_entry(struct copy *c, int dir_fd, const char *name, const char *di
 	unsigned int depth, struct msb_err *err)
 {
 	cleanup_fd int fd = -EBADF;
+	struct guest_attr attr;
 	char path[LIMIT_PATH];
 	struct stat st;
 	char q[200];
-	int r = count(c, err);
+	int r = copy_count(c, err);
 
 	if (r == 0)
-		r = join(path, dir, name);
+		r = copy_join(path, dir, name);
 	if (r < 0)
 		return msb_err_errno(err, r, "%s", quoted(name, q));
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -296,18 +338,23 @@ static int in_entry(struct copy *c, int dir_fd, const char *name, const char *di
 	if (S_ISLNK(st.st_mode))
 		return in_link(c, dir_fd, name, path, err);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-		skip(c, dir, name, "neither a file nor a directory nor a link");
+		copy_skip(c, dir, name, "neither a file nor a directory nor a link");
 		return 0;
 	}
 	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "%s", quoted(name, q));
+	attr = copy_host_attr(c, &st);
 	if (S_ISREG(st.st_mode))
-		return copy_in_file(c, fd, st.st_mode, path, err);
-	r = guest_fs_mkdir(c->guest, path, st.st_mode & MODE_BITS);
+		return copy_in_file(c, fd, &attr, path, err);
+	r = guest_fs_mkdir(c->guest, path, attr.mode);
 	if (r < 0)
 		return msb_err_errno(err, r, "%s in the sandbox", quoted(path, q));
-	return in_tree(c, fd, path, depth + 1, err);
+	r = in_tree(c, fd, path, depth + 1, err);
+	if (r < 0)
+		return r;
+	r = guest_fs_setattr(c->guest, path, &attr);
+	return r < 0 ? msb_err_errno(err, r, "%s in the sandbox", quoted(path, q)) : 0;
 }
 
 static int in_tree(

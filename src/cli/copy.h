@@ -20,7 +20,9 @@
 enum { COPY_DEPTH_MAX = 100, COPY_ENTRIES_MAX = 1000000 };
 
 struct copy {
-	struct guest_fs *guest;
+	struct guest_fs *guest; /* the one end */
+	struct guest_fs *to; /* the other one, if it is a sandbox, too */
+	bool archive; /* owners are kept */
 	unsigned int entries; /* so far */
 	unsigned int skipped; /* what could not be copied, each with a note */
 };
@@ -40,7 +42,32 @@ int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, i
 int copy_out_tree(struct copy *c, const char *path, int dir_fd, struct msb_err *err) MSB_MUST_CHECK;
 
 /** copy_in_file - @fd becomes file @path of the guest */
-int copy_in_file(struct copy *c, int fd, uint32_t mode, const char *path, struct msb_err *err)
+int copy_in_file(struct copy *c, int fd, const struct guest_attr *attr, const char *path,
+	struct msb_err *err) MSB_MUST_CHECK;
+
+/** copy_host_attr, copy_guest_attr - what goes along with a file of the host or of a guest */
+struct stat;
+struct guest_attr copy_host_attr(const struct copy *c, const struct stat *st);
+struct guest_attr copy_guest_attr(const struct copy *c, const struct msg_stat *st);
+
+/** copy_out_attr - mode, time and owner of @st to the open file or directory @fd; 0 or a negative
+ * errno */
+int copy_out_attr(const struct copy *c, int fd, const struct msg_stat *st) MSB_MUST_CHECK;
+
+/** copy_count - one more entry; -E2BIG when there are too many */
+int copy_count(struct copy *c, struct msb_err *err) MSB_MUST_CHECK;
+
+/** copy_skip - say that one entry is left out; the rest goes on */
+void copy_skip(struct copy *c, const char *path, const char *name, const char *why);
+
+/** copy_join - @dir/@name; 0 or -ENAMETOOLONG */
+int copy_join(char to[LIMIT_PATH], const char *dir, const char *name) MSB_MUST_CHECK;
+
+/** copy_across_file, copy_across_tree - from @c->guest to @c->to; both ends distrust each other:
+ * the rules of a copy to the host hold */
+int copy_across_file(struct copy *c, const char *from, const struct msg_stat *st, const char *to,
+	struct msb_err *err) MSB_MUST_CHECK;
+int copy_across_tree(struct copy *c, const char *from, const char *to, struct msb_err *err)
 	MSB_MUST_CHECK;
 
 /** copy_in_tree - what is in the directory @dir_fd goes into directory @path of the guest */

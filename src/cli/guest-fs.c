@@ -206,10 +206,11 @@ int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target)
 	return run_op(g, &m);
 }
 
-int guest_fs_read(struct guest_fs *g, const char *path,
+int guest_fs_read_range(struct guest_fs *g, const char *path, uint64_t offset, uint64_t n,
 	int (*sink)(void *arg, const void *p, size_t n), void *arg)
 {
-	const struct msg_fs m = {.op = FS_READ, .length = UINT64_MAX, .path = path, .path2 = ""};
+	const struct msg_fs m = {
+		.op = FS_READ, .offset = offset, .length = n, .path = path, .path2 = ""};
 	int r;
 
 	g->sink = sink;
@@ -219,10 +220,39 @@ int guest_fs_read(struct guest_fs *g, const char *path,
 	return r;
 }
 
-int guest_fs_write(struct guest_fs *g, const char *path, uint32_t mode,
+int guest_fs_read(struct guest_fs *g, const char *path,
+	int (*sink)(void *arg, const void *p, size_t n), void *arg)
+{
+	return guest_fs_read_range(g, path, 0, UINT64_MAX, sink, arg);
+}
+
+static struct msg_fs with_attr(uint32_t op, const char *path, const struct guest_attr *a)
+{
+	struct msg_fs m = {.op = op, .mode = a->mode, .path = path, .path2 = ""};
+
+	if (a->exact) {
+		m.flags |= FS_SET_MODE | FS_SET_MTIME;
+		m.length = a->mtime_ns;
+	}
+	if (a->owner) {
+		m.flags |= FS_SET_OWNER;
+		m.uid = a->uid;
+		m.gid = a->gid;
+	}
+	return m;
+}
+
+int guest_fs_setattr(struct guest_fs *g, const char *path, const struct guest_attr *attr)
+{
+	const struct msg_fs m = with_attr(FS_SETATTR, path, attr);
+
+	return run_op(g, &m);
+}
+
+int guest_fs_write(struct guest_fs *g, const char *path, const struct guest_attr *attr,
 	ssize_t (*source)(void *arg, void *p, size_t n), void *arg)
 {
-	const struct msg_fs m = {.op = FS_WRITE, .mode = mode, .path = path, .path2 = ""};
+	const struct msg_fs m = with_attr(FS_WRITE, path, attr);
 
 	g->source = source;
 	g->arg = arg;

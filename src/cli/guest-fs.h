@@ -35,6 +35,16 @@ struct guest_fs {
 	bool source_eof;
 };
 
+/* What goes along with a file or directory. */
+struct guest_attr {
+	uint32_t mode;
+	bool exact; /* @mode even if it exists, and @mtime_ns */
+	uint64_t mtime_ns; /* since 1970 */
+	bool owner; /* @uid and @gid */
+	uint32_t uid;
+	uint32_t gid;
+};
+
 int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
 	struct msb_err *err) MSB_MUST_CHECK;
 /** guest_fs_close - 0, or a negative errno when stopping what was started has failed */
@@ -44,14 +54,21 @@ int guest_fs_close(struct guest_fs *g, struct msb_err *err);
 int guest_fs_stat(struct guest_fs *g, const char *path, bool follow, struct msg_stat *ret)
 	MSB_MUST_CHECK;
 int guest_fs_mkdir(struct guest_fs *g, const char *path, uint32_t mode) MSB_MUST_CHECK;
+/** guest_fs_setattr - mode, time and, if asked for, owner of an existing path */
+int guest_fs_setattr(struct guest_fs *g, const char *path, const struct guest_attr *attr)
+	MSB_MUST_CHECK;
 int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target) MSB_MUST_CHECK;
 
 /** guest_fs_read - all bytes of a file to @sink, which may end it with a negative errno */
 int guest_fs_read(struct guest_fs *g, const char *path,
 	int (*sink)(void *arg, const void *p, size_t n), void *arg) MSB_MUST_CHECK;
 
+/** guest_fs_read_range - at most @n bytes from @offset, as guest_fs_read() */
+int guest_fs_read_range(struct guest_fs *g, const char *path, uint64_t offset, uint64_t n,
+	int (*sink)(void *arg, const void *p, size_t n), void *arg) MSB_MUST_CHECK;
+
 /** guest_fs_write - a new or emptied file from @source: bytes, 0 at the end, a negative errno */
-int guest_fs_write(struct guest_fs *g, const char *path, uint32_t mode,
+int guest_fs_write(struct guest_fs *g, const char *path, const struct guest_attr *attr,
 	ssize_t (*source)(void *arg, void *p, size_t n), void *arg) MSB_MUST_CHECK;
 
 /** guest_fs_list - entries of a directory one after the other in @ret, for msg_get_dirent(); at

@@ -472,7 +472,8 @@ int msg_get_exec(const struct frame *f, struct msg_exec *ret)
 static const struct field fs_fields[] = {
 	U32_MAX(msg_fs, op, FS_OP_END - 1),
 	U32_MAX(msg_fs, flags,
-		FS_NOFOLLOW | FS_PARENTS | FS_RECURSIVE | FS_APPEND | FS_EXCL | FS_SET_OWNER),
+		FS_NOFOLLOW | FS_PARENTS | FS_RECURSIVE | FS_APPEND | FS_EXCL | FS_SET_OWNER |
+			FS_SET_MODE | FS_SET_MTIME),
 	U32_MAX(msg_fs, mode, 07777),
 	U32(msg_fs, uid),
 	U32(msg_fs, gid),

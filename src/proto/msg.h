@@ -136,6 +136,7 @@ enum msg_fs_op {
 	FS_REMOVE, /* FS_RECURSIVE removes trees without following symlinks */
 	FS_RENAME, /* path to path2 */
 	FS_SYMLINK, /* path becomes a link to path2; an existing link is replaced */
+	FS_SETATTR, /* what the flags say, of an existing path, links followed */
 	FS_OP_END
 };
 
@@ -145,7 +146,9 @@ enum msg_fs_flags {
 	FS_RECURSIVE = 1u << 2,
 	FS_APPEND = 1u << 3,
 	FS_EXCL = 1u << 4,
-	FS_SET_OWNER = 1u << 5, /* WRITE, MKDIR: give to uid:gid */
+	FS_SET_OWNER = 1u << 5, /* WRITE, MKDIR, SETATTR: give to uid:gid */
+	FS_SET_MODE = 1u << 6, /* WRITE, SETATTR: exactly these bits, whatever was there */
+	FS_SET_MTIME = 1u << 7, /* WRITE, SETATTR: `length` is the time, ns since 1970 */
 };
 
 struct msg_fs {

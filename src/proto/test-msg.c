@@ -402,7 +402,7 @@ static void assert_stat(const struct msg_stat *st)
 TEST(fs)
 {
 	struct msg_fs m = {.op = FS_RENAME,
-		.flags = 0x3f,
+		.flags = 0xff,
 		.mode = 07777,
 		.uid = UINT32_MAX,
 		.gid = 1,
@@ -415,7 +415,7 @@ TEST(fs)
 
 	CHECK(FRAME_FS, msg_put_fs(&out, 9, &m), msg_get_fs, &got);
 	ASSERT_EQ(got.op, FS_RENAME);
-	ASSERT_EQ(got.flags, 0x3f);
+	ASSERT_EQ(got.flags, 0xff);
 	ASSERT_EQ(got.mode, 07777);
 	ASSERT_EQ(got.uid, UINT32_MAX);
 	ASSERT_EQ(got.gid, 1);
@@ -426,7 +426,7 @@ TEST(fs)
 	m.op = FS_OP_END;
 	REFUSED(msg_put_fs(&out, 9, &m), EINVAL);
 	m.op = FS_STAT;
-	m.flags = 0x40;
+	m.flags = 0x100;
 	REFUSED(msg_put_fs(&out, 9, &m), EINVAL);
 	m.flags = 0;
 	m.path = letters(LIMIT_PATH);

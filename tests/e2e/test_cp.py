@@ -84,7 +84,7 @@ def test_pipes(box):
 
 @pytest.mark.parametrize("argv,status", [
     (["box:/nothing", "x"], 125), (["/nothing", "box:/x"], 125), (["box:/etc", "/dev/null"], 125), (["a", "b"], 2),
-    (["box:/a", "box:/b"], 2), (["box:a", "b"], 2), (["nobody:/a", "b"], 125), (["box:/etc/passwd", "/nothing/here"], 125),
+    (["box:/a", "box:/b"], 125), (["box:/etc", "box:/etc/x/y"], 2), (["box:/etc", "nobody:/x"], 125), (["box:a", "b"], 2), (["nobody:/a", "b"], 125), (["box:/etc/passwd", "/nothing/here"], 125),
 ])
 def test_what_cannot_be_copied(box, tmp_path, argv, status):
     r = subprocess.run([MSB, "cp", *argv], env=box.env, cwd=tmp_path,
@@ -131,3 +131,60 @@ def test_an_endless_file_ends(box, tmp_path):
     # The size is looked at first; a file that grows meanwhile is refused, not followed.
     r = box("cp", "box:/proc/kmsg", str(tmp_path / "f"))
     assert r.returncode == 125 and not (tmp_path / "f").exists()
+
+
+def test_times_modes_and_owners(box, tmp_path):
+    root = tmp_path / "root"
+    (root / "d").mkdir(parents=True)
+    (root / "d/f").write_text("1")
+    (root / "d/f").chmod(0o640)
+    for name, when in (("d/f", 1_000_000_000.25), ("d", 1_100_000_000), (".", 1_200_000_000)):
+        os.utime(root / name, (when, when))
+    (root / "d").chmod(0o555)
+    ok(box, "cp", str(root), "box:/srv/t")
+    assert sh(box, "cd /srv/t; stat -c '%n %a %u %Y' . d d/f").split("\n")[:3] == [
+        ". 755 0 1200000000", "d 555 0 1100000000", "d/f 640 0 1000000000"]
+    sh(box, "chown -R 7:8 /srv/t; touch -d @1300000000 /srv/t/d/f; touch -d @1400000000 /srv/t/d; ln -s d/f /srv/t/l")
+    ok(box, "cp", "box:/srv/t", str(tmp_path / "back"))
+    st = (tmp_path / "back/d/f").stat()
+    assert (st.st_mtime, st.st_mode & 0o777, st.st_uid) == (1_300_000_000, 0o640, os.getuid())
+    assert (tmp_path / "back/d").stat().st_mtime == 1_400_000_000 and (tmp_path / "back/d").stat().st_mode & 0o777 == 0o555
+    # Over a file that is there: its mode and time become those of the source.
+    (root / "d/f").chmod(0o604)
+    ok(box, "cp", str(root / "d/f"), "box:/srv/t/d/f")
+    assert sh(box, "stat -c '%a %Y' /srv/t/d/f").strip() == "604 1000000000"
+    if os.getuid() == 0:
+        ok(box, "cp", "-a", "box:/srv/t", str(tmp_path / "owned"))
+        st = (tmp_path / "owned/d/f").stat()
+        assert (st.st_uid, st.st_gid) == (7, 8)
+        ok(box, "cp", "-a", str(tmp_path / "owned/."), "box:/srv/u")
+        assert sh(box, "stat -c '%u %g' /srv/u/d").split() == ["7", "8"]
+
+
+def test_from_sandbox_to_sandbox(box, tmp_path):
+    ok(box, "create", "--name", "other")
+    sh(box, "mkdir -p /t/a/b /t/empty && cd /t && head -c 3000000 /dev/urandom >a/big && : >none && ln -s ../none a/l && "
+            "ln -s /etc/passwd out && mkfifo pipe && chmod 640 a/big && touch -d @1300000000 a/big a")
+    r = box("cp", "box:/t", "other:/srv/new")
+    assert r.returncode == 125 and b"neither a file" in r.stderr and b"is not copied" in r.stderr
+    there = "cd /srv/new && find . | sort && stat -c '%a %Y' a/big a && sha256sum <a/big && readlink a/l"
+    assert ok(box, "exec", "other", "--", "sh", "-c", there).replace("755 1300000000", "755 1300000000") == sh(
+        box, there.replace("/srv/new", "/t") + "").replace("./pipe\n", "")
+    # Into a directory that is there, and within one sandbox, started for it.
+    ok(box, "stop", "box", "other")
+    ok(box, "cp", "box:/t/a/big", "other:/srv")
+    ok(box, "cp", "other:/srv/new/.", "other:/opt/x")
+    assert {s["status"] for s in listed(box).values()} == {"Stopped"}
+    assert ok(box, "exec", "other", "--", "cmp", "/srv/big", "/opt/x/a/big") == ""
+    r = box("cp", "other:/srv", "other:/srv/new")
+    assert r.returncode == 2 and b"inside it" in r.stderr
+
+
+def test_a_hostile_sandbox_writes_nowhere_else_in_the_other(box):
+    ok(box, "create", "--name", "other")
+    ok(box, "exec", "other", "--", "sh", "-c", "echo safe >/root/victim; mkdir /dst")
+    sh(box, "mkdir /t && cd /t && ln -s /root up && ln -s ../root/victim file && ln -s .. sly")
+    assert box("cp", "box:/t/.", "other:/dst").returncode == 125
+    sh(box, "cd /t && rm up file && mkdir up && echo evil >up/victim && echo evil >file")
+    assert box("cp", "box:/t/.", "other:/dst").returncode == 125
+    assert ok(box, "exec", "other", "--", "cat", "/root/victim") == "safe\n"

@@ -27,6 +27,9 @@ struct fs_op {
 	int fd; /* owned */
 	DIR *dir; /* owned: LIST */
 	struct tree *tree; /* owned: REMOVE */
+	uint32_t flags; /* WRITE: FS_SET_* to be done at the end ... */
+	uint32_t mode;
+	uint64_t mtime_ns;
 	uint64_t left; /* READ: bytes still wanted */
 	uint64_t done; /* bytes or entries moved */
 	struct loop_timer step; /* armed while there is work and room for it */
@@ -229,6 +232,24 @@ static void fs_op_resume(struct stream *s)
 	fs_op_step(&o->step);
 }
 
+static struct timespec at_ns(uint64_t ns)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(ns / NSEC_PER_SEC), .tv_nsec = (long)(ns % NSEC_PER_SEC)};
+}
+
+/* Last: writing changes both. */
+static int fs_write_settle(const struct fs_op *o)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, at_ns(o->mtime_ns)};
+
+	if ((o->flags & FS_SET_MODE) && fchmod(o->fd, o->mode) < 0)
+		return -errno;
+	if ((o->flags & FS_SET_MTIME) && futimens(o->fd, times) < 0)
+		return -errno;
+	return 0;
+}
+
 static void fs_write_data(struct fs_op *o, const struct frame *f)
 {
 	int r;
@@ -238,6 +259,8 @@ static void fs_write_data(struct fs_op *o, const struct frame *f)
 	stream_passed(&o->s, f->len);
 	if (r == 0)
 		o->done += f->len;
+	if (r == 0 && (f->flags & FRAME_EOF))
+		r = fs_write_settle(o);
 	if (r < 0 || (f->flags & FRAME_EOF))
 		fs_op_end(o, r);
 }
@@ -289,6 +312,9 @@ static int fs_open_write(struct fs_op *o, const struct msg_fs *m)
 
 	if (m->offset > INT64_MAX || (m->offset && (m->flags & FS_APPEND)))
 		return -EINVAL;
+	o->flags = m->flags;
+	o->mode = m->mode & 07777;
+	o->mtime_ns = m->length;
 	flags |= m->flags & FS_NOFOLLOW ? O_NOFOLLOW : 0;
 	flags |= m->flags & FS_EXCL ? O_EXCL : 0;
 	flags |= m->flags & FS_APPEND ? O_APPEND : 0;
@@ -381,6 +407,19 @@ static int fs_mkdir(const struct msg_fs *m)
 	return 0;
 }
 
+static int fs_setattr(const struct msg_fs *m)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, at_ns(m->length)};
+
+	if ((m->flags & FS_SET_OWNER) && chown(m->path, m->uid, m->gid) < 0)
+		return -errno;
+	if ((m->flags & FS_SET_MODE) && chmod(m->path, m->mode & 07777) < 0)
+		return -errno;
+	if ((m->flags & FS_SET_MTIME) && utimensat(AT_FDCWD, m->path, times, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 /* A file or an empty directory. -EISDIR: a tree, and trees are wanted. */
 static int fs_remove(const struct msg_fs *m)
 {
@@ -422,6 +461,8 @@ static int fs_at_once(const struct msg_fs *m, struct stat *st)
 		return fs_mkdir(m);
 	case FS_SYMLINK:
 		return fs_symlink(m);
+	case FS_SETATTR:
+		return fs_setattr(m);
 	case FS_RENAME:
 		return rename(m->path, m->path2) < 0 ? -errno : 0;
 	case FS_REMOVE:
