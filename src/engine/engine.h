@@ -36,6 +36,7 @@ struct engine_disk {
 /* A directory or file of the host that a process of msb-fs serves. */
 struct engine_share {
 	int fd; /* borrowed; O_PATH will do */
+	int usage_fd; /* borrowed: FS_FD_USAGE, with options.whole */
 	const char *tag; /* what the guest mounts, at most 35 bytes */
 	struct fs_options options;
 };

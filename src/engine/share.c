@@ -50,6 +50,8 @@ static int start_one(const struct engine_spec *spec, const struct engine_share *
 	spawn_add_fd(&s, err_fd, STDERR_FILENO);
 	spawn_add_fd(&s, fd, FS_FD_SOCKET);
 	spawn_add_fd(&s, share->fd, FS_FD_SHARE);
+	if (share->options.whole)
+		spawn_add_fd(&s, share->usage_fd, FS_FD_USAGE);
 	return spawn_run(&s, &ret->pid, &ret->pidfd);
 }
 

@@ -20,6 +20,8 @@ static int parse_word(const char *w, struct fs_options *o)
 {
 	if (streq(w, "ro"))
 		o->read_only = true;
+	else if (streq(w, "whole"))
+		o->whole = true;
 	else if (streq(w, "stat-virt=strict"))
 		o->stat_virt = FS_STAT_STRICT;
 	else if (streq(w, "stat-virt=relaxed"))
@@ -78,6 +80,8 @@ unsigned int fs_config_words(const struct fs_options *o, char words[FS_WORDS_MAX
 		(void)snprintf(words[n++], FS_WORD_SIZE, "gid=%" PRIu32, o->gid);
 	if (o->quota)
 		(void)snprintf(words[n++], FS_WORD_SIZE, "quota=%" PRIu64, o->quota);
+	if (o->whole)
+		(void)snprintf(words[n++], FS_WORD_SIZE, "whole");
 	if (o->only[0])
 		(void)snprintf(words[n++], FS_WORD_SIZE, "only=%s", o->only);
 	return n;

@@ -12,7 +12,13 @@
 
 #include "fs/server.h"
 
-enum { FS_FD_SOCKET = 3, FS_FD_SHARE = 4, FS_WORDS_MAX = 8, FS_WORD_SIZE = 300 };
+enum {
+	FS_FD_SOCKET = 3,
+	FS_FD_SHARE = 4,
+	FS_FD_USAGE = 5, /* fs_options.whole */
+	FS_WORDS_MAX = 9,
+	FS_WORD_SIZE = 300
+};
 
 enum fs_speech { FS_LINK, FS_VHOST };
 

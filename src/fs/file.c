@@ -416,7 +416,8 @@ int op_statfs(struct fs *fs, struct call *c)
 	};
 	if (fs->o.quota && st.f_bsize > 0) {
 		uint64_t size = (uint64_t)st.f_bsize;
-		uint64_t used = fs->used > 0 ? (uint64_t)fs->used : 0;
+		int64_t count = __atomic_load_n(fs->used, __ATOMIC_RELAXED);
+		uint64_t used = count > 0 ? (uint64_t)count : 0;
 		uint64_t left = fs->o.quota - MIN(used, fs->o.quota);
 
 		out->st.blocks = MIN(out->st.blocks, fs->o.quota / size);

@@ -47,7 +47,8 @@ struct fs {
 	struct handles handles;
 	int only_fd; /* the one file of a share of a file, or -1 */
 	struct statx root; /* as it was at the start */
-	int64_t used; /* growth since the start, when there is a quota */
+	int64_t own_used; /* growth since the start, when there is a quota */
+	int64_t *used; /* that, or the count that all servers of a volume have in common */
 	struct fs_stats stats;
 	uint8_t dirents[DIRENTS_MAX] __attribute__((aligned(8)));
 };

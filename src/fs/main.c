@@ -15,6 +15,7 @@
 #include "fs/jail.h"
 #include "fs/link.h"
 #include "fs/server.h"
+#include "fs/usage.h"
 #include "fs/vhost.h"
 
 static int complain(const struct msb_err *err)
@@ -23,16 +24,28 @@ static int complain(const struct msb_err *err)
 	return 1;
 }
 
+/* How much of the volume is used; before the system calls for that are gone. */
+static int count_volume(struct fs *fs, struct msb_err *err)
+{
+	int64_t *used = NULL;
+	int r = fs_usage_attach(FS_FD_USAGE, FS_FD_SHARE, &used);
+
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot count what the volume holds");
+	fs_count_in(fs, used);
+	return 0;
+}
+
 static int setup(const struct fs_options *o, struct fs **ret, struct msb_err *err)
 {
-	static const int keep[] = {FS_FD_SOCKET, FS_FD_SHARE};
+	static const int keep[] = {FS_FD_SOCKET, FS_FD_SHARE, FS_FD_USAGE};
 	uint32_t fds = fs_jail_fds();
 	uint32_t level = 0;
 	int proc_fd = -EBADF;
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = jail_close_fds(keep, ARRAY_SIZE(keep), err);
+	r = jail_close_fds(keep, o->whole ? 3 : 2, err);
 	if (r == 0)
 		r = fs_jail_enter(FS_FD_SHARE, &proc_fd, &level, err);
 	if (r < 0)
@@ -40,7 +53,8 @@ static int setup(const struct fs_options *o, struct fs **ret, struct msb_err *er
 	r = fs_new(o, FS_FD_SHARE, proc_fd, fds, ret);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot serve the shared directory");
-	return fs_jail_lock(err);
+	r = o->whole ? count_volume(*ret, err) : 0;
+	return r < 0 ? r : fs_jail_lock(err);
 }
 
 int main(int argc, char **argv)

@@ -5,29 +5,41 @@
  * What counts is the length of files (holes included, they can be filled at any time) and a block
  * for each name's file. Only what is done through this server counts; removing what was there
  * before makes room. A file without a name counts until nobody has it open.
+ *
+ * The count of a volume is one for all servers of it, in shared memory (usage.h). What two of them
+ * do to the same file at the same moment may be counted twice or not at all; the next count from
+ * the start corrects it.
  */
 #include "fs/internal.h"
 
 int quota_take(struct fs *fs, uint64_t bytes)
 {
+	int64_t before = __atomic_load_n(fs->used, __ATOMIC_RELAXED);
 	int64_t after;
 
 	if (!fs->o.quota)
 		return 0;
-	if (bytes > INT64_MAX || __builtin_add_overflow(fs->used, (int64_t)bytes, &after) ||
-		(after > 0 && (uint64_t)after > fs->o.quota))
-		return -ENOSPC;
-	fs->used = after;
+	do {
+		if (bytes > INT64_MAX || __builtin_add_overflow(before, (int64_t)bytes, &after) ||
+			(after > 0 && (uint64_t)after > fs->o.quota))
+			return -ENOSPC;
+	} while (!__atomic_compare_exchange_n(
+		fs->used, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 	return 0;
 }
 
 void quota_give(struct fs *fs, uint64_t bytes)
 {
+	int64_t before = __atomic_load_n(fs->used, __ATOMIC_RELAXED);
 	int64_t after;
 
-	if (fs->o.quota && bytes <= INT64_MAX &&
-		!__builtin_sub_overflow(fs->used, (int64_t)bytes, &after))
-		fs->used = after;
+	if (!fs->o.quota || bytes > INT64_MAX)
+		return;
+	do {
+		if (__builtin_sub_overflow(before, (int64_t)bytes, &after))
+			return;
+	} while (!__atomic_compare_exchange_n(
+		fs->used, &before, after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
 int quota_grow(struct fs *fs, int fd, uint64_t end, uint64_t *ret_taken)

@@ -327,6 +327,7 @@ int fs_new(const struct fs_options *o, int root_fd, int proc_fd, uint32_t fd_max
 		r = sys_statx(root_fd, &fs->root);
 	if (r < 0)
 		return r;
+	fs->used = &fs->own_used;
 	fs->inodes.on_drop = quota_dropped;
 	fs->inodes.arg = fs;
 	if (o->only[0]) {
@@ -344,6 +345,11 @@ int fs_new(const struct fs_options *o, int root_fd, int proc_fd, uint32_t fd_max
 	}
 	*ret = TAKE_PTR(fs);
 	return 0;
+}
+
+void fs_count_in(struct fs *fs, int64_t *used)
+{
+	fs->used = used;
 }
 
 struct fs *fs_free(struct fs *fs)

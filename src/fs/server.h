@@ -43,6 +43,7 @@ struct fs_options {
 	uint32_t uid; /* shown as owner of what belongs to the server's user */
 	uint32_t gid;
 	uint64_t quota; /* bytes that the share may grow by, 0: no limit */
+	bool whole; /* the quota is for all there is, counted in FS_FD_USAGE (fs/usage.h) */
 	char only[256]; /* the share is a file of this name, "": it is a directory */
 };
 
@@ -86,6 +87,9 @@ int fs_new(const struct fs_options *o, int root_fd, int proc_fd, uint32_t fd_max
 	MSB_MUST_CHECK;
 
 struct fs *fs_free(struct fs *fs);
+
+/** fs_count_in - count for the quota in @used, which other processes change, too */
+void fs_count_in(struct fs *fs, int64_t *used);
 
 /**
  * fs_handle - execute one request

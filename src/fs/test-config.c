@@ -31,6 +31,7 @@ TEST(words_and_back)
 			.gid = 2,
 			.quota = 3,
 			.only = "x"},
+		{.quota = GIB, .whole = true},
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++) {
@@ -49,6 +50,7 @@ TEST(words_and_back)
 		ASSERT_EQ(got.uid, want[i].uid);
 		ASSERT_EQ(got.gid, want[i].gid);
 		ASSERT_TRUE(got.quota == want[i].quota);
+		ASSERT_EQ(got.whole, want[i].whole);
 		ASSERT_STREQ(got.only, want[i].only);
 	}
 }
