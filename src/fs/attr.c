@@ -317,6 +317,9 @@ static int set_size(struct fs *fs, struct call *c, int fd, const struct fuse_set
 			return r;
 		at = h->fd;
 	} else {
+		/* It has no name then, and nobody would look at what it becomes. */
+		if (c->node->given)
+			return -ESTALE;
 		at = own = file_reopen(fs, fd, O_WRONLY);
 		if (own < 0)
 			return own;

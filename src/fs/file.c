@@ -99,7 +99,11 @@ int op_open(struct fs *fs, struct call *c)
 	at = inode_fd(&fs->inodes, c->node);
 	r = at < 0 ? at : is_file(fs, at);
 	if (r == 0)
+		r = quota_retake(fs, c->node);
+	if (r == 0)
 		r = open_node(fs, at, in.flags, in.open_flags & FUSE_OPEN_KILL_SUIDGID, &fd);
+	if (r < 0 && c->node->handles == 0)
+		quota_unheld(fs, c->node);
 	return r < 0 ? r : reply_open(fs, c->node, fd, in.flags, out);
 }
 

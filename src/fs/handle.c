@@ -76,5 +76,7 @@ void handle_close(struct fs *fs, struct handle *h)
 	h->next_free = t->free;
 	t->free = (uint32_t)(h - t->table);
 	t->n_used--;
+	if (node->handles == 1)
+		quota_unheld(fs, node);
 	inode_put_handle(&fs->inodes, node);
 }

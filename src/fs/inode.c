@@ -356,7 +356,7 @@ static void release(struct inodes *t, struct inode *n)
 	while (!n->permanent && n->n_lookup == 0 && n->handles == 0 && n->children == 0) {
 		struct inode *parent = n->parent ? &t->table[n->parent] : NULL;
 
-		if (n->pinned && t->on_drop)
+		if (n->pinned && !n->given && t->on_drop)
 			t->on_drop(t->arg, n->fd);
 		unhash(t, n);
 		drop_fd(t, n);
@@ -423,7 +423,7 @@ void inodes_clear(struct inodes *t, uint32_t keep)
 
 		if (!n->used)
 			continue;
-		if (n->pinned && t->on_drop)
+		if (n->pinned && !n->given && t->on_drop)
 			t->on_drop(t->arg, n->fd);
 		unhash(t, n);
 		drop_fd(t, n);

@@ -39,6 +39,7 @@ struct inode {
 	int fd;
 	bool used;
 	bool pinned;
+	bool given; /* has no name, and the quota does not count it any more */
 	bool hashed;
 	bool permanent;
 };
@@ -55,7 +56,7 @@ struct inodes {
 	uint32_t fd_max;
 	uint32_t n_fds;
 	uint64_t reopened;
-	/* Called before a pinned entry goes; @fd is its descriptor. */
+	/* Called before a pinned entry that still counts goes; @fd is its descriptor. */
 	void (*on_drop)(void *arg, int fd);
 	void *arg;
 };

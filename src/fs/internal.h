@@ -208,5 +208,15 @@ void quota_give(struct fs *fs, uint64_t bytes);
 /** quota_grow - the file behind @fd is about to be @end bytes long; @ret_taken for quota_give() */
 int quota_grow(struct fs *fs, int fd, uint64_t end, uint64_t *ret_taken) MSB_MUST_CHECK;
 
+/**
+ * quota_unheld - give back what @n takes if it has no name and is open nowhere
+ *
+ * The other side says late that it has forgotten a file; who removes one wants its space at once.
+ */
+void quota_unheld(struct fs *fs, struct inode *n);
+
+/** quota_retake - count such a file again, because it is about to be opened; 0 or -ENOSPC */
+int quota_retake(struct fs *fs, struct inode *n) MSB_MUST_CHECK;
+
 /** quota_dropped - the last reference to a file without a name goes (inodes.on_drop) */
 void quota_dropped(void *fs, int fd);

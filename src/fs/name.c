@@ -287,6 +287,8 @@ static int remove_name(struct fs *fs, struct call *c, int flags)
 		return r;
 	}
 	quota_give(fs, gives);
+	if (pinned && pinned->handles == 0)
+		quota_unheld(fs, pinned);
 	return 0;
 }
 
@@ -355,6 +357,8 @@ static int rename_and_note(struct fs *fs, struct rename *n)
 		return r;
 	}
 	quota_give(fs, gives);
+	if (pinned && pinned->handles == 0)
+		quota_unheld(fs, pinned);
 	if (moved && moved->index != INODE_ROOT)
 		inode_moved(&fs->inodes, moved, n->to_dir, n->to);
 	if (n->flags & SYS_RENAME_EXCHANGE && other && other->index != INODE_ROOT)

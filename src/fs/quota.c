@@ -4,7 +4,7 @@
  *
  * What counts is the length of files (holes included, they can be filled at any time) and a block
  * for each name's file. Only what is done through this server counts; removing what was there
- * before makes room. A file without a name counts until nobody has it open.
+ * before makes room. A file without a name counts as long as somebody has it open.
  *
  * The count of a volume is one for all servers of it, in shared memory (usage.h). What two of them
  * do to the same file at the same moment may be counted twice or not at all; the next count from
@@ -56,6 +56,33 @@ int quota_grow(struct fs *fs, int fd, uint64_t end, uint64_t *ret_taken)
 	r = quota_take(fs, end - sx.stx_size);
 	if (r == 0)
 		*ret_taken = end - sx.stx_size;
+	return r;
+}
+
+void quota_unheld(struct fs *fs, struct inode *n)
+{
+	struct statx sx;
+
+	if (!fs->o.quota || !n->pinned || n->given || n->fd < 0 || n->type != S_IFREG)
+		return;
+	if (sys_statx(n->fd, &sx) < 0 || sx.stx_nlink > 0)
+		return;
+	quota_give(fs, QUOTA_INODE + sx.stx_size);
+	n->given = true;
+}
+
+int quota_retake(struct fs *fs, struct inode *n)
+{
+	struct statx sx;
+	int r;
+
+	if (!n->given)
+		return 0;
+	r = sys_statx(n->fd, &sx);
+	if (r == 0)
+		r = quota_take(fs, QUOTA_INODE + sx.stx_size);
+	if (r == 0)
+		n->given = false;
 	return r;
 }
 

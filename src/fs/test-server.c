@@ -650,14 +650,19 @@ TEST(quota_bounds_growth)
 	ASSERT_OK(peer_write(&p, node, fh, 0, block, sizeof(block))); /* grows by nothing */
 	ASSERT_ERR(peer_setattr(&p, node, &in), ENOSPC);
 	ASSERT_EQ(host("f").st_size, 3 * (long)sizeof(block));
-	/* Without a name it still counts, until nobody holds it. */
+	/* Without a name it still counts, as long as it is open. */
 	ASSERT_OK(peer_name(&p, FUSE_UNLINK, ROOT, "f"));
 	ASSERT_ERR(peer_write(&p, node, fh, 3 * sizeof(block), block, sizeof(block)), ENOSPC);
 	ASSERT_OK(peer_release(&p, FUSE_RELEASE, node, fh));
-	peer_forget(&p, node, 1);
+	other = node;
 	ASSERT_OK(peer_create(&p, ROOT, "g", O_RDWR, 0600, &node, &fh));
 	in.size = 200 * 1024;
 	ASSERT_OK(peer_setattr(&p, node, &in));
+	/* Somebody who still knows it cannot have it back for nothing. */
+	ASSERT_ERR(peer_open(&p, other, O_RDWR, &fh), ENOSPC);
+	in.size = 1;
+	ASSERT_ERR(peer_setattr(&p, other, &in), ESTALE);
+	peer_forget(&p, other, 1);
 	/* Files without content cost, too. */
 	r = 0;
 	for (unsigned int i = 0; i < 100 && r == 0; i++) {
