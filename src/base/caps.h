@@ -41,6 +41,7 @@
 #define LIMIT_MEM_MAX_MIB  (1024u * 1024u)
 #define LIMIT_SHARES	   8u
 #define LIMIT_DISKS	   7u
+#define LIMIT_DISK_MOUNTS  5u /* two of the disks are the root's */
 #define LIMIT_EXTENTS	   528u /* pieces of files that all disks of one machine are made of */
 #define LIMIT_CMDLINE	   2048u
 #define LIMIT_SANDBOX_NAME 128u

@@ -175,12 +175,47 @@ static const struct opt opts[] = {
 		.type = OPT_PARSE,
 		AT(volumes),
 		.parse = run_parse_volume,
-		.arg = "HOST:GUEST[:OPTS]",
+		.arg = "SOURCE:GUEST[:OPTS]",
 		MACHINE,
 		.repeatable = true,
-		.help = "Share a directory or a file of the host, e.g. ./src:/app:ro; options: ro, "
-			"noexec, nosuid, nodev, quota=SIZE, uid=N,gid=N, "
-			"stat-virt=strict|relaxed|off, host-perms=mirror|private"},
+		.help = "A directory or a file of the host (./src:/app:ro), or a named volume "
+			"(data:/data), made if it is missing; options: ro, noexec, nosuid, nodev, "
+			"quota=SIZE, uid=N,gid=N, stat-virt=strict|relaxed|off, "
+			"host-perms=mirror|private"},
+	{.name = "mount-dir",
+		.type = OPT_PARSE,
+		AT(volumes),
+		.parse = run_parse_mount_dir,
+		.arg = "DIR:GUEST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "As --volume, of a directory only"},
+	{.name = "mount-file",
+		.type = OPT_PARSE,
+		AT(volumes),
+		.parse = run_parse_mount_file,
+		.arg = "FILE:GUEST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "As --volume, of a file only"},
+	{.name = "mount-named",
+		.type = OPT_PARSE,
+		AT(volumes),
+		.parse = run_parse_mount_named,
+		.arg = "NAME:GUEST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "A named volume; a missing one is made with kind=dir|disk and size=SIZE of "
+			"the options"},
+	{.name = "mount-disk",
+		.type = OPT_PARSE,
+		AT(volumes),
+		.parse = run_parse_mount_disk,
+		.arg = "IMAGE:GUEST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "Mount a raw disk image or block device with a file system; options: ro, "
+			"noexec, nosuid, nodev, fstype=ext4|xfs|erofs|squashfs"},
 	{.name = "tmpfs",
 		.type = OPT_PARSE,
 		AT(tmpfs),
@@ -432,8 +467,6 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	spec->shell = a->shell;
 	spec->n_tmpfs = a->tmpfs.n;
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
-	spec->n_shares = a->volumes.n;
-	memcpy(spec->shares, a->volumes.list, sizeof(spec->shares));
 	spec->n_rlimits = a->rlimits.n;
 	memcpy(spec->rlimits, a->rlimits.list, sizeof(spec->rlimits));
 	spec->max_duration_ns = a->max_duration_ns;
@@ -707,6 +740,10 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 			"remove it with 'msb rm', or give --replace");
 	if (r == 0 && !exists)
 		r = find_image(&run, words, &err);
+	if (r == 0 && !exists)
+		r = run_volumes_apply(&a->volumes, &run.spec, &err);
+	if (r == 0 && !exists)
+		r = sandbox_spec_check(&run.spec, &err);
 	if (r == 0 && !exists)
 		r = replace_existing(&run, &err);
 	if (r == -EINTR && run.signal)

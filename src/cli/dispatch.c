@@ -102,6 +102,11 @@ static const struct opt_command *const tables[] = {
 	&cmd_registry_login.table,
 	&cmd_registry_logout.table,
 	&cmd_registry_ls.table,
+	&cmd_volume_create.table,
+	&cmd_volume_ls.table,
+	&cmd_volume_inspect.table,
+	&cmd_volume_rm.table,
+	&cmd_volume_prune.table,
 	&cmd_load.table,
 	&cmd_save.table,
 	&cmd_install.table,
@@ -117,6 +122,7 @@ static const struct opt_group groups[] = {
 	{"image", "Images in the local store"},
 	{"snapshot", "Root disks to begin from"},
 	{"registry", "Logins at image registries"},
+	{"volume", "Directories and disks that outlive sandboxes"},
 };
 
 static const struct opt_variable variables[] = {

@@ -78,7 +78,81 @@ TEST(errors)
 	refuse("./a:/b:uid=1", "uid= and gid= belong together");
 	refuse("./a:/b:quota=0", "'quota=0' has a value that is not possible");
 	refuse("./a:/b:stat-virt=maybe", "'stat-virt=maybe' has a value that is not possible");
-	refuse("data:/b", "named volumes are not supported yet");
+	refuse("da/ta:/b", "'da/ta' is not a name of a volume");
+	refuse("data:/b:kind=disk,uid=1,gid=1", "'uid=1' is no option of a disk");
+	refuse("data:/b:kind=tape", "'kind=tape' has a value that is not possible");
+	refuse("data:/b:size=1G,quota=1G",
+		"'quota=1G' says again, or otherwise, what was said before");
+	refuse("data:/b:kind=disk,size=1M", "the size of a disk volume must be 32 MiB to 4096 GiB");
 	refuse("./none:/b", "'./none': No such file or directory");
 	refuse("./link:/b", "'./link' is a symbolic link");
+}
+
+static struct run_volumes named(const char *value)
+{
+	struct run_volumes v = {.n = 0};
+
+	ASSERT_OK(run_parse_mount_named(&v, value, &err));
+	return v;
+}
+
+TEST(named_volumes_are_made_when_they_are_missing)
+{
+	struct sandbox_spec spec;
+	struct volume_info info;
+	struct run_volumes v;
+
+	sandbox_spec_init(&spec);
+	spec.home = test_tmpdir();
+	v = named("data:/data:ro,size=3M,noexec");
+	ASSERT_OK(run_volumes_apply(&v, &spec, &err));
+	ASSERT_EQ(spec.n_shares, 1);
+	ASSERT_EQ(spec.n_disks, 0);
+	ASSERT_STREQ(spec.shares[0].volume, "data");
+	ASSERT_STREQ(spec.shares[0].source, "");
+	ASSERT_STREQ(spec.shares[0].options, "ro,noexec");
+	run_volumes_deinit(&v);
+	ASSERT_OK(volume_get(test_tmpdir(), "data", &info, &err));
+	ASSERT_EQ(info.size_bytes, 3 * MIB);
+
+	v = named("pg:/pg:kind=disk,size=64M");
+	ASSERT_OK(run_volumes_apply(&v, &spec, &err));
+	ASSERT_STREQ(spec.disks[0].volume, "pg");
+	run_volumes_deinit(&v);
+	/* What it is need not be said again, but must not be said otherwise. */
+	v = named("pg:/pg:ro");
+	ASSERT_OK(run_volumes_apply(&v, &spec, &err));
+	ASSERT_EQ(spec.n_disks, 2);
+	ASSERT_STREQ(spec.disks[1].options, "ro");
+	run_volumes_deinit(&v);
+	v = named("pg:/pg:kind=dir");
+	ASSERT_ERR(run_volumes_apply(&v, &spec, &err), EINVAL);
+	ASSERT_STREQ(err.msg, "volume 'pg' is of kind disk");
+	run_volumes_deinit(&v);
+	v = named("data:/d:size=4M");
+	ASSERT_ERR(run_volumes_apply(&v, &spec, &err), EINVAL);
+	ASSERT_STREQ(err.msg, "volume 'data' has a size of 3 MiB");
+	run_volumes_deinit(&v);
+	v = named("none:/d:kind=disk");
+	ASSERT_ERR(run_volumes_apply(&v, &spec, &err), EINVAL);
+	run_volumes_deinit(&v);
+}
+
+TEST(explicit_kinds)
+{
+	struct run_volumes v = {.n = 0};
+
+	ASSERT_EQ(chdir(test_tmpdir()), 0);
+	ASSERT_EQ(mkdir("d", 0755), 0);
+	fd_close(open("f", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	ASSERT_OK(run_parse_mount_dir(&v, "d:/1", &err));
+	ASSERT_OK(run_parse_mount_file(&v, "f:/2", &err));
+	ASSERT_OK(run_parse_mount_disk(&v, "f:/3:ro,fstype=ext4", &err));
+	ASSERT_ERR(run_parse_mount_dir(&v, "f:/4", &err), ENOTDIR);
+	ASSERT_ERR(run_parse_mount_file(&v, "d:/4", &err), EINVAL);
+	ASSERT_ERR(run_parse_mount_disk(&v, "d:/4", &err), EINVAL);
+	ASSERT_ERR(run_parse_mount_disk(&v, "f:/4:format=qcow2", &err), EOPNOTSUPP);
+	ASSERT_ERR(run_parse_mount_named(&v, "./d:/4", &err), EINVAL);
+	ASSERT_EQ(v.n, 3);
+	run_volumes_deinit(&v);
 }

@@ -68,7 +68,7 @@ TEST(many_entries_and_great_depth)
 		(void)snprintf(name, sizeof(name), "directory-%u", i);
 		ASSERT_EQ(mkdirat(top, name, 0700), 0);
 	}
-	at = dup(top);
+	at = fcntl(top, F_DUPFD_CLOEXEC, 0);
 	for (unsigned int i = 0; i < DEEP; i++) {
 		int fd;
 

@@ -27,10 +27,11 @@ struct msg_net {
 	uint32_t prefix6;
 };
 
-/* A virtio-fs device to mount. */
+/* A virtio-fs device or a disk to mount. */
 struct msg_share {
-	const char *tag;
+	const char *tag; /* of the device; path in /dev: a disk */
 	const char *path;
-	const char *only; /* the share holds a file of this name that belongs at @path; "": none */
+	const char *only; /* the share holds a file of this name that belongs at @path; "": none.
+			   * Of a disk the type of its file system, "" probes */
 	const char *options; /* of the mount, comma-separated, may be "" */
 };

@@ -22,12 +22,12 @@ enum key {
 	KEY_QUOTA
 };
 
-static int add_mount_option(struct share_options *o, const char *name)
+static int add_mount_option(char *to, size_t size, const char *name)
 {
-	size_t at = strlen(o->mount);
-	int n = snprintf(o->mount + at, sizeof(o->mount) - at, "%s%s", at ? "," : "", name);
+	size_t at = strlen(to);
+	int n = snprintf(to + at, size - at, "%s%s", at ? "," : "", name);
 
-	return n > 0 && (size_t)n < sizeof(o->mount) - at ? 0 : -E2BIG;
+	return n > 0 && (size_t)n < size - at ? 0 : -E2BIG;
 }
 
 static int parse_choice(const char *value, const char *const *words, size_t n, unsigned int *ret)
@@ -87,11 +87,11 @@ static int set(struct parse *p, enum key key, const char *word, const char *valu
 	switch (key) {
 	case KEY_ACCESS:
 		p->o->fs.read_only = streq(word, "ro");
-		return add_mount_option(p->o, word);
+		return add_mount_option(p->o->mount, sizeof(p->o->mount), word);
 	case KEY_NOEXEC:
 	case KEY_NOSUID:
 	case KEY_NODEV:
-		return add_mount_option(p->o, word);
+		return add_mount_option(p->o->mount, sizeof(p->o->mount), word);
 	case KEY_STAT:
 		return parse_stat(p->o, value);
 	case KEY_PERMS:
@@ -164,6 +164,82 @@ int share_options_parse(const char *text, struct share_options *ret, struct msb_
 	}
 	if (!(p.seen & 1u << KEY_UID) != !(p.seen & 1u << KEY_GID))
 		return msb_err_set(err, -EINVAL, MSB_USAGE, "uid= and gid= belong together");
+	*ret = o;
+	return 0;
+}
+
+/* What file systems the guest's kernel knows and may be asked for. */
+static bool is_fstype(const char *name)
+{
+	static const char *const known[] = {"ext4", "xfs", "erofs", "squashfs"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (streq(known[i], name))
+			return true;
+	}
+	return false;
+}
+
+static int disk_word(struct disk_options *o, const char *word, bool *seen_access)
+{
+	static const char *const flags[] = {"noexec", "nosuid", "nodev"};
+
+	if (streq(word, "ro") || streq(word, "rw")) {
+		if (*seen_access)
+			return -EEXIST;
+		*seen_access = true;
+		o->read_only = streq(word, "ro");
+		return add_mount_option(o->mount, sizeof(o->mount), word);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (streq(word, flags[i]))
+			return strstr(o->mount, word)
+				       ? -EEXIST
+				       : add_mount_option(o->mount, sizeof(o->mount), word);
+	}
+	if (str_starts(word, "fstype=")) {
+		word += strlen("fstype=");
+		if (o->fstype[0])
+			return -EEXIST;
+		return is_fstype(word) ? str_copy(o->fstype, sizeof(o->fstype), word) : -EINVAL;
+	}
+	if (str_starts(word, "format="))
+		return streq(word, "format=raw") ? 0 : -EOPNOTSUPP;
+	return -ENOENT;
+}
+
+int disk_options_parse(const char *text, struct disk_options *ret, struct msb_err *err)
+{
+	struct disk_options o = {.mount = ""};
+	cleanup_free char *copy = strdup(text);
+	bool seen_access = false;
+	char *save = NULL;
+	char quoted[100];
+	int r = 0;
+
+	if (!copy)
+		return msb_err_errno(err, -ENOMEM, "reading the options");
+	for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+		r = disk_word(&o, w, &seen_access);
+		if (r == 0)
+			continue;
+		(void)str_quote(quoted, sizeof(quoted), w, strlen(w));
+		if (r == -EEXIST)
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"%s says again, or otherwise, what was said before", quoted);
+		if (r == -EOPNOTSUPP) {
+			r = msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+				"%s: only raw images can be mounted", quoted);
+			return msb_err_hint(err, r, "convert it: qemu-img convert -O raw FROM TO");
+		}
+		if (r != -ENOENT)
+			return msb_err_set(err, -EINVAL, MSB_USAGE,
+				"%s has a value that is not possible", quoted);
+		(void)msb_err_set(err, -EINVAL, MSB_USAGE, "%s is no option of a disk", quoted);
+		return msb_err_hint(err, -EINVAL,
+			"ro, rw, noexec, nosuid, nodev, fstype=ext4|xfs|erofs|squashfs, "
+			"format=raw");
+	}
 	*ret = o;
 	return 0;
 }

@@ -8,9 +8,24 @@
 #include "fs/server.h"
 
 struct sandbox_share {
-	const char *source; /* absolute path on the host */
+	const char *source; /* absolute path on the host; "" for a volume */
+	const char *volume; /* name of a directory volume; "" for a path */
 	const char *path; /* absolute path in the guest */
 	const char *options; /* as the user wrote them, may be "" */
+};
+
+/* A file system on a disk, beside those of the root. */
+struct sandbox_disk {
+	const char *source; /* absolute path of a raw image on the host; "" for a volume */
+	const char *volume; /* name of a disk volume; "" for a path */
+	const char *path; /* absolute path in the guest */
+	const char *options; /* as the user wrote them, may be "" */
+};
+
+struct disk_options {
+	bool read_only;
+	char fstype[16]; /* "": what the guest finds */
+	char mount[64]; /* for the guest's mount */
 };
 
 struct share_options {
@@ -20,6 +35,10 @@ struct share_options {
 
 /** share_options_parse - comma-separated; the message of @err is fit for the user */
 int share_options_parse(const char *text, struct share_options *ret, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** disk_options_parse - comma-separated; the message of @err is fit for the user */
+int disk_options_parse(const char *text, struct disk_options *ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 
 /** share_path_check - may @path be covered by something of the host? */

@@ -139,19 +139,37 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_object(o);
 }
 
-static void put_shares(struct json_out *o, const struct sandbox_spec *spec)
+static void put_mount(struct json_out *o, const char *source, const char *volume, const char *path,
+	const char *options)
 {
-	if (spec->n_shares == 0)
-		return;
-	json_begin_array(o, "shares");
-	for (uint32_t i = 0; i < spec->n_shares; i++) {
-		json_begin_object(o, NULL);
-		json_put_str(o, "source", spec->shares[i].source);
-		json_put_str(o, "path", spec->shares[i].path);
-		put_text(o, "options", spec->shares[i].options);
-		json_end_object(o);
+	json_begin_object(o, NULL);
+	put_text(o, "source", source);
+	put_text(o, "volume", volume);
+	json_put_str(o, "path", path);
+	put_text(o, "options", options);
+	json_end_object(o);
+}
+
+static void put_mounts(struct json_out *o, const struct sandbox_spec *spec)
+{
+	if (spec->n_shares) {
+		json_begin_array(o, "shares");
+		for (uint32_t i = 0; i < spec->n_shares; i++) {
+			const struct sandbox_share *s = &spec->shares[i];
+
+			put_mount(o, s->source, s->volume, s->path, s->options);
+		}
+		json_end_array(o);
 	}
-	json_end_array(o);
+	if (spec->n_disks) {
+		json_begin_array(o, "disks");
+		for (uint32_t i = 0; i < spec->n_disks; i++) {
+			const struct sandbox_disk *d = &spec->disks[i];
+
+			put_mount(o, d->source, d->volume, d->path, d->options);
+		}
+		json_end_array(o);
+	}
 }
 
 static void put_network(struct json_out *o, const struct sandbox_net *n)
@@ -221,7 +239,7 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_u64(&o, "boot_timeout_ns", spec->boot_timeout_ns);
 	put_labels(&o, spec);
 	put_scripts(&o, spec);
-	put_shares(&o, spec);
+	put_mounts(&o, spec);
 	put_network(&o, &spec->net);
 	put_guest(&o, spec);
 	put_host(&o, spec);
@@ -432,28 +450,63 @@ static int get_tmpfs(const struct json *obj, struct sandbox_spec *spec, struct m
 	return 0;
 }
 
+static int get_mount(const struct json *item, const char **source, const char **volume,
+	const char **path, const char **options, struct msb_err *err)
+{
+	static const char *const keys[] = {"source", "volume", "path", "options"};
+	int r = json_only(item, keys, ARRAY_SIZE(keys), err);
+
+	*source = *volume = *path = *options = "";
+	if (r == 0)
+		r = json_opt_str(item, "source", source, err);
+	if (r == 0)
+		r = json_opt_str(item, "volume", volume, err);
+	if (r == 0)
+		r = json_get_str(item, "path", path, err);
+	if (r == 0)
+		r = json_opt_str(item, "options", options, err);
+	return r;
+}
+
+static int get_list(
+	const struct json *root, const char *key, const struct json **ret, struct msb_err *err)
+{
+	int r = json_opt_array(root, key, ret, err);
+
+	if (r == 0 && *ret && json_len(*ret) > LIMIT_SHARES)
+		r = msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "%s: more than %u entries", key, LIMIT_SHARES);
+	return r;
+}
+
 static int get_shares(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"source", "path", "options"};
 	const struct json *list = NULL;
-	int r = json_find(root, "shares") ? json_get_array(root, "shares", &list, err) : 0;
+	int r = get_list(root, "shares", &list, err);
 
 	if (r < 0 || !list)
 		return r;
-	if (json_len(list) > LIMIT_SHARES)
-		return msb_err_set(
-			err, -E2BIG, MSB_LIMIT, "shares: more than %u entries", LIMIT_SHARES);
 	json_foreach (item, list) {
 		struct sandbox_share *s = &spec->shares[spec->n_shares++];
 
-		*s = (struct sandbox_share){.source = "", .path = "", .options = ""};
-		r = json_only(item, keys, ARRAY_SIZE(keys), err);
-		if (r == 0)
-			r = json_get_str(item, "source", &s->source, err);
-		if (r == 0)
-			r = json_get_str(item, "path", &s->path, err);
-		if (r == 0)
-			r = json_opt_str(item, "options", &s->options, err);
+		r = get_mount(item, &s->source, &s->volume, &s->path, &s->options, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int get_disks(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	const struct json *list = NULL;
+	int r = get_list(root, "disks", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	json_foreach (item, list) {
+		struct sandbox_disk *d = &spec->disks[spec->n_disks++];
+
+		r = get_mount(item, &d->source, &d->volume, &d->path, &d->options, err);
 		if (r < 0)
 			return r;
 	}
@@ -578,7 +631,7 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_duration_ns",
 		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
-		"network", "guest", "host"};
+		"disks", "network", "guest", "host"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -644,6 +697,8 @@ int sandbox_spec_from_json(
 			r = get_scripts(root, &spec, err);
 		if (r == 0)
 			r = get_shares(root, &spec, err);
+		if (r == 0)
+			r = get_disks(root, &spec, err);
 		if (r == 0)
 			r = get_network(root, &spec, err);
 		if (r == 0)

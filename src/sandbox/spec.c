@@ -6,6 +6,7 @@
 
 #include "image/ref.h"
 #include "sandbox/state.h"
+#include "sandbox/volume.h"
 
 void sandbox_spec_init(struct sandbox_spec *spec)
 {
@@ -171,20 +172,45 @@ static int check_tmpfs(const struct sandbox_spec *spec, struct msb_err *err)
 	return 0;
 }
 
+/* Either a path of the host or a volume. */
+static int check_source(const char *source, const char *volume, struct msb_err *err)
+{
+	if (volume[0])
+		return source[0] ? msb_err_set(err, -EINVAL, MSB_USAGE,
+					   "a volume has no path of its own")
+				 : volume_name_check(volume, err);
+	return check_absolute("what is mounted from the host", source, err);
+}
+
 static int check_shares(const struct sandbox_spec *spec, struct msb_err *err)
 {
-	if (spec->n_shares > LIMIT_SHARES)
+	if (spec->n_shares > LIMIT_SHARES || spec->n_disks > LIMIT_SHARES ||
+		spec->n_shares + spec->n_disks > LIMIT_SHARES)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "more than %u volumes", LIMIT_SHARES);
+	if (spec->n_disks > LIMIT_DISK_MOUNTS)
 		return msb_err_set(
-			err, -E2BIG, MSB_LIMIT, "more than %u shared directories", LIMIT_SHARES);
+			err, -E2BIG, MSB_LIMIT, "more than %u disks to mount", LIMIT_DISK_MOUNTS);
 	for (uint32_t i = 0; i < spec->n_shares; i++) {
 		const struct sandbox_share *s = &spec->shares[i];
 		struct share_options o;
-		int r = check_absolute("a shared directory", s->source, err);
+		int r = check_source(s->source, s->volume, err);
 
 		if (r == 0)
 			r = share_path_check(s->path, err);
 		if (r == 0)
 			r = share_options_parse(s->options, &o, err);
+		if (r < 0)
+			return r;
+	}
+	for (uint32_t i = 0; i < spec->n_disks; i++) {
+		const struct sandbox_disk *d = &spec->disks[i];
+		struct disk_options o;
+		int r = check_source(d->source, d->volume, err);
+
+		if (r == 0)
+			r = share_path_check(d->path, err);
+		if (r == 0)
+			r = disk_options_parse(d->options, &o, err);
 		if (r < 0)
 			return r;
 	}

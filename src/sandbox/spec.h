@@ -99,6 +99,8 @@ struct sandbox_spec {
 
 	uint32_t n_shares;
 	struct sandbox_share shares[LIMIT_SHARES];
+	uint32_t n_disks; /* together with the shares at most LIMIT_SHARES */
+	struct sandbox_disk disks[LIMIT_SHARES];
 
 	struct sandbox_net net;
 

@@ -202,7 +202,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	if (r == 0)
 		r = sup_disks_open(disks, spec, sup->dir.fd, f.disk, &es, err);
 	if (r == 0)
-		r = sup_shares_open(&shares, spec, &es, sup->shares, err);
+		r = sup_shares_open(sup, &shares, &es, err);
 	if (r == 0)
 		r = sup_net_open(&net, spec, &es, &sup->net, err);
 	if (r < 0)
@@ -257,7 +257,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		sandbox_hostname(spec->name, hostname);
 		m.hostname = hostname;
 	}
-	sup_shares_config(spec, sup->shares, &m);
+	sup_shares_config(sup, &m);
 	m.net = sup->net;
 	if (m.net.mtu)
 		m.net.mtu = is_kvm(sup->vm.ops) ? NET_MTU_HEADERS : NET_MTU_BARE;

@@ -136,6 +136,7 @@ static void sup_ended(struct supervisor *sup)
 	loop_timer_del(&sup->idle_timer);
 	loop_timer_del(&sup->end_timer);
 	remove_directory(sup);
+	sup_volumes_release(sup);
 	tell_outcome(sup);
 	stop_if_done(sup);
 }
@@ -151,6 +152,10 @@ static void kill_impatient(struct loop_timer *t)
 /* Does the guest write to a disk of the user's? */
 static bool keeps_disk(const struct supervisor *sup)
 {
+	for (uint32_t i = 0; i < sup->spec.n_disks; i++) {
+		if (!sup->disk_notes[i].read_only)
+			return true;
+	}
 	return sup->spec.root_kind == ROOT_DISK || sup->spec.root_disk.kind == UPPER_FILE;
 }
 
@@ -171,7 +176,7 @@ static void sup_kill(struct supervisor *sup)
 	if (!sup->spec.ephemeral)
 		return;
 	remove_directory(sup);
-	if (!sup->failed && !keeps_disk(sup))
+	if (!sup->failed && !keeps_disk(sup) && !sup->n_volume_locks)
 		loop_defer(&sup->loop, &sup->tell_timer, tell_now);
 }
 

@@ -54,6 +54,9 @@ struct supervisor {
 	int record_fd; /* state.json, -1: none */
 	struct sup_share shares[LIMIT_SHARES];
 	struct msg_net net; /* of the guest */
+	struct sup_disk_note disk_notes[LIMIT_SHARES];
+	int volume_locks[LIMIT_SHARES]; /* owned: volumes in use */
+	uint32_t n_volume_locks;
 	struct console console;
 	struct exec_log log;
 	struct relay relay;

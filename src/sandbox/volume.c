@@ -198,8 +198,10 @@ int volume_create(const char *home, const struct volume_info *info, struct msb_e
 		r = -errno;
 	if (r == 0)
 		r = dir_fd = open_dir(parent_fd, hidden);
-	if (r >= 0)
-		r = lock_fd = take_lock(dir_fd, LOCK_EX, O_CREAT | O_EXCL);
+	if (r >= 0) {
+		lock_fd = take_lock(dir_fd, LOCK_EX, O_CREAT | O_EXCL);
+		r = lock_fd;
+	}
 	if (r < 0)
 		return msb_err_errno(err, r, "volume '%s'", info->name);
 	r = fill(dir_fd, &made, err);
@@ -225,7 +227,7 @@ static int no_such(const char *name, struct msb_err *err)
 static int read_json(int dir_fd, const char *name, struct volume_info *ret, struct msb_err *err)
 {
 	cleanup_json struct json *doc = NULL;
-	const char *kind;
+	const char *kind = "";
 	uint32_t version;
 	int r = json_read_file(dir_fd, VOLUME_JSON, &doc, err);
 
@@ -317,8 +319,10 @@ int volume_remove(const char *home, const char *name, struct msb_err *err)
 	r = parent_fd = open_parent(home, false);
 	if (r >= 0)
 		r = dir_fd = open_dir(parent_fd, name);
-	if (r >= 0)
-		r = lock_fd = take_lock(dir_fd, LOCK_EX, 0);
+	if (r >= 0) {
+		lock_fd = take_lock(dir_fd, LOCK_EX, 0);
+		r = lock_fd;
+	}
 	if (r == -EWOULDBLOCK)
 		return busy(name, err);
 	if (r >= 0)

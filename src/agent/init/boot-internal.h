@@ -35,6 +35,9 @@ int root_assemble(const struct msg_config *cfg, bool have_lower, struct boot_err
  */
 int copy_image(const char *from, const char *beside, const char *name) MSB_MUST_CHECK;
 
+/** probe_fstype - what file system a disk holds, NULL: none that we know */
+const char *probe_fstype(const char *device);
+
 /** mount_all - the configured tmpfs and shares, parents before children; after the switch */
 int mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHECK;
 

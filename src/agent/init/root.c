@@ -69,7 +69,7 @@ static const struct {
 	{"squashfs", 0, "hsqs", 4},
 };
 
-static const char *probe_fstype(const char *device)
+const char *probe_fstype(const char *device)
 {
 	cleanup_fd int fd = open(device, O_RDONLY | O_CLOEXEC);
 	uint8_t head[4096];

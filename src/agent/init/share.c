@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories and files of the host, by virtio-fs.
+ * Directories and files of the host, by virtio-fs, and disks beside those of the root.
  *
  * A shared file comes as a directory that holds just that file; the directory is mounted out of the
  * way, the file bound to its place, the directory taken away again.
@@ -80,6 +80,25 @@ static int mount_file(const struct msg_share *s, unsigned long flags)
 	return r;
 }
 
+/* Space that becomes free on a writable disk is given back to the host. */
+static int mount_disk(const struct msg_share *s, unsigned long flags)
+{
+	const char *fstype = s->only[0] ? s->only : probe_fstype(s->tag);
+	bool discard = fstype && !(flags & MS_RDONLY) && streq(fstype, "ext4");
+	int r = io_mkdir_p(s->path, 0755);
+
+	if (r < 0)
+		return r;
+	if (!fstype)
+		return -EINVAL;
+	return mount(s->tag, s->path, fstype, flags, discard ? "discard" : NULL) < 0 ? -errno : 0;
+}
+
+static bool is_disk(const struct msg_share *s)
+{
+	return s->tag[0] == '/';
+}
+
 int share_mount(const struct msg_share *s, struct boot_error *err)
 {
 	unsigned long flags;
@@ -87,10 +106,16 @@ int share_mount(const struct msg_share *s, struct boot_error *err)
 
 	if (s->path[0] != '/' || s->path[1] == '\0')
 		r = -EINVAL;
-	if (r == 0)
+	if (r == 0 && is_disk(s))
+		r = mount_disk(s, flags);
+	else if (r == 0)
 		r = s->only[0] ? mount_file(s, flags) : mount_dir(s, s->path, flags);
 	if (r == 0)
 		return 0;
 	errno = -r;
+	if (is_disk(s) && r == -EINVAL)
+		return boot_fail(err, STAGE_MOUNT,
+			"mount the disk at %s: no ext4, xfs, erofs or squashfs file system",
+			s->path);
 	return boot_fail(err, STAGE_MOUNT, "mount the share at %s", s->path);
 }
