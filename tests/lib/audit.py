@@ -50,6 +50,8 @@ class Process:
         self.pid = pid
         self.comm = read(f"/proc/{pid}/comm").strip()
         self.ppid = int((re.search(r"^PPid:\s*(\d+)", read(f"/proc/{pid}/status"), re.M) or [0, 0])[1])
+        # With it the number is never another process's.
+        self.started = (read(f"/proc/{pid}/stat").rpartition(")")[2].split() + [""] * 20)[19]
         self.fds = links(pid)
 
     def rss_kib(self):

@@ -352,7 +352,7 @@ class Soak:
         self.counts = Counter()
         self.lock = threading.Lock()
         self.span = 0.02
-        self.baseline = {}  # pid of a supervisor or machine: kinds of its descriptors
+        self.baseline = {}  # of a supervisor or machine by number and start: kinds of its descriptors
         self.workers = [Worker(self, n) for n in range(args.workers)]
         self.broken = None
 
@@ -395,10 +395,10 @@ class Soak:
         found = {}
         for p in audit.processes(self.host.home, os.getpid()):
             kinds = sorted(audit.kind(t) for t in p.fds.values())
-            want = self.baseline.get(p.pid, kinds)
+            want = self.baseline.get((p.pid, p.started), kinds)
             if want != kinds:
                 bad.append(f"descriptors of {p}: {Counter(kinds) - Counter(want) or Counter(want) - Counter(kinds)}")
-            found[p.pid] = want
+            found[p.pid, p.started] = want
         self.baseline = found
         return bad
 
