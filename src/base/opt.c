@@ -425,6 +425,40 @@ static int apply_defaults(struct parser *p)
 	return 0;
 }
 
+static int apply_configured(struct parser *p, const struct opt *o)
+{
+	const char *value = NULL;
+	char number[OPT_NUMBER];
+	int r = p->prog->configured(o->config, number, &value, p->err);
+
+	if (r < 0 || !value)
+		return r;
+	/* Texts are borrowed. */
+	if (value == number && (o->type == OPT_STRING || o->type == OPT_LIST))
+		return usage(p->err, "configuration, %s: a text is wanted", o->config);
+	r = set_value(o, target_of(p, o), value, p->err);
+	return r < 0 ? msb_err_prefix(p->err, r, "configuration, %s", o->config) : 0;
+}
+
+/* Only what nobody else decides is looked up, so most commands never read the file. */
+static int apply_configuration(struct parser *p)
+{
+	for (unsigned int t = 0; t < TABLES && p->prog->configured; t++) {
+		for (size_t i = 0; i < p->tables[t].n; i++) {
+			const struct opt *o = &p->tables[t].opts[i];
+			const char *value = o->env ? getenv(o->env) : NULL;
+			int r;
+
+			if (!o->config || (value && *value) || (p->given[t] & UINT64_C(1) << i))
+				continue;
+			r = apply_configured(p, o);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
 static int apply_environment(struct parser *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
@@ -477,6 +511,8 @@ int opt_parse(const struct opt_program *prog, const struct opt_command *cmd, int
 	if (r == 0)
 		r = check_exclusions(&p);
 	/* After the command line: a bad variable does not matter where an option overrides it. */
+	if (r == 0)
+		r = apply_configuration(&p);
 	if (r == 0)
 		r = apply_environment(&p);
 	if (r < 0) {

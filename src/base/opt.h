@@ -4,7 +4,8 @@
  * completions all come from it, so they cannot drift apart.
  *
  * Options target fields of the command's own argument struct (by offset), never globals. Values are
- * applied in the order default, environment, command line; the last one wins, lists collect.
+ * applied in the order default, configuration, environment, command line; the last one wins, lists
+ * collect.
  * Strings are borrowed from argv, the environment and the tables.
  *
  * Word order. Options may stand before and after operands. `--` ends them. A command with
@@ -32,7 +33,7 @@ enum opt_type {
 /* What a shell offers for a value or an operand. */
 enum opt_complete { OPT_COMPLETE_NONE, OPT_COMPLETE_FILE, OPT_COMPLETE_DIR };
 
-enum { OPT_ALIASES_MAX = 4, OPT_OPERANDS_MAX = 4 };
+enum { OPT_ALIASES_MAX = 4, OPT_OPERANDS_MAX = 4, OPT_NUMBER = 32 };
 
 struct opt_list {
 	const char **items; /* @n of them and a NULL, or NULL */
@@ -49,6 +50,7 @@ struct opt {
 	const char *group; /* heading in texts; options of one group stand together */
 	const char *def; /* default value, as a user would write it */
 	const char *env; /* environment variable that sets the default */
+	const char *config; /* key of the user's configuration that does, below the variable */
 	const char *const *choices; /* OPT_CHOICE: NULL-terminated */
 	int value; /* OPT_CONST */
 	uint64_t min;
@@ -117,6 +119,12 @@ struct opt_program {
 	size_t n_groups;
 	const struct opt *top; /* options of the bare program */
 	size_t n_top;
+	/*
+	 * Value of a key of the user's configuration, NULL if there is none; text that outlives
+	 * the arguments, or a number printed into @number. May be NULL.
+	 */
+	int (*configured)(
+		const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err);
 	const struct opt_variable *variables; /* environment variables that no option names */
 	size_t n_variables;
 	const char *exit_status; /* text for the man page, may be NULL */

@@ -77,6 +77,7 @@ extern const struct cli_command cmd_load;
 extern const struct cli_command cmd_save;
 extern const struct cli_command cmd_install;
 extern const struct cli_command cmd_uninstall;
+extern const struct cli_command cmd_config_show;
 extern const struct cli_command cmd_doctor;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_version;

@@ -369,7 +369,8 @@ static void add_row(struct table *t, const char *name, const struct json *doc)
 	if (json_opt_str(doc, "image", &image, NULL) < 0 ||
 		json_opt_str(doc, "mode", &mode, NULL) < 0)
 		image = mode = "-";
-	json_foreach (item, command) {
+	for (const struct json *item = command ? json_first(command) : NULL; item;
+		item = json_next(item)) {
 		size_t len;
 		const char *s = json_bytes(item, &len);
 

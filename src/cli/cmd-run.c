@@ -119,6 +119,7 @@ static const struct opt opts[] = {
 		.arg = "TIME",
 		SANDBOX,
 		.min = 1,
+		.config = "sandbox_defaults.max_duration",
 		.help = "Stop the sandbox after this long, its start included"},
 	{.name = "idle-timeout",
 		.type = OPT_DURATION,
@@ -126,6 +127,7 @@ static const struct opt opts[] = {
 		.arg = "TIME",
 		SANDBOX,
 		.min = 1,
+		.config = "sandbox_defaults.idle_timeout",
 		.help = "Stop the sandbox when no command has run in it for this long"},
 	{.name = "from-snapshot",
 		.type = OPT_STRING,
@@ -159,6 +161,7 @@ static const struct opt opts[] = {
 		.def = "512M",
 		.min = LIMIT_MEM_MIN_MIB,
 		.max = LIMIT_MEM_MAX_MIB,
+		.config = "sandbox_defaults.memory_mib",
 		.help = "Memory of the guest: MiB, or with a unit, 512M, 2G"},
 	{.name = "cpus",
 		.letter = 'c',
@@ -169,6 +172,7 @@ static const struct opt opts[] = {
 		.def = "1",
 		.min = 1,
 		.max = LIMIT_VCPUS,
+		.config = "sandbox_defaults.cpus",
 		.help = "Number of virtual CPUs"},
 	{.name = "volume",
 		.letter = 'v',
@@ -232,6 +236,7 @@ static const struct opt opts[] = {
 		MACHINE,
 		.aliases = {"oci-upper-size"},
 		.complete = OPT_COMPLETE_FILE,
+		.config = "sandbox_defaults.root_disk",
 		.help = "Where changes to the root file system go: a disk of this size (4G for "
 			"images of a registry and for named sandboxes), the guest's memory (for "
 			"what ends with its command), a disk with a copy of the image (flat), or a "
@@ -251,6 +256,7 @@ static const struct opt opts[] = {
 		.choices = engines,
 		.def = "auto",
 		.env = "MSB_ENGINE",
+		.config = "sandbox_defaults.engine",
 		.help = "What runs the machine; auto takes kvm where it works and emulates "
 			"otherwise"},
 	{.name = "kernel",
@@ -281,6 +287,7 @@ static const struct opt opts[] = {
 		AT(workdir),
 		.arg = "DIR",
 		PROCESS,
+		.config = "sandbox_defaults.workdir",
 		.help = "Working directory, made if it is missing; by default the image's, or /"},
 	{.name = "user",
 		.letter = 'u',
@@ -301,6 +308,7 @@ static const struct opt opts[] = {
 		AT(shell),
 		.arg = "PROGRAM",
 		PROCESS,
+		.config = "sandbox_defaults.shell",
 		.help = "What runs when neither a command is given nor the image has one, /bin/sh "
 			"by default"},
 	{.name = "script",

@@ -86,8 +86,18 @@ static int check(const struct config *c, struct msb_err *err)
 	static const char *const keys[] = {"home", "log_level", "deployment_profile", "database",
 		"paths", "sandbox_defaults", "runtime", "registries", "ssh", "metrics",
 		"active_profile", "profiles"};
+	static const char *const defaults[] = {"cpus", "memory_mib", "engine", "shell", "workdir",
+		"root_disk", "max_duration", "idle_timeout"};
+	const struct json *section = NULL;
 	int r = json_only(c->root, keys, ARRAY_SIZE(keys), err);
 
+	if (r == 0)
+		r = json_opt_object(c->root, "sandbox_defaults", &section, err);
+	if (r == 0 && section) {
+		r = json_only(section, defaults, ARRAY_SIZE(defaults), err);
+		if (r < 0)
+			(void)msb_err_prefix(err, r, "sandbox_defaults");
+	}
 	return r < 0 ? r : check_registries(c, err);
 }
 
@@ -202,4 +212,37 @@ int config_put_hosts(const struct config *c, struct json_out *out, struct msb_er
 		r = put_host(c, h, out, err);
 	json_end_object(out);
 	return r;
+}
+
+int config_text(const struct config *c, const char *key, char number[OPT_NUMBER], const char **ret,
+	struct msb_err *err)
+{
+	const char *dot = strchr(key, '.');
+	char section[64] = "";
+	const struct json *v;
+
+	*ret = NULL;
+	if (!c->root || !dot || (size_t)(dot - key) >= sizeof(section))
+		return 0;
+	memcpy(section, key, (size_t)(dot - key));
+	v = json_find(c->root, section);
+	if (v)
+		v = json_find(v, dot + 1);
+	if (!v || json_type(v) == JSON_NULL)
+		return 0;
+	if (json_type(v) == JSON_INT) {
+		int64_t n = 0;
+		int r = json_to_int(v, key, 0, INT64_MAX, &n, err);
+
+		(void)snprintf(number, OPT_NUMBER, "%" PRId64, n);
+		*ret = number;
+		if (r < 0 && err)
+			err->kind = MSB_USAGE;
+		return r < 0 ? msb_err_prefix(err, r, "%.200s", c->path) : 0;
+	}
+	if (json_to_str(v, key, ret, err) == 0)
+		return 0;
+	if (err)
+		err->kind = MSB_USAGE;
+	return msb_err_prefix(err, -EINVAL, "%.200s", c->path);
 }

@@ -2,8 +2,12 @@
 /*
  * The user's configuration: $MSB_HOME/config.json, or the file that MSB_CONFIG_PATH names.
  *
- *	{"registries": {"ca_certs": "FILE", "hosts": {"HOST": {...}, ...}}}
+ *	{"sandbox_defaults": {"cpus": 2, ...},
+ *	 "registries": {"ca_certs": "FILE", "hosts": {"HOST": {...}, ...}}}
  *
+ * sandbox_defaults	what msb run and msb create take where an option or its variable says
+ *			nothing: cpus, memory_mib, engine, shell, workdir, root_disk,
+ *			max_duration, idle_timeout; values as for the options
  * registries.ca_certs	authorities in PEM form, beside those of the system
  * of each host:
  * insecure		needs no valid certificate and no TLS
@@ -19,6 +23,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/opt.h"
 
 struct config {
 	struct json *root; /* NULL: there is no file */
@@ -28,6 +33,13 @@ struct config {
 /** config_load - read and check; no file is an empty configuration. @ret: config_deinit() */
 int config_load(const char *home, struct config *ret, struct msb_err *err) MSB_MUST_CHECK;
 void config_deinit(struct config *c);
+
+/**
+ * config_text - text of a key like "sandbox_defaults.cpus", NULL if it is not there
+ * @number: holds the text of a number
+ */
+int config_text(const struct config *c, const char *key, char number[OPT_NUMBER], const char **ret,
+	struct msb_err *err) MSB_MUST_CHECK;
 
 /** config_ca_certs - absolute path of registries.ca_certs, "" if there is none */
 int config_ca_certs(const struct config *c, char ret[PATH_MAX], struct msb_err *err) MSB_MUST_CHECK;

@@ -6,6 +6,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
+#include "cli/config.h"
+#include "sandbox/state.h"
 
 static const struct opt common_opts[] = {
 	{.name = "debug",
@@ -111,6 +113,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_save.table,
 	&cmd_install.table,
 	&cmd_uninstall.table,
+	&cmd_config_show.table,
 	&cmd_doctor.table,
 	&cmd_completion.table,
 	&cmd_version.table,
@@ -119,6 +122,7 @@ static const struct opt_command *const tables[] = {
 };
 
 static const struct opt_group groups[] = {
+	{"config", "The configuration"},
 	{"image", "Images in the local store"},
 	{"snapshot", "Root disks to begin from"},
 	{"registry", "Logins at image registries"},
@@ -131,6 +135,27 @@ static const struct opt_variable variables[] = {
 	{"MSB_LIB", "Where msb finds its other programs, the guest kernel and the image base; by "
 		    "default lib/msb beside the directory of the program"},
 };
+
+/* Read once, when the first option asks; its text is that of arguments. */
+static struct config configuration;
+static bool configuration_read;
+
+static int configured(
+	const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
+{
+	char home[PATH_MAX];
+	int r;
+
+	if (!configuration_read) {
+		r = sandbox_home_default(home, sizeof(home), err);
+		if (r == 0)
+			r = config_load(home, &configuration, err);
+		if (r < 0)
+			return r;
+		configuration_read = true;
+	}
+	return config_text(&configuration, key, number, ret, err);
+}
 
 const struct opt_program cli_program = {
 	.name = "msb",
@@ -148,6 +173,7 @@ const struct opt_program cli_program = {
 	.n_groups = ARRAY_SIZE(groups),
 	.top = top_opts,
 	.n_top = ARRAY_SIZE(top_opts),
+	.configured = configured,
 	.variables = variables,
 	.n_variables = ARRAY_SIZE(variables),
 	.exit_status =

@@ -129,3 +129,29 @@ TEST(certificates_that_are_not_there)
 	ASSERT_TRUE(strstr(err.msg, "missing.pem") != NULL);
 	config_deinit(&c);
 }
+
+TEST(texts_of_keys)
+{
+	char number[OPT_NUMBER];
+	const char *got;
+	struct config c;
+
+	make_dir();
+	ASSERT_OK(load("{\"sandbox_defaults\": {\"cpus\": 2, \"shell\": \"/bin/x\", "
+		       "\"workdir\": null, \"engine\": true, \"memory_mib\": -1}}",
+		&c));
+	ASSERT_OK(config_text(&c, "sandbox_defaults.cpus", number, &got, &err));
+	ASSERT_STREQ(got, "2");
+	ASSERT_OK(config_text(&c, "sandbox_defaults.shell", number, &got, &err));
+	ASSERT_STREQ(got, "/bin/x");
+	ASSERT_OK(config_text(&c, "sandbox_defaults.workdir", number, &got, &err));
+	ASSERT_TRUE(!got);
+	ASSERT_OK(config_text(&c, "ssh.x", number, &got, &err));
+	ASSERT_TRUE(!got);
+	ASSERT_ERR(config_text(&c, "sandbox_defaults.engine", number, &got, &err), EINVAL);
+	ASSERT_EQ(err.kind, MSB_USAGE);
+	ASSERT_ERR(config_text(&c, "sandbox_defaults.memory_mib", number, &got, &err), ERANGE);
+	config_deinit(&c);
+	ASSERT_ERR(load("{\"sandbox_defaults\": {\"cpu\": 2}}", &c), EINVAL);
+	ASSERT_ERR(load("{\"sandbox_defaults\": 2}", &c), EINVAL);
+}
