@@ -67,7 +67,9 @@ static int hear_all(struct archiving *a, int fd, struct msb_err *err)
 	}
 }
 
-static int start(int request_fd, int archive_fd, pid_t *ret_pid, int *ret_out, struct msb_err *err)
+/* @more: two further descriptors behind that of the archive, NULL: none */
+static int start(int request_fd, int archive_fd, const int *more, pid_t *ret_pid, int *ret_out,
+	struct msb_err *err)
 {
 	char lib[PATH_MAX];
 	char path[PATH_MAX];
@@ -91,6 +93,8 @@ static int start(int request_fd, int archive_fd, pid_t *ret_pid, int *ret_out, s
 	spawn_add_fd(&s, request_fd, STDIN_FILENO);
 	spawn_add_fd(&s, out[1], STDOUT_FILENO);
 	spawn_add_fd(&s, archive_fd, ARCHIVE_FD);
+	for (int i = 0; more && i < 2; i++)
+		spawn_add_fd(&s, more[i], ARCHIVE_FD + 1 + i);
 	if (log_enabled(LOG_DEBUG))
 		spawn_add_fd(&s, STDERR_FILENO, STDERR_FILENO);
 	r = spawn_run(&s, ret_pid, NULL);
@@ -130,7 +134,8 @@ static int request_file(struct buf *text, struct json_out *o, struct msb_err *er
 	return r < 0 ? msb_err_errno(err, r, "cannot write a request") : TAKE_FD(fd);
 }
 
-static int run(struct buf *text, struct json_out *o, int fd, bool quiet, struct msb_err *err)
+static int run(struct buf *text, struct json_out *o, int fd, const int *more, bool quiet,
+	struct msb_err *err)
 {
 	cleanup_fd int request = request_file(text, o, err);
 	struct archiving a = {.quiet = quiet};
@@ -141,7 +146,7 @@ static int run(struct buf *text, struct json_out *o, int fd, bool quiet, struct 
 
 	if (request < 0)
 		return request;
-	r = start(request, fd, &pid, &out, err);
+	r = start(request, fd, more, &pid, &out, err);
 	if (r < 0)
 		return r;
 	buf_init(&a.said, PULL_LINE_MAX + 1);
@@ -187,7 +192,23 @@ int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err)
 		if (tag)
 			json_put_str(&o, "tag", tag);
 		json_end_object(&o);
-		r = run(&text, &o, fd, quiet, err);
+		r = run(&text, &o, fd, NULL, quiet, err);
+	}
+	buf_deinit(&text);
+	return r;
+}
+
+int archive_load_snapshot(int fd, int disk_fd, int text_fd, struct msb_err *err)
+{
+	const int more[] = {disk_fd, text_fd};
+	char home[PATH_MAX];
+	struct json_out o;
+	struct buf text;
+	int r = begin(&text, &o, "load-snapshot", home, err);
+
+	if (r == 0) {
+		json_end_object(&o);
+		r = run(&text, &o, fd, more, true, err);
 	}
 	buf_deinit(&text);
 	return r;
@@ -207,7 +228,7 @@ int archive_save(int fd, const struct opt_list *refs, const char *format, struct
 			json_put_str(&o, NULL, refs->items[i]);
 		json_end_array(&o);
 		json_end_object(&o);
-		r = run(&text, &o, fd, true, err);
+		r = run(&text, &o, fd, NULL, true, err);
 	}
 	buf_deinit(&text);
 	return r;

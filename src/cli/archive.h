@@ -18,6 +18,15 @@
  */
 int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err) MSB_MUST_CHECK;
 
+/**
+ * archive_load_snapshot - a snapshot out of the archive @fd
+ * @disk_fd: empty file that gets its disk
+ * @text_fd: empty file that gets its name, a newline, and the text of its manifest
+ *
+ * Nothing is verified: what came may be anything.
+ */
+int archive_load_snapshot(int fd, int disk_fd, int text_fd, struct msb_err *err) MSB_MUST_CHECK;
+
 /** archive_save - the images @refs to @fd */
 int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
 	MSB_MUST_CHECK;

@@ -65,6 +65,8 @@ extern const struct cli_command cmd_snapshot_ls;
 extern const struct cli_command cmd_snapshot_inspect;
 extern const struct cli_command cmd_snapshot_verify;
 extern const struct cli_command cmd_snapshot_rm;
+extern const struct cli_command cmd_snapshot_save;
+extern const struct cli_command cmd_snapshot_load;
 extern const struct cli_command cmd_registry_login;
 extern const struct cli_command cmd_registry_logout;
 extern const struct cli_command cmd_registry_ls;

@@ -101,6 +101,8 @@ static const struct opt_command *const tables[] = {
 	&cmd_snapshot_inspect.table,
 	&cmd_snapshot_verify.table,
 	&cmd_snapshot_rm.table,
+	&cmd_snapshot_save.table,
+	&cmd_snapshot_load.table,
 	&cmd_registry_login.table,
 	&cmd_registry_logout.table,
 	&cmd_registry_ls.table,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots of root disks: of sandboxes that write, of stopped ones, and of those whose maker is killed."""
 
+import gzip
 import json
 import os
 import random
@@ -16,8 +17,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from archives import archive_of, docker_members
-from conftest import LIMIT, MSB
-from registry import Picture
+from conftest import LIMIT, MSB, Msb
+from registry import Picture, tar_of
 from test_life import life, ok  # noqa: F401 (life is a fixture)
 from test_run_image import BUSYBOX, busybox_layer
 
@@ -197,3 +198,33 @@ def test_a_snapshot_keeps_its_image(life):
     ok(life, "snapshot", "rm", "one")
     ok(life, "image", "prune", "--yes")
     assert not os.listdir(life.home / "images/manifests")
+
+
+def test_there_and_back_as_an_archive(life, tmp_path):
+    ok(life, "create", "--name", "a", "--root-disk", "64M")
+    sh(life, "a", "echo far >/root/f; dd if=/dev/urandom of=/root/big bs=1M count=4 2>/dev/null")
+    digest = ok(life, "snapshot", "create", "-q", "one", "--from", "a").split()[0]
+    tar = tmp_path / "one.tar"
+    assert ok(life, "snapshot", "save", "one", str(tar)).strip() == str(tar)
+    assert 4 << 20 < tar.stat().st_size < 16 << 20
+    refused(life, "snapshot", "load", str(tar), say="exists already")
+    other = Msb(tmp_path / "other", life.env.get("MSB_ENGINE"))
+    try:
+        got = ok(other, "snapshot", "load", str(tar)).split()
+        assert got == [digest, str(tmp_path / "other/snapshots/one")]
+        assert other.out("--from-snapshot", "one", "--", "cat", "/root/f") == "far\n"
+        ok(other, "snapshot", "rm", "one")
+        # Through a pipe, compressed, to a directory of the user's.
+        p = other("snapshot", "import", "-", str(tmp_path / "d"), input=gzip.compress(tar.read_bytes(), 1))
+        assert p.returncode == 0 and p.stdout.decode().split() == [digest, str(tmp_path / "d/one")], p.stderr
+        ok(other, "snapshot", "verify", str(tmp_path / "d/one"))
+        # One bit in the disk, the end cut off, something else: refused, and nothing stays.
+        data = bytearray(tar.read_bytes())
+        data[len(data) // 2] ^= 1
+        for bad, say in ((bytes(data), "another digest"), (tar.read_bytes()[:3 << 20], ""), (b"no tar", ""),
+                         (tar_of({"x": b"1"}), "no archive of a snapshot")):
+            p = other("snapshot", "load", "-", input=bad)
+            assert p.returncode == 125 and say in p.stderr.decode(), p.stderr
+        assert os.listdir(tmp_path / "other/snapshots") == []
+    finally:
+        other.close()

@@ -9,6 +9,7 @@
 
 #include "image/archive/load.h"
 #include "image/archive/save.h"
+#include "image/archive/snapshot.h"
 #include "image/layer/job.h"
 
 static int read_request(struct archive_request *ret, struct msb_err *err)
@@ -37,9 +38,12 @@ static int run(struct report *report, struct msb_err *err)
 
 	if (r == 0)
 		r = layer_find_program(layer, err);
-	if (r == 0)
-		r = req.op == ARCHIVE_LOAD ? load_run(&req, layer, report, err)
-					   : save_run(&req, layer, err);
+	if (r == 0 && req.op == ARCHIVE_LOAD)
+		r = load_run(&req, layer, report, err);
+	else if (r == 0 && req.op == ARCHIVE_SAVE)
+		r = save_run(&req, layer, err);
+	else if (r == 0)
+		r = snapshot_load_run(&req, layer, err);
 	archive_request_deinit(&req);
 	return r;
 }

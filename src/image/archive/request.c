@@ -61,7 +61,7 @@ static int parse_tag(struct archive_request *r, struct msb_err *err)
 static int parse(struct archive_request *r, struct msb_err *err)
 {
 	static const char *const keys[] = {"op", "home", "tag", "refs", "format"};
-	static const char *const ops[] = {"load", "save"};
+	static const char *const ops[] = {"load", "save", "load-snapshot"};
 	static const char *const formats[] = {"docker", "oci"};
 	int op = 0;
 	int format = 0;

@@ -2,7 +2,7 @@
 /*
  * What msb-archive is asked to do: one JSON object on its standard input, up to the end of file.
  *
- *	op	"load" or "save"
+ *	op	"load", "save" or "load-snapshot" (snapshot.h)
  *	home	$MSB_HOME, absolute
  *	tag	load: another reference for the first image
  *	refs	save: references of the images
@@ -22,7 +22,7 @@
 
 enum { ARCHIVE_FD = 3, ARCHIVE_REQUEST_MAX = 256 * 1024, ARCHIVE_REFS_MAX = 256 };
 
-enum archive_op { ARCHIVE_LOAD, ARCHIVE_SAVE };
+enum archive_op { ARCHIVE_LOAD, ARCHIVE_SAVE, ARCHIVE_LOAD_SNAPSHOT };
 enum archive_format { ARCHIVE_DOCKER, ARCHIVE_OCI };
 
 struct archive_request {

@@ -118,7 +118,7 @@ int snapshot_new_begin(const char *parent, const char *name, bool replace, struc
 	int r;
 
 	*ret = (struct snapshot_new){.parent_fd = -EBADF, .fd = -EBADF, .name = name};
-	r = snapshot_name_check(name, err);
+	r = name ? snapshot_name_check(name, err) : 0;
 	if (r < 0)
 		return r;
 	r = io_mkdir_p(parent, 0700);
@@ -129,7 +129,7 @@ int snapshot_new_begin(const char *parent, const char *name, bool replace, struc
 	ret->parent_fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || ret->parent_fd < 0)
 		return msb_err_errno(err, r < 0 ? r : -errno, "%.200s", parent);
-	if (!replace && faccessat(ret->parent_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (name && !replace && faccessat(ret->parent_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return taken(name, err);
 	r = -EAGAIN;
 	for (int i = 0; i < ATTEMPTS && r == -EAGAIN; i++)

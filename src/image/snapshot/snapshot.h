@@ -61,7 +61,7 @@ struct snapshot_new {
 	int parent_fd;
 	int fd; /* locked */
 	char temporary[16];
-	const char *name; /* borrowed */
+	const char *name; /* borrowed; NULL until it is known, at the latest for publishing */
 };
 
 /**

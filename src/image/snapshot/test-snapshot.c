@@ -9,6 +9,7 @@
 #include "base/io.h"
 #include "base/str.h"
 
+#include "image/snapshot/extents.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
 
@@ -382,4 +383,39 @@ TEST(what_the_killed_left_is_removed)
 	ASSERT_EQ(snapshot_reap(test_tmpdir()), 1);
 	ASSERT_EQ(entries(), 0);
 	ASSERT_EQ(snapshot_reap("/nowhere"), 0);
+}
+
+static int check_extents(const uint64_t *list, size_t n, uint64_t size, uint64_t *ret)
+{
+	return extents_check((const uint8_t *)list, n * sizeof(list[0]), size, ret);
+}
+
+TEST(pieces_are_listed_and_checked)
+{
+	int fd = make_file("a", DISK_BYTES);
+	struct buf out;
+	uint64_t put_bytes = 0;
+	uint64_t total;
+
+	put(fd, 8192, "x");
+	put(fd, 20 * 1024 * 1024, "y");
+	buf_init(&out, 1 << 20);
+	ASSERT_OK(extents_put(fd, DISK_BYTES, &out, &put_bytes));
+	ASSERT_OK(extents_check(buf_data(&out), buf_len(&out), DISK_BYTES, &total));
+	ASSERT_EQ(total, put_bytes);
+	ASSERT_TRUE(total < 1024 * 1024 && buf_len(&out) == (size_t)2 * EXTENT_BYTES);
+	ASSERT_TRUE(extents_check(buf_data(&out), buf_len(&out), 8192, &total) < 0);
+	buf_deinit(&out);
+	close(fd);
+
+	ASSERT_OK(check_extents((const uint64_t[]){0, 1, 1, 2}, 4, 3, &total));
+	ASSERT_EQ(total, 3);
+	ASSERT_OK(check_extents(NULL, 0, 0, &total));
+	ASSERT_EQ(total, 0);
+	ASSERT_ERR(check_extents((const uint64_t[]){0, 1, 1, 2}, 3, 3, &total), EBADMSG);
+	ASSERT_ERR(check_extents((const uint64_t[]){0, 2, 1, 2}, 4, 9, &total), EBADMSG);
+	ASSERT_ERR(check_extents((const uint64_t[]){5, 2, 1, 2}, 4, 9, &total), EBADMSG);
+	ASSERT_ERR(check_extents((const uint64_t[]){0, 0}, 2, 9, &total), EBADMSG);
+	ASSERT_ERR(check_extents((const uint64_t[]){8, UINT64_MAX - 4}, 2, 9, &total), EBADMSG);
+	ASSERT_ERR(check_extents((const uint64_t[]){UINT64_MAX, 1}, 2, 9, &total), EBADMSG);
 }
