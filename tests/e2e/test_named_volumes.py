@@ -149,6 +149,49 @@ def test_what_was_synced_survives_a_kill(msb, how):
     assert r.stdout == b"50\n", r
 
 
+@pytest.fixture(scope="session")
+def sqlite(tmp_path_factory):
+    """The host's sqlite3 with its libraries, for guests: argv in a share at /s."""
+    program = shutil.which("sqlite3")
+    if not program:
+        pytest.skip("sqlite3 is not installed")
+    place = tmp_path_factory.mktemp("sqlite")
+    shutil.copy(program, place / "sqlite3")
+    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for word in listed.split():
+        if word.startswith("/"):
+            shutil.copy(word, place / os.path.basename(word))
+    loader = next(f for f in os.listdir(place) if f.startswith("ld-"))
+    return place, f"/s/{loader} --library-path /s /s/sqlite3 -batch"
+
+
+@pytest.mark.parametrize("kind", ["dir", "disk"])
+def test_a_database_survives_a_kill(msb, sqlite, kind):
+    """What was committed before kill -9 of everything is there afterwards, and the database is whole."""
+    place, program = sqlite
+    words = ["-v", f"{place}:/s:ro", "--mount-named", "db:/db" + (":kind=disk,size=64M" if kind == "disk" else "")]
+    script = (f"i=0; {program} /db/d 'pragma journal_mode=wal; create table t(i integer, b blob)' >/dev/null; "
+              f"while :; do echo \"insert into t values($i, randomblob(3000)); select $i;\"; i=$((i+1)); done | {program} /db/d")
+    p = msb.start(*words, "--", "sh", "-c", script)
+    for line in p.stdout:
+        if int(line) >= 150:
+            break
+    with open(f"/proc/{p.pid}/task/{p.pid}/children", encoding="utf-8") as f:
+        for pid in f.read().split():
+            os.kill(int(pid), signal.SIGKILL)
+    rest = p.communicate(timeout=LIMIT)[0].split(b"\n")
+    last = max([int(line)] + [int(x) for x in rest[:-1]])
+    deadline = time.monotonic() + LIMIT
+    check = f"{program} /db/d 'pragma integrity_check; select count(*), max(i) from t'"
+    r = msb.run(*words, "--", "sh", "-c", check)
+    while r.returncode and b"is in use" in r.stderr and time.monotonic() < deadline:
+        r = msb.run(*words, "--", "sh", "-c", check)
+    verdict, counts = r.stdout.decode().split()
+    assert verdict == "ok", r
+    count, newest = map(int, counts.split("|"))
+    assert newest >= last and count == newest + 1
+
+
 def test_a_disk_image_of_the_user(msb, tmp_path):
     if not MKFS:
         pytest.skip("mkfs.ext4 is not installed (e2fsprogs)")

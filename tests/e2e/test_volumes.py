@@ -150,10 +150,13 @@ def test_what_cannot_be_shared(msb, share, tmp_path):
         assert text in r.stderr.decode()
 
 
-def test_posix(msb, share):
+@pytest.mark.parametrize("place", ["bind", "volume", "disk", "root"])
+def test_posix(msb, share, place):
     shutil.copy(EXERCISE, share / "fs-exercise")
     (share / "work").mkdir()
-    r = msb.run("-v", f"{share}:/x", "--", "/x/fs-exercise", "/x/work", "1500")
+    words = {"bind": ["-v", f"{share}/work:/w"], "volume": ["-v", "data:/w"],
+             "disk": ["--mount-named", "data:/w:kind=disk,size=64M"], "root": ["--root-disk", "64M"]}[place]
+    r = msb.run("-v", f"{share}:/x:ro", *words, "--", "sh", "-c", "mkdir -p /w/work && /x/fs-exercise /w/work 1500 && ls /w/work && rmdir /w/work")
     print(r.stdout.decode())
     assert r.returncode == 0, r.stdout.decode() + r.stderr.decode()
     assert os.listdir(share / "work") == []
