@@ -184,8 +184,8 @@ static const struct opt opts[] = {
 		.repeatable = true,
 		.help = "A directory or a file of the host (./src:/app:ro), or a named volume "
 			"(data:/data), made if it is missing; options: ro, noexec, nosuid, nodev, "
-			"quota=SIZE, uid=N,gid=N, stat-virt=strict|relaxed|off, "
-			"host-perms=mirror|private"},
+			"quota=SIZE|none (4G unless it is a volume), uid=N,gid=N, "
+			"stat-virt=strict|relaxed|off, host-perms=mirror|private"},
 	{.name = "mount-dir",
 		.type = OPT_PARSE,
 		AT(volumes),

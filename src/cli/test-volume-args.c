@@ -60,6 +60,20 @@ TEST(options)
 	ASSERT_STREQ(o.mount, "nosuid,nodev,rw");
 }
 
+TEST(defaults)
+{
+	struct share_options o;
+
+	ASSERT_OK(share_options_parse("", &o, &err));
+	ASSERT_TRUE(!o.fs.private_perms);
+	ASSERT_EQ(o.fs.quota, SHARE_QUOTA_DEFAULT);
+	ASSERT_EQ(o.fs.stat_virt, FS_STAT_STRICT);
+	ASSERT_TRUE(!o.fs.no_suid && !o.fs.no_dev && !o.fs.read_only);
+	ASSERT_OK(share_options_parse("host-perms=private,quota=none,nosuid", &o, &err));
+	ASSERT_TRUE(o.fs.private_perms && o.fs.no_suid && !o.fs.no_dev);
+	ASSERT_EQ(o.fs.quota, 0);
+}
+
 TEST(errors)
 {
 	ASSERT_EQ(chdir(test_tmpdir()), 0);

@@ -113,7 +113,11 @@ void attr_to_fuse(const struct fs *fs, const struct attr *a, struct fuse_attr *t
 {
 	const struct statx *sx = &a->sx;
 	uint64_t dev = statx_dev(sx) ^ statx_dev(&fs->root);
+	uint32_t mode = a->mode;
 
+	/* Whatever the guest does with its mount options. A directory's set-gid bit is no right. */
+	if (fs->o.no_suid && !S_ISDIR(mode))
+		mode &= ~(uint32_t)(S_ISUID | S_ISGID);
 	*to = (struct fuse_attr){
 		/* A file system mounted below the share has numbers of its own. */
 		.ino = sx->stx_ino ^ (dev * UINT64_C(0x9e3779b97f4a7c15)),
@@ -125,11 +129,11 @@ void attr_to_fuse(const struct fs *fs, const struct attr *a, struct fuse_attr *t
 		.atimensec = sx->stx_atime.tv_nsec,
 		.mtimensec = sx->stx_mtime.tv_nsec,
 		.ctimensec = sx->stx_ctime.tv_nsec,
-		.mode = a->mode,
+		.mode = mode,
 		.nlink = sx->stx_nlink,
 		.uid = a->uid,
 		.gid = a->gid,
-		.rdev = fuse_rdev(a->rdev_major, a->rdev_minor),
+		.rdev = fs->o.no_dev ? 0 : fuse_rdev(a->rdev_major, a->rdev_minor),
 		.blksize = sx->stx_blksize,
 	};
 }

@@ -20,6 +20,10 @@ static int parse_word(const char *w, struct fs_options *o)
 {
 	if (streq(w, "ro"))
 		o->read_only = true;
+	else if (streq(w, "nosuid"))
+		o->no_suid = true;
+	else if (streq(w, "nodev"))
+		o->no_dev = true;
 	else if (streq(w, "whole"))
 		o->whole = true;
 	else if (streq(w, "stat-virt=strict"))
@@ -72,6 +76,10 @@ unsigned int fs_config_words(const struct fs_options *o, char words[FS_WORDS_MAX
 	if (o->read_only)
 		(void)snprintf(words[n++], FS_WORD_SIZE, "ro");
 	(void)snprintf(words[n++], FS_WORD_SIZE, "stat-virt=%s", stat_virt[o->stat_virt]);
+	if (o->no_suid)
+		(void)snprintf(words[n++], FS_WORD_SIZE, "nosuid");
+	if (o->no_dev)
+		(void)snprintf(words[n++], FS_WORD_SIZE, "nodev");
 	if (o->private_perms)
 		(void)snprintf(words[n++], FS_WORD_SIZE, "host-perms=private");
 	if (o->uid)

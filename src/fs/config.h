@@ -16,7 +16,7 @@ enum {
 	FS_FD_SOCKET = 3,
 	FS_FD_SHARE = 4,
 	FS_FD_USAGE = 5, /* fs_options.whole */
-	FS_WORDS_MAX = 9,
+	FS_WORDS_MAX = 11,
 	FS_WORD_SIZE = 300
 };
 

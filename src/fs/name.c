@@ -147,7 +147,8 @@ static int make_node(const struct fs *fs, int dir_fd, const char *name, uint32_t
 	case S_IFCHR:
 	case S_IFBLK:
 		/* No special file of the guest's making ever exists on the host. */
-		if (fs->o.stat_virt == FS_STAT_OFF)
+		if (fs->o.stat_virt == FS_STAT_OFF ||
+			(fs->o.no_dev && (S_ISCHR(mode) || S_ISBLK(mode))))
 			return -EPERM;
 		return mknodat(dir_fd, name, S_IFREG | host, 0) < 0 ? -errno : 0;
 	default:

@@ -39,6 +39,9 @@ enum fs_stat_virt {
 struct fs_options {
 	bool read_only;
 	enum fs_stat_virt stat_virt;
+	bool no_suid; /* set-id bits do not exist */
+	bool no_dev; /* neither do device nodes: they are not made, and those there are devices of
+			no number */
 	bool private_perms; /* nobody on the host but the owner gets rights to new files */
 	uint32_t uid; /* shown as owner of what belongs to the server's user */
 	uint32_t gid;

@@ -31,7 +31,7 @@ TEST(words_and_back)
 			.gid = 2,
 			.quota = 3,
 			.only = "x"},
-		{.quota = GIB, .whole = true},
+		{.quota = GIB, .whole = true, .no_suid = true, .no_dev = true},
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++) {
@@ -51,6 +51,8 @@ TEST(words_and_back)
 		ASSERT_EQ(got.gid, want[i].gid);
 		ASSERT_TRUE(got.quota == want[i].quota);
 		ASSERT_EQ(got.whole, want[i].whole);
+		ASSERT_EQ(got.no_suid, want[i].no_suid);
+		ASSERT_EQ(got.no_dev, want[i].no_dev);
 		ASSERT_STREQ(got.only, want[i].only);
 	}
 }

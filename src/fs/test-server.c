@@ -632,6 +632,32 @@ TEST(a_read_only_share_changes_by_nothing)
 	peer_stop(&p);
 }
 
+TEST(nosuid_and_nodev_hold_on_this_side)
+{
+	struct fuse_setattr_in in = {.valid = FATTR_MODE, .mode = S_IFREG | 06755};
+	uint64_t node;
+	uint64_t other;
+	uint64_t fh;
+
+	start_plain();
+	ASSERT_OK(peer_create(&p, ROOT, "f", O_RDWR, 0700, &node, &fh));
+	ASSERT_OK(peer_setattr(&p, node, &in));
+	ASSERT_EQ(attr_of(node).mode, S_IFREG | 06755);
+	ASSERT_OK(peer_mknod(&p, ROOT, "null", S_IFCHR | 0666, 0x103, &other));
+	ASSERT_EQ(attr_of(other).rdev, 0x103);
+	peer_stop(&p);
+
+	start(&(struct fs_options){.no_suid = true, .no_dev = true});
+	ASSERT_OK(peer_lookup(&p, ROOT, "f", &node));
+	ASSERT_EQ(attr_of(node).mode, S_IFREG | 0755);
+	ASSERT_OK(peer_lookup(&p, ROOT, "null", &other));
+	ASSERT_EQ(attr_of(other).rdev, 0);
+	ASSERT_ERR(peer_mknod(&p, ROOT, "zero", S_IFCHR | 0666, 0x105, &other), EPERM);
+	ASSERT_ERR(peer_mknod(&p, ROOT, "disk", S_IFBLK | 0666, 0x105, &other), EPERM);
+	ASSERT_OK(peer_mknod(&p, ROOT, "fifo", S_IFIFO | 0666, 0, &other));
+	peer_stop(&p);
+}
+
 TEST(quota_bounds_growth)
 {
 	static const char block[64 * 1024];

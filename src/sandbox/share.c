@@ -70,7 +70,13 @@ static int parse_id(const char *value, uint32_t *ret)
 static int parse_quota(struct share_options *o, const char *value)
 {
 	uint64_t mib;
-	int r = str_to_mib(value, &mib);
+	int r;
+
+	if (streq(value, "none")) {
+		o->fs.quota = 0;
+		return 0;
+	}
+	r = str_to_mib(value, &mib);
 
 	if (r == 0 && (mib == 0 || mib > INT64_MAX / MIB))
 		r = -ERANGE;
@@ -88,9 +94,12 @@ static int set(struct parse *p, enum key key, const char *word, const char *valu
 	case KEY_ACCESS:
 		p->o->fs.read_only = streq(word, "ro");
 		return add_mount_option(p->o->mount, sizeof(p->o->mount), word);
-	case KEY_NOEXEC:
 	case KEY_NOSUID:
 	case KEY_NODEV:
+		p->o->fs.no_suid = p->o->fs.no_suid || key == KEY_NOSUID;
+		p->o->fs.no_dev = p->o->fs.no_dev || key == KEY_NODEV;
+		return add_mount_option(p->o->mount, sizeof(p->o->mount), word);
+	case KEY_NOEXEC:
 		return add_mount_option(p->o->mount, sizeof(p->o->mount), word);
 	case KEY_STAT:
 		return parse_stat(p->o, value);
@@ -136,7 +145,7 @@ static int parse_word(struct parse *p, const char *word)
 
 int share_options_parse(const char *text, struct share_options *ret, struct msb_err *err)
 {
-	struct share_options o = {.mount = ""};
+	struct share_options o = {.fs = {.quota = SHARE_QUOTA_DEFAULT}, .mount = ""};
 	struct parse p = {.o = &o};
 	cleanup_free char *copy = strdup(text);
 	char *save = NULL;
@@ -159,7 +168,7 @@ int share_options_parse(const char *text, struct share_options *ret, struct msb_
 		(void)msb_err_set(
 			err, -EINVAL, MSB_USAGE, "%s is no option of a shared directory", quoted);
 		return msb_err_hint(err, -EINVAL,
-			"ro, rw, noexec, nosuid, nodev, quota=SIZE, uid=N,gid=N, "
+			"ro, rw, noexec, nosuid, nodev, quota=SIZE|none, uid=N,gid=N, "
 			"stat-virt=strict|relaxed|off, host-perms=mirror|private");
 	}
 	if (!(p.seen & 1u << KEY_UID) != !(p.seen & 1u << KEY_GID))

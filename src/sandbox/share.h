@@ -7,6 +7,9 @@
 
 #include "fs/server.h"
 
+/* By how much a share grows when nobody says it: a guest must not fill the host by mistake. */
+#define SHARE_QUOTA_DEFAULT (4 * GIB)
+
 struct sandbox_share {
 	const char *source; /* absolute path on the host; "" for a volume */
 	const char *volume; /* name of a directory volume; "" for a path */

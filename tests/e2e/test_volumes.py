@@ -59,6 +59,12 @@ def test_options(msb, share):
     assert out.startswith("7 8\nmsb0 /x virtiofs rw,nosuid,nodev,noexec")
 
 
+def test_nosuid_and_nodev_are_not_the_guests_to_lift(msb, share):
+    script = "cp /bin/busybox /x/b; chmod 6755 /x/b; mount -o remount,suid,dev,exec /x; stat -c %a /x/b; mknod /x/null c 1 3; df -m /x | tail -1 | awk '{print $2}'"
+    r = msb.run("-v", f"{share}:/x:nosuid,nodev", "--", "sh", "-c", script)
+    assert r.stdout == b"755\n4096\n" and b"not permitted" in r.stderr, r
+
+
 def test_quota(msb, share):
     r = msb.run("-v", f"{share}:/x:quota=4M", "--", "sh", "-c",
                 "dd if=/dev/zero of=/x/big bs=64k count=100 2>&1; rm /x/big; dd if=/dev/zero of=/x/again bs=64k count=40 2>/dev/null")
