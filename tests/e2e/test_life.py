@@ -214,7 +214,7 @@ def test_a_killed_supervisor_is_a_crash(life):
 
 
 def test_max_duration_stops(life):
-    ok(life, "create", "--name", "dev", "--max-duration", "3s")
+    ok(life, "create", "--name", "dev", "--max-duration", "15s")
     ok(life, "wait", "--timeout", "60s", "dev")
     assert listed(life)["dev"]["status"] == "Stopped"
     assert state(life, "dev")["reason"] == "MaxDurationExceeded"

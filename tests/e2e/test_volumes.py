@@ -139,7 +139,8 @@ def test_a_killed_server_ends_the_sandbox(msb, share):
     """Whatever waits for its answers would wait for ever."""
     mark = f"uid={100000 + os.getpid()}"
     p = msb.start("-v", f"{share}:/x:{mark},gid=6", "--", "sh", "-c", "echo go; while :; do cat /x/hello; done >/dev/null")
-    assert p.stdout.readline() == b"go\n"
+    first = p.stdout.readline()
+    assert first == b"go\n", p.communicate(timeout=LIMIT)
     os.kill(server_with(mark), signal.SIGKILL)
     _, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 125
