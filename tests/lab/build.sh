@@ -25,7 +25,7 @@ cache=${MSB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/msb}/lab
 packages=(
 	bash busybox-static ca-certificates coreutils cpio e2fsprogs erofs-utils gdb iproute2
 	kmod libasan8 libcurl4 libisal2 libseccomp2 libubsan1 libzstd1 procps python3 python3-pytest qemu-system-x86 strace
-	time util-linux xz-utils zstd
+	qemu-utils time util-linux xz-utils zstd
 )
 kernel_meta=linux-image-6.12-cloud-amd64
 

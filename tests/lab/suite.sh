@@ -36,8 +36,9 @@ done
 # An installed msb and the tests of its user's view.
 cp -r "$prefix" "$stage/prefix"
 cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$stage/tests/"
-cp "$here/l1-pytest" "$stage/lab-tests/e2e-kvm"
-cp "$here/l1-pytest" "$stage/lab-tests/fault-kvm"
+for group in e2e e2e-images e2e-life fault fault-life; do
+	cp "$here/l1-pytest" "$stage/lab-tests/$group-kvm"
+done
 
 env_args=()
 for name in MSB_FAULT_KILLS MSB_FAULT_SEED MSB_LAB_SELECT; do
