@@ -50,6 +50,7 @@ extern const struct cli_command cmd_wait;
 extern const struct cli_command cmd_logs;
 extern const struct cli_command cmd_inspect;
 extern const struct cli_command cmd_rename;
+extern const struct cli_command cmd_modify;
 extern const struct cli_command cmd_ping;
 extern const struct cli_command cmd_touch;
 extern const struct cli_command cmd_kill;

@@ -85,6 +85,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_wait.table,
 	&cmd_logs.table,
 	&cmd_inspect.table,
+	&cmd_modify.table,
 	&cmd_rename.table,
 	&cmd_ping.table,
 	&cmd_touch.table,

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * msb modify: another description for a sandbox that is there.
+ *
+ * The description is replaced as a whole by one rename. Of a stopped sandbox the lock is held
+ * meanwhile, so nobody starts or removes it; of a running one the supervisor has read it long ago
+ * and never writes it again, so what it runs with stays as it is until the next start.
+ */
+#include <fcntl.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "cli/cli.h"
+#include "cli/env-file.h"
+#include "cli/life.h"
+#include "cli/names.h"
+#include "cli/run-args.h"
+#include "cli/table.h"
+#include "sandbox/info.h"
+
+enum { VALUE_WIDTH = 40, VALUE_MAX = 4096 };
+
+struct modify_args {
+	struct cli_common common;
+	uint32_t cpus; /* 0: as it is */
+	uint32_t mem_mib;
+	struct opt_list env;
+	struct opt_list env_rm;
+	struct opt_list labels;
+	struct opt_list labels_rm;
+	const char *workdir;
+	bool dry_run;
+	bool next_start;
+	bool restart;
+	bool quiet;
+};
+
+#define AT(field) .offset = offsetof(struct modify_args, field)
+#define CHANGE	  .group = "Changes"
+
+static const struct opt opts[] = {
+	{.name = "cpus",
+		.letter = 'c',
+		.type = OPT_U32,
+		AT(cpus),
+		.arg = "N",
+		CHANGE,
+		.min = 1,
+		.max = LIMIT_VCPUS,
+		.help = "Number of virtual CPUs"},
+	{.name = "memory",
+		.letter = 'm',
+		.type = OPT_MIB,
+		AT(mem_mib),
+		.arg = "SIZE",
+		CHANGE,
+		.min = LIMIT_MEM_MIN_MIB,
+		.max = LIMIT_MEM_MAX_MIB,
+		.help = "Memory of the guest"},
+	{.name = "env",
+		.letter = 'e',
+		.type = OPT_LIST,
+		AT(env),
+		.arg = "NAME[=VALUE]",
+		CHANGE,
+		.help = "Set an environment variable; NAME alone takes the value from here"},
+	{.name = "env-rm",
+		.type = OPT_LIST,
+		AT(env_rm),
+		.arg = "NAME",
+		CHANGE,
+		.help = "Forget an environment variable"},
+	{.name = "label",
+		.type = OPT_LIST,
+		AT(labels),
+		.arg = "KEY[=VALUE]",
+		CHANGE,
+		.help = "Set a label"},
+	{.name = "label-rm",
+		.type = OPT_LIST,
+		AT(labels_rm),
+		.arg = "KEY",
+		CHANGE,
+		.help = "Remove a label"},
+	{.name = "workdir",
+		.letter = 'w',
+		.type = OPT_STRING,
+		AT(workdir),
+		.arg = "DIR",
+		CHANGE,
+		.help = "Working directory of its commands"},
+	{.name = "next-start",
+		.type = OPT_FLAG,
+		AT(next_start),
+		.excludes = "restart",
+		.help = "What a running sandbox cannot take may wait for its next start"},
+	{.name = "restart",
+		.type = OPT_FLAG,
+		AT(restart),
+		.help = "Restart a running sandbox if that is what it takes"},
+	{.name = "dry-run", .type = OPT_FLAG, AT(dry_run), .help = "Only show what would change"},
+	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "No notices"},
+};
+
+static const struct opt_operand operands[] = {
+	{.name = "NAME", .help = "Name of the sandbox", .required = true},
+};
+
+static const struct opt_example examples[] = {
+	{"More machine", "msb modify --restart -c 4 -m 2G dev"},
+	{"A label, at once", "msb modify --label state=done job"},
+};
+
+/* The new description, and the owners of what is new in it. */
+struct change {
+	const struct modify_args *args;
+	struct sandbox_spec *spec;
+	struct opt_list given; /* NAME=VALUE of --env */
+	struct opt_list env;
+	struct sandbox_label *given_labels;
+	struct sandbox_label *labels;
+	struct table table;
+	unsigned int n;
+	bool waits; /* something that a running sandbox does not take */
+};
+
+static void note(
+	struct change *c, const char *field, const char *before, const char *after, bool live)
+{
+	c->n++;
+	c->waits |= !live;
+	table_add(&c->table, field, 0);
+	table_add(&c->table, before ? before : "-", VALUE_WIDTH);
+	table_add(&c->table, after ? after : "-", VALUE_WIDTH);
+	table_add(&c->table, live ? "at once" : "next start", 0);
+}
+
+static void change_machine(struct change *c)
+{
+	const struct modify_args *a = c->args;
+	char before[TIME_TEXT];
+	char after[TIME_TEXT];
+
+	if (a->cpus && a->cpus != c->spec->vcpus) {
+		(void)snprintf(before, sizeof(before), "%u", c->spec->vcpus);
+		(void)snprintf(after, sizeof(after), "%u", a->cpus);
+		note(c, "cpus", before, after, false);
+		c->spec->vcpus = a->cpus;
+	}
+	if (a->mem_mib && a->mem_mib != c->spec->mem_mib) {
+		note(c, "memory", size_mib(c->spec->mem_mib, before), size_mib(a->mem_mib, after),
+			false);
+		c->spec->mem_mib = a->mem_mib;
+	}
+	if (a->workdir && !streq(a->workdir, c->spec->workdir ? c->spec->workdir : "")) {
+		note(c, "workdir", c->spec->workdir, a->workdir, false);
+		c->spec->workdir = a->workdir;
+	}
+}
+
+static bool is_variable(const char *entry, const char *name, size_t len)
+{
+	return strncmp(entry, name, len) == 0 && entry[len] == '=';
+}
+
+static bool in_list(const struct opt_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (streq(list->items[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* The entry of @name in @list, or NULL. */
+static const char *find_variable(const struct opt_list *list, const char *entry)
+{
+	size_t len = strcspn(entry, "=");
+
+	for (size_t i = 0; i < list->n; i++) {
+		if (is_variable(list->items[i], entry, len))
+			return list->items[i];
+	}
+	return NULL;
+}
+
+static int change_env(struct change *c, struct msb_err *err)
+{
+	const char *const *old = c->spec->env;
+	int r = env_make(&(struct opt_list){.n = 0}, &c->args->env, &c->given, err);
+	char name[VALUE_MAX];
+
+	for (size_t i = 0; r == 0 && old && old[i]; i++) {
+		const char *now = find_variable(&c->given, old[i]);
+
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(old[i], "="), old[i]);
+		if (in_list(&c->args->env_rm, name)) {
+			note(c, "env", old[i], NULL, false);
+			continue;
+		}
+		if (now && !streq(now, old[i]))
+			note(c, "env", old[i], now, false);
+		r = opt_list_add(&c->env, now ? now : old[i]);
+	}
+	for (size_t i = 0; r == 0 && i < c->given.n; i++) {
+		if (find_variable(&c->env, c->given.items[i]))
+			continue;
+		note(c, "env", NULL, c->given.items[i], false);
+		r = opt_list_add(&c->env, c->given.items[i]);
+	}
+	c->spec->env = c->env.items;
+	return r;
+}
+
+static const struct sandbox_label *find_label(
+	const struct sandbox_label *list, size_t n, const char *name)
+{
+	const struct sandbox_label *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (streq(list[i].name, name))
+			found = &list[i];
+	}
+	return found;
+}
+
+static void note_label(struct change *c, const char *name, const char *before, const char *after)
+{
+	char field[VALUE_MAX];
+
+	(void)snprintf(field, sizeof(field), "label %s", name);
+	note(c, field, before, after, true);
+}
+
+static int change_labels(struct change *c, struct msb_err *err)
+{
+	const struct modify_args *a = c->args;
+	struct sandbox_spec *spec = c->spec;
+	uint32_t n = 0;
+	int r = labels_make(&a->labels, &c->given_labels, err);
+
+	if (r < 0)
+		return r;
+	c->labels = calloc(spec->n_labels + a->labels.n + 1, sizeof(c->labels[0]));
+	if (!c->labels)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < spec->n_labels; i++) {
+		const struct sandbox_label *old = &spec->labels[i];
+		const struct sandbox_label *now =
+			find_label(c->given_labels, a->labels.n, old->name);
+
+		if (in_list(&a->labels_rm, old->name)) {
+			note_label(c, old->name, old->value, NULL);
+			continue;
+		}
+		if (now && !streq(now->value, old->value))
+			note_label(c, old->name, old->value, now->value);
+		c->labels[n++] = now ? *now : *old;
+	}
+	for (size_t i = 0; i < a->labels.n; i++) {
+		const struct sandbox_label *l = &c->given_labels[i];
+
+		/* The last one of a name counts. */
+		if (find_label(c->labels, n, l->name) ||
+			find_label(c->given_labels, a->labels.n, l->name) != l)
+			continue;
+		note_label(c, l->name, NULL, l->value);
+		c->labels[n++] = *l;
+	}
+	spec->labels = c->labels;
+	spec->n_labels = n;
+	return 0;
+}
+
+static int make_change(struct change *c, struct msb_err *err)
+{
+	int r;
+
+	change_machine(c);
+	r = change_env(c, err);
+	if (r == 0)
+		r = change_labels(c, err);
+	if (r == -ENOMEM || r == -E2BIG)
+		return msb_err_errno(err, r, "the new description");
+	return r < 0 ? r : sandbox_spec_check(c->spec, err);
+}
+
+static int write_spec(const struct sandbox_spec *spec, int dir_fd, struct msb_err *err)
+{
+	struct buf json;
+	int r;
+
+	buf_init(&json, LIMIT_JSON_BYTES);
+	r = sandbox_spec_to_json(spec, &json);
+	if (r == 0)
+		r = io_write_file_atomic(
+			dir_fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json), 0600, true);
+	buf_deinit(&json);
+	return r < 0 ? msb_err_errno(err, r, "%s", SANDBOX_SPEC) : 0;
+}
+
+static int print_plan(const struct change *c)
+{
+	struct buf text;
+	int status = CLI_EXIT_FAILED;
+
+	buf_init(&text, CLI_TEXT_MAX);
+	if (table_format(&c->table, &text) == 0)
+		status = cli_print(&text);
+	buf_deinit(&text);
+	return status;
+}
+
+/* 0, or 1 when a restart is to follow. */
+static int apply(struct change *c, int dir_fd, bool running, struct msb_err *err)
+{
+	const struct modify_args *a = c->args;
+	int r;
+
+	if (running && c->spec->ephemeral)
+		return msb_err_set(err, -EBUSY, MSB_BUSY,
+			"it ends with its command: nothing is left to be modified");
+	if (running && c->waits && !a->next_start && !a->restart)
+		return msb_err_hint(err,
+			msb_err_set(err, -EBUSY, MSB_BUSY, "a change needs a restart"),
+			"give --restart, or --next-start to let it wait; --dry-run shows the "
+			"changes");
+	r = write_spec(c->spec, dir_fd, err);
+	return r < 0 ? r : running && c->waits && a->restart;
+}
+
+static int restart(const char *home, const char *name, struct msb_err *err)
+{
+	struct life_error le = {.console = ""};
+	char lib_dir[PATH_MAX];
+	int r = cli_lib_dir(lib_dir, sizeof(lib_dir), err);
+
+	if (r == 0)
+		r = life_stop(home, name, LIFE_STOP_GRACE_MS, false, err);
+	if (r < 0)
+		return r;
+	r = life_start(home, lib_dir, name, LOG_WARN, &le);
+	if (r < 0)
+		*err = le.err;
+	return r;
+}
+
+struct place {
+	char home[PATH_MAX];
+	const char *name;
+	struct sandbox_dir dir; /* locked, unless it runs */
+	int dir_fd;
+	bool running;
+};
+
+static int open_place(struct place *p, struct msb_err *err)
+{
+	int r = sandbox_home_default(p->home, sizeof(p->home), err);
+
+	if (r == 0)
+		r = sandbox_dir_lock(p->home, p->name, &p->dir, err);
+	if (r == 0)
+		p->dir_fd = p->dir.fd;
+	p->running = r == -EWOULDBLOCK;
+	return p->running ? sandbox_dir_find(p->home, p->name, &p->dir_fd, err) : r;
+}
+
+static void close_place(struct place *p)
+{
+	if (p->running)
+		fd_close(p->dir_fd);
+	else if (p->dir_fd >= 0)
+		sandbox_dir_close(&p->dir);
+	p->dir_fd = -EBADF;
+}
+
+static int modify(struct change *c, struct place *p, struct msb_err *err)
+{
+	struct sandbox_spec spec;
+	int r;
+
+	sandbox_spec_init(&spec);
+	r = open_place(p, err);
+	if (r == 0)
+		r = sandbox_spec_load(p->dir_fd, &spec, err);
+	if (r == 0) {
+		c->spec = &spec;
+		r = make_change(c, err);
+	}
+	if (r == 0 && c->n && !c->args->dry_run)
+		r = apply(c, p->dir_fd, p->running, err);
+	close_place(p);
+	if (r == 1)
+		r = restart(p->home, p->name, err);
+	/* Its storage stays with it, whatever the fields say now. */
+	sandbox_spec_deinit(&spec);
+	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", p->name) : 0;
+}
+
+static int run_modify(void *args, const struct opt_words *words)
+{
+	static const char *const header[] = {"FIELD", "BEFORE", "AFTER", "EFFECT"};
+	struct change c = {.args = args};
+	struct place p = {.name = words->operands.items[0], .dir_fd = -EBADF};
+	struct msb_err err = {0};
+	int status = 0;
+	int r;
+
+	table_init(&c.table, ARRAY_SIZE(header));
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		table_add(&c.table, header[i], 0);
+	r = modify(&c, &p, &err);
+	if (r < 0)
+		status = cli_fail(&err);
+	else if (c.n == 0 && !c.args->quiet)
+		cli_note("nothing changes");
+	else if (c.n && (c.args->dry_run || !c.args->quiet))
+		status = print_plan(&c);
+	table_deinit(&c.table);
+	run_env_deinit(&c.given);
+	free(c.env.items);
+	free(c.labels);
+	labels_free(c.given_labels);
+	return status;
+}
+
+const struct cli_command cmd_modify = {
+	.table = {.name = "modify",
+		.aliases = {"mod"},
+		.summary = "Change the settings of a sandbox",
+		.description =
+			"Labels change at once. Processors, memory, environment and working "
+			"directory are what the machine is started with: of a running sandbox "
+			"they change with --restart, or with --next-start when it is started the "
+			"next time. All changes are made or none.",
+		.group = "Sandboxes",
+		.opts = opts,
+		.n_opts = ARRAY_SIZE(opts),
+		.operands = operands,
+		.n_operands = ARRAY_SIZE(operands),
+		.examples = examples,
+		.n_examples = ARRAY_SIZE(examples)},
+	.args_size = sizeof(struct modify_args),
+	.run = run_modify,
+};
