@@ -25,15 +25,13 @@ uint32_t tcp_edge(const struct stack_tcp *c)
 {
 	const struct ring_budget *b = &c->stack->budget;
 	uint32_t cap = b->used > b->max / 2 ? 4 * RING_MIN : RING_MAX;
-	uint32_t unit = UINT32_C(1) << c->rcv_scale;
 	uint32_t space = cap > c->rx.len ? cap - c->rx.len : 0;
+	uint32_t edge;
 
-	space = MIN(space, (uint32_t)WINDOW_MAX << c->rcv_scale) & ~(unit - 1);
-	if (seq_diff(c->rcv_nxt + space, c->rcv_edge) >= 0)
-		return c->rcv_nxt + space;
-	/* Never back; the unit rounds up here, a few bytes that may find no room and come again. */
-	space = (c->rcv_edge - c->rcv_nxt + unit - 1) & ~(unit - 1);
-	return c->rcv_nxt + MIN(space, (uint32_t)WINDOW_MAX << c->rcv_scale);
+	/* Only what the header can say is a promise, and a promise is not taken back. */
+	space = MIN(space, (uint32_t)WINDOW_MAX << c->rcv_scale) >> c->rcv_scale << c->rcv_scale;
+	edge = c->rcv_nxt + space;
+	return seq_diff(edge, c->rcv_edge) > 0 ? edge : c->rcv_edge;
 }
 
 static uint64_t rto(const struct stack_tcp *c)
@@ -83,10 +81,14 @@ static void put_tcp(struct out *o, const struct stack_tcp *c, uint32_t seq, uint
 static int send_segment(struct stack_tcp *c, struct out *o)
 {
 	uint32_t edge = tcp_edge(c);
+	int32_t room;
 	int r;
 
 	put32(o->l4 + 8, c->rcv_nxt);
-	put16(o->l4 + 14, (uint16_t)((edge - c->rcv_nxt) >> c->rcv_scale));
+	/* A FIN lies beyond the edge; the unit rounds down: less than promised, but more is taken.
+	 */
+	room = MAX(seq_diff(edge, c->rcv_nxt), 0);
+	put16(o->l4 + 14, (uint16_t)((uint32_t)room >> c->rcv_scale));
 	r = out_send(c->stack, o);
 	if (r < 0)
 		return r;

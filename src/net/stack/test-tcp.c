@@ -221,7 +221,7 @@ TEST(blind_attacks)
 TEST(slow_owner_closes_the_window)
 {
 	uint32_t seq = open_tso(), at = first;
-	static uint8_t chunk[32768];
+	static uint8_t chunk[32768 + 7]; /* never in step with the unit of the window */
 	const struct guest_frame *f;
 	uint32_t edge = 0, stored = 0;
 
@@ -233,11 +233,12 @@ TEST(slow_owner_closes_the_window)
 		at = get32(f->l4 + 8);
 		stored = at - first;
 		edge = stored + ((uint32_t)get16(f->l4 + 14) << 5);
-		ASSERT_TRUE(edge <= RING_MAX + 32);
+		ASSERT_TRUE(edge <= RING_MAX);
 		guest_drop(&g);
 	}
-	ASSERT_EQ(stored, edge); /* shut */
+	ASSERT_TRUE(edge - stored < 32); /* shut */
 	ASSERT_TRUE(stored > RING_MAX / 2);
+	ASSERT_EQ(stack_stats(g.stack)->budget_drops, 0); /* what was promised was kept */
 	stack_tcp_consume(g.tcp, 100); /* not worth a word */
 	ASSERT_TRUE(guest_next(&g) == NULL);
 	stack_tcp_consume(g.tcp, 200 * 1024);
