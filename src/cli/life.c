@@ -147,16 +147,6 @@ static int catch_signals(struct talk *t, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "cannot catch signals") : 0;
 }
 
-/* One that came in the moment of success: nobody was told of that yet. */
-static void last_signal(struct talk *t)
-{
-	struct signalfd_siginfo info;
-
-	if (!t->fatal && t->signal_fd >= 0 &&
-		read(t->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		t->fatal = (int)info.ssi_signo;
-}
-
 /* As if we had never caught it. */
 static void die_of(int signo)
 {
@@ -215,7 +205,6 @@ int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error
 		(void)sandbox_reap_stale(spec->home);
 		r = wait_ready(&t, spec->name);
 	}
-	last_signal(&t);
 	talk_deinit(&t);
 	if (t.fatal) {
 		/* It was up already, and is ours. */
@@ -272,10 +261,7 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 		life_unlock(&l);
 		if (r == 0)
 			r = wait_ready(&t, name);
-		last_signal(&t);
 		talk_deinit(&t);
-		if (t.fatal && r == 0 && life_stop(home, name, 0, true, NULL) < 0)
-			cli_note("sandbox '%s' could not be stopped", name);
 		if (t.fatal)
 			die_of(t.fatal);
 	} else {

@@ -203,15 +203,8 @@ static void exec_data(
 {
 	struct session *s = container_of(stream, struct session, exec);
 	struct outlet *o = channel == 2 ? &s->err : &s->out;
-	int r;
+	int r = outlet_write(o, p, len);
 
-	/* It may be on its way before the supervisor hears that nobody waits for it; the log has
-	 * it. */
-	if (s->opts->detach || s->detaching) {
-		sandbox_stream_consumed(stream, len);
-		return;
-	}
-	r = outlet_write(o, p, len);
 	if (r == 0)
 		return;
 	/* The queue is as large as the credit: either memory is gone or the guest cheats. */

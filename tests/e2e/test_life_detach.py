@@ -17,7 +17,7 @@ def until(what, seconds=LIMIT):
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited for too long"
-        time.sleep(0.005)
+        time.sleep(0.05)
 
 
 class Terminal:
@@ -78,7 +78,7 @@ def test_detach_keys(life):
     # The first key alone is one like any other.
     t.type(b"\x10a\x10\x10\x11")
     t.read_until(b"runs on in sandbox 'dev'")
-    assert t.wait() == 0
+    assert t.wait() == 0 and b"10 61" not in t.text
     ok(life, "exec", "dev", "--", "sh", "-c", "while ! [ -e /root/ran ]; do sleep 0.1; done")
     assert "10 61 10" in ok(life, "logs", "--tail", "2", "dev")
 
@@ -121,11 +121,6 @@ def test_an_interrupted_creation_leaves_nothing(life):
         until(lambda: life.sandboxes() or p.poll() is not None)
         os.killpg(p.pid, sig)
         p.communicate(timeout=LIMIT)
-        # A machine that boots in milliseconds may be up before the signal is there.
-        if p.returncode == 0:
-            assert listed(life)["dev"]["status"] == "Running"
-            ok(life, "rm", "-f", "dev")
-            continue
         assert p.returncode == -sig
         assert life.sandboxes() == [] and not listed(life)
 
@@ -138,6 +133,6 @@ def test_an_interrupted_start_leaves_it_stopped(life):
     until(lambda: listed(life)["dev"]["status"] == "Starting" or p.poll() is not None)
     p.send_signal(signal.SIGINT)
     p.communicate(timeout=LIMIT)
-    assert p.returncode in (-signal.SIGINT, 0)
-    assert listed(life)["dev"]["status"] == ("Running" if p.returncode == 0 else "Stopped")
+    assert p.returncode == -signal.SIGINT
+    assert listed(life)["dev"]["status"] == "Stopped"
     assert ok(life, "exec", "dev", "--", "cat", "/root/f") == "kept\n"
