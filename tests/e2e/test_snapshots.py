@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Snapshots of root disks: of sandboxes that write, of stopped ones, and of those whose maker is killed."""
 
+import errno
 import gzip
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / d) for d in ("lib", "tools")]
 
+import msbproto
 from archives import archive_of, docker_members
 from conftest import LIMIT, MSB, Msb
 from registry import Picture, tar_of
@@ -67,7 +70,7 @@ def wait_more_lines(msb, name, than):
 
 def test_running_under_writes(life):
     ok(life, "create", "--name", "dev")
-    sh(life, "dev", "echo here >/root/f; dd if=/dev/urandom of=/root/big bs=1M count=8 2>/dev/null")
+    sh(life, "dev", "echo here >/root/f; dd if=/dev/urandom of=/root/big bs=1M count=6 2>/dev/null")
     want = sh(life, "dev", "md5sum </root/big")
     busy = writer(life, "dev")
     try:
@@ -83,7 +86,7 @@ def test_running_under_writes(life):
     ok(life, "snapshot", "verify", "one")
     about = snapshots(life)["one"]
     assert about["digest"] == out[0] and about["image_ref"] == "base" and about["created_at"].endswith("Z")
-    assert about["size_bytes"] == 4 << 30 and 8 << 20 <= about["allocated_bytes"] < 1 << 30
+    assert about["size_bytes"] == 4 << 30 and 6 << 20 <= about["allocated_bytes"] < 1 << 30
     about = json.loads(ok(life, "snapshot", "inspect", out[0][7:20], "--verify", "--format", "json"))
     assert about["name"] == "one" and about["labels"] == {"k": "v"} and about["verified"] is True
     assert about["source_sandbox"] == "dev" and about["parent_digest"] is None
@@ -157,7 +160,7 @@ def test_refusals(life, tmp_path):
 def test_a_killed_maker_leaves_nothing(life):
     """Wherever it was: no snapshot, or a whole one; and the guest writes on."""
     ok(life, "create", "--name", "a", "--root-disk", "256M")
-    sh(life, "a", "dd if=/dev/urandom of=/root/big bs=1M count=30 2>/dev/null")
+    sh(life, "a", "dd if=/dev/urandom of=/root/big bs=1M count=8 2>/dev/null")
     start = time.monotonic()
     ok(life, "snapshot", "create", "whole", "--from", "a")
     took = time.monotonic() - start
@@ -179,6 +182,8 @@ def test_a_killed_maker_leaves_nothing(life):
         clean(life, name)
         ok(life, "snapshot", "verify", name)
     assert len(sh(life, "a", "cat /root/log").split()) == 8
+    ok(life, "snapshot", "rm", *found)
+    assert os.listdir(life.home / "snapshots") == []
 
 
 @pytest.mark.skipif(BUSYBOX is None, reason="busybox-static is not installed")
@@ -228,3 +233,54 @@ def test_there_and_back_as_an_archive(life, tmp_path):
         assert os.listdir(tmp_path / "other/snapshots") == []
     finally:
         other.close()
+
+
+class Client:
+    """Speaks to a supervisor without the library."""
+
+    def __init__(self, msb, name):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(LIMIT)
+        path = msb.home / "sandboxes" / name / "agent.sock"
+        here = os.open(path.parent, os.O_PATH)
+        try:
+            self.socket.connect(f"/proc/self/fd/{here}/{path.name}")
+        finally:
+            os.close(here)
+        self.decoder = msbproto.Decoder()
+
+    def expect(self, kind):
+        while True:
+            for name, _, _, payload in self.decoder.feed(self.socket.recv(65536)):
+                if name == kind:
+                    return payload
+
+    def freeze(self, ms):
+        self.socket.sendall(msbproto.message("FREEZE", 1, ms=ms))
+        self.expect("FROZEN")
+
+
+def test_writes_are_never_held_for_good(life):
+    """Every command here that writes would hang if the guest stayed frozen."""
+    ok(life, "create", "--name", "a", "--root-disk", "64M")
+    c = Client(life, "a")
+    c.freeze(300)
+    sh(life, "a", "echo 1 >>/root/log")
+    assert msbproto.decode("THAWED", c.expect("THAWED"))["errno"] == errno.ETIMEDOUT
+    # Somebody who dies, and files that come from outside.
+    c.freeze(60000)
+    c.socket.close()
+    sh(life, "a", "echo 2 >>/root/log")
+    c = Client(life, "a")
+    c.freeze(60000)
+    ok(life, "cp", "-", "a:/root/in", input=b"new")
+    assert msbproto.decode("THAWED", c.expect("THAWED"))["errno"] == errno.EBUSY
+    # Reading goes on, and so does the end: the shutdown waits for no time limit.
+    c.freeze(60000)
+    assert sh(life, "a", "cat /root/log /root/in") == "1\n2\nnew"
+    start = time.monotonic()
+    ok(life, "stop", "a")
+    assert time.monotonic() - start < 50
+    c.socket.close()
+    ok(life, "start", "a")
+    assert sh(life, "a", "cat /root/in") == "new"
