@@ -323,6 +323,7 @@ def bench():
     check_twice("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env, timeout=900)
     check_twice("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
     check_twice("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env, timeout=900)
+    check_twice("bench/volumes", "bench/volumes", "--check", "--prefix", PREFIX, env=env, timeout=900)
     check_twice("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env, timeout=900)
     check_twice("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env, timeout=900)
 
