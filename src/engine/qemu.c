@@ -170,7 +170,7 @@ static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd
 	arg(a, "dgram,id=net,local.type=fd,local.str=%d", fd);
 	arg(a, "-device");
 	arg(a,
-		"virtio-net-device,netdev=net,ctrl_vq=off,guest_announce=off,"
+		"virtio-net-device,netdev=net,"
 		"mac=%02x:%02x:%02x:%02x:%02x:%02x",
 		m[0], m[1], m[2], m[3], m[4], m[5]);
 }

@@ -30,6 +30,7 @@ void net_config_init(struct net_config *c, uint16_t slot, bool ipv6)
 		v6[15] = 2;
 		c->guest6 = net_addr_v6(v6);
 	}
+	dns_settings_init(&c->dns);
 	policy_init_none(&c->policy);
 }
 
@@ -68,6 +69,7 @@ int net_config_to_json(const struct net_config *c, struct buf *out)
 	put_addr(&o, "guest6", &c->guest6);
 	put_addr(&o, "gateway6", &c->gateway6);
 	json_put_u64(&o, "max_connections", c->max_connections);
+	dns_settings_to_json(&c->dns, &o, "dns");
 	policy_to_json(&c->policy, &o, "policy");
 	json_end_object(&o);
 	return json_out_end(&o);
@@ -117,8 +119,9 @@ static int get_addr(const struct json *obj, const char *key, enum net_family fam
 static int get_all(const struct json *root, struct net_config *c, struct msb_err *err)
 {
 	static const char *const keys[] = {"guest_mac", "gateway_mac", "guest4", "gateway4",
-		"guest6", "gateway6", "max_connections", "policy"};
+		"guest6", "gateway6", "max_connections", "dns", "policy"};
 	const struct json *policy = NULL;
+	const struct json *dns = NULL;
 	int r = json_only(root, keys, ARRAY_SIZE(keys), err);
 
 	if (r == 0)
@@ -135,6 +138,10 @@ static int get_all(const struct json *root, struct net_config *c, struct msb_err
 		r = get_addr(root, "gateway6", NET_V6, &c->gateway6, err);
 	if (r == 0)
 		r = json_get_u32(root, "max_connections", 0, UINT32_MAX, &c->max_connections, err);
+	if (r == 0)
+		r = json_get_object(root, "dns", &dns, err);
+	if (r == 0)
+		r = dns_settings_from_json(dns, &c->dns, err);
 	if (r == 0)
 		r = json_get_object(root, "policy", &policy, err);
 	return r == 0 ? policy_from_json(policy, &c->policy, err) : r;

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+#include "net/dns/config.h"
 #include "net/policy/policy.h"
 
 enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4 };
@@ -25,6 +26,7 @@ struct net_config {
 	struct net_addr guest4, gateway4;
 	struct net_addr guest6, gateway6; /* family 0: no IPv6 */
 	uint32_t max_connections; /* 0: the default */
+	struct dns_settings dns; /* its name servers are addresses */
 	struct policy policy; /* owned; its gateways are those above */
 };
 

@@ -2,6 +2,8 @@
 /* From the policy's answer to what becomes of a flow: see gate.h. */
 #include "net/gate.h"
 
+#include "net/policy/peek.h"
+
 enum { PORT_DNS = 53 };
 
 static enum policy_proto proto_of(const struct flow_query *q)
@@ -32,32 +34,88 @@ static struct net_addr loopback(uint8_t family)
 	return family == NET_V6 ? net_addr_v6(v6) : net_addr_v4(v4);
 }
 
-void net_gate_decide(const struct net_config *c, const struct flow_query *q, struct flow_verdict *v)
+/* What is known of a flow before it says anything. */
+struct question {
+	struct policy_query q;
+	const char *names[DNS_PIN_NAMES_MAX];
+};
+
+static void ask_about(const struct net_gate *g, const struct flow_query *q, struct question *ret)
 {
 	const struct net_peer *remote = &q->tuple.remote;
-	struct policy_query ask = {
+
+	ret->q = (struct policy_query){
 		.direction = q->ingress ? POLICY_INGRESS : POLICY_EGRESS,
 		.proto = proto_of(q),
 		.addr = remote->addr,
 		.port = q->ingress ? q->tuple.guest.port : remote->port,
-		.inspected = true,
 	};
-	struct policy_verdict answer;
+	if (!g->names || q->ingress)
+		return;
+	ret->q.n_names = names_of(g->names, &remote->addr, ret->names, ARRAY_SIZE(ret->names));
+	ret->q.names = ret->names;
+}
 
-	policy_decide(&c->policy, &ask, &answer);
+static void dial(const struct net_gate *g, const struct flow_query *q, struct flow_verdict *v)
+{
+	if (!q->ingress && is_gateway(g->config, &q->tuple.remote.addr))
+		v->dial.addr = loopback(q->tuple.remote.addr.family);
+}
+
+/* Questions about names are for the forwarder, wherever the guest sends them: it asks the policy
+ * about the name and about a resolver that is not the gateway. */
+static void hand_over(const struct net_gate *g, struct flow_verdict *v)
+{
+	if (!g->names)
+		return;
+	v->action = FLOW_HAND;
+	v->hand_tcp = names_take_tcp;
+	v->hand_udp = names_take_udp;
+	v->user = g->names;
+}
+
+void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struct flow_verdict *v)
+{
+	struct policy_verdict answer;
+	struct question ask;
+
+	if (!q->ingress && q->proto != FLOW_ECHO && q->tuple.remote.port == PORT_DNS) {
+		hand_over(g, v);
+		return;
+	}
+	ask_about(g, q, &ask);
+	policy_decide(&g->config->policy, &ask.q, &answer);
 	v->tag = (uint32_t)answer.rule;
-	if (answer.action != POLICY_ALLOW)
-		return;
-	if (q->ingress) {
+	switch (answer.action) {
+	case POLICY_ALLOW:
 		v->action = FLOW_DIAL;
+		break;
+	case POLICY_INSPECT:
+		v->action = FLOW_INSPECT;
+		v->hold_down = g->config->policy.strict;
+		break;
+	case POLICY_DENY:
 		return;
 	}
-	if (is_gateway(c, &remote->addr)) {
-		/* Questions about names are for the forwarder, never for whoever listens there on
-		 * the host. */
-		if (remote->port == PORT_DNS && q->proto != FLOW_ECHO)
-			return;
-		v->dial.addr = loopback(remote->addr.family);
-	}
-	v->action = FLOW_DIAL;
+	dial(g, q, v);
+}
+
+enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_query *q,
+	const void *data, size_t len, bool last, uint32_t *tag)
+{
+	struct policy_verdict answer;
+	struct question ask;
+	struct peek seen;
+
+	peek_bytes(data, len, &seen);
+	if (seen.kind == PEEK_MORE && !last)
+		return FLOW_INSPECT;
+	/* Half a hello hides as much as a bad one. Nothing at all says nothing. */
+	if (seen.kind == PEEK_BAD || (seen.kind == PEEK_MORE && len > 0))
+		return FLOW_DENY;
+	ask_about(g, q, &ask);
+	peek_apply(&seen, &ask.q);
+	policy_decide(&g->config->policy, &ask.q, &answer);
+	*tag = (uint32_t)answer.rule;
+	return answer.action == POLICY_ALLOW ? FLOW_DIAL : FLOW_DENY;
 }

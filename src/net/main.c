@@ -5,8 +5,6 @@
  * It gives up every right but that to open Internet sockets before it reads the first frame. Its
  * only output is one line on stderr when it cannot start or go on; the exit status is 0 when the
  * machine ended it, 1 for a failure and 2 for words it does not know.
- *
- * #syscalls(net:loop): getrandom
  */
 #include <signal.h>
 #include <sys/random.h>
@@ -24,6 +22,7 @@ struct net {
 	struct loop loop;
 	struct net_config config;
 	struct net_wire wire;
+	struct net_gate gate;
 	struct flows *flows;
 };
 
@@ -64,10 +63,18 @@ static void decide(void *ctx, const struct flow_query *q, struct flow_verdict *v
 {
 	const struct net *net = ctx;
 
-	net_gate_decide(&net->config, q, v);
+	net_gate_decide(&net->gate, q, v);
 }
 
-static const struct flow_ops flow_ops = {.emit = emit, .decide = decide};
+static enum flow_action inspect(void *ctx, const struct flow_query *q, const void *data, size_t len,
+	bool last, uint32_t *tag)
+{
+	const struct net *net = ctx;
+
+	return net_gate_inspect(&net->gate, q, data, len, last, tag);
+}
+
+static const struct flow_ops flow_ops = {.emit = emit, .decide = decide, .inspect = inspect};
 
 static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 {
@@ -96,6 +103,20 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 	return 0;
 }
 
+static int start_names(struct net *net, struct msb_err *err)
+{
+	const struct net_config *c = &net->config;
+	struct dns_config dns = {
+		.has_v4 = c->guest4.family != NET_NONE, .has_v6 = c->guest6.family != NET_NONE};
+	int r = dns_settings_apply(&c->dns, &dns, err);
+
+	if (r < 0)
+		return r;
+	r = names_new(&net->loop, &dns, &c->policy, &net->gate.names);
+	net->gate.config = c;
+	return r < 0 ? msb_err_errno(err, r, "cannot set up the name server") : 0;
+}
+
 static int setup(struct net *net, enum net_link link, struct msb_err *err)
 {
 	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG};
@@ -115,7 +136,9 @@ static int setup(struct net *net, enum net_link link, struct msb_err *err)
 		r = net_wire_init(&net->wire, &net->loop, NET_FD_LINK, link);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot use the link to the machine");
-	r = start_flows(net, link, err);
+	r = start_names(net, err);
+	if (r == 0)
+		r = start_flows(net, link, err);
 	return r < 0 ? r : net_jail_lock(err);
 }
 

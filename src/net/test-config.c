@@ -41,6 +41,8 @@ TEST(what_is_written_is_read)
 	net_config_init(&a, 7, true);
 	ASSERT_OK(policy_init(&a.policy));
 	a.max_connections = 99;
+	ASSERT_OK(dns_settings_add(&a.dns, "192.0.2.1", &err));
+	ASSERT_OK(dns_settings_add(&a.dns, "[2001:db8::1]:5353", &err));
 	to_text(&a, &json);
 	ASSERT_OK(net_config_from_json((const char *)buf_data(&json), buf_len(&json), &b, &err));
 	ASSERT_MEMEQ(a.guest_mac, b.guest_mac, 6);
@@ -50,6 +52,10 @@ TEST(what_is_written_is_read)
 	ASSERT_TRUE(net_addr_equal(&a.gateway6, &b.policy.gateway6));
 	ASSERT_TRUE(net_addr_equal(&a.gateway4, &b.policy.gateway4));
 	ASSERT_EQ(b.max_connections, 99);
+	ASSERT_EQ(b.dns.n_servers, 2);
+	ASSERT_STREQ(b.dns.servers[1].host, "2001:db8::1");
+	ASSERT_EQ(b.dns.servers[1].port, 5353);
+	ASSERT_TRUE(b.dns.rebind_protection);
 	ASSERT_EQ(b.policy.n_rules, a.policy.n_rules);
 	ASSERT_EQ(b.policy.defaults[POLICY_EGRESS], POLICY_DENY);
 	buf_deinit(&json);
@@ -88,4 +94,5 @@ TEST(what_cannot_be_is_refused)
 	refuse("fd42:6d73:62::2", "172.16.0.3");
 	refuse("\"max_connections\"", "\"more\"");
 	refuse("\"policy\"", "\"police\"");
+	refuse("\"dns\"", "\"dnt\"");
 }

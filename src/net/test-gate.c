@@ -23,7 +23,7 @@ static struct flow_verdict ask(
 
 	ASSERT_OK(net_addr_parse(remote, &q.tuple.remote.addr));
 	v.dial = q.tuple.remote;
-	net_gate_decide(c, &q, &v);
+	net_gate_decide(&(struct net_gate){.config = c}, &q, &v);
 	return v;
 }
 
@@ -69,6 +69,38 @@ TEST(the_gateway_is_the_host_where_that_is_allowed)
 	/* The name server of the host is not the gateway's. */
 	ASSERT_EQ(ask(&c, FLOW_UDP, "172.16.0.1", 53).action, FLOW_DENY);
 	ASSERT_EQ(ask(&c, FLOW_TCP, "172.16.0.1", 53).action, FLOW_DENY);
+	net_config_deinit(&c);
+}
+
+static const char hello_good[] = "GET / HTTP/1.1\r\nHost: good.example\r\n\r\n";
+static const char hello_bad[] = "GET / HTTP/1.1\r\nHost: bad.example\r\n\r\n";
+
+static enum flow_action inspect(
+	const struct net_config *c, const char *bytes, size_t len, bool last)
+{
+	const struct net_gate g = {.config = c};
+	struct flow_query q = {.proto = FLOW_TCP, .tuple.remote.port = 80};
+	uint32_t tag = 0;
+
+	ASSERT_OK(net_addr_parse("1.1.1.1", &q.tuple.remote.addr));
+	return net_gate_inspect(&g, &q, bytes, len, last, &tag);
+}
+
+TEST(first_bytes_decide_where_a_name_does)
+{
+	struct net_config c = config();
+	struct policy_rule bad = {.action = POLICY_DENY,
+		.directions = 1u << POLICY_EGRESS,
+		.target = POLICY_DOMAIN,
+		.name = "bad.example"};
+
+	ASSERT_OK(policy_insert(&c.policy, 0, &bad));
+	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 80).action, FLOW_INSPECT);
+	ASSERT_EQ(inspect(&c, hello_good, strlen(hello_good), false), FLOW_DIAL);
+	ASSERT_EQ(inspect(&c, hello_bad, strlen(hello_bad), false), FLOW_DENY);
+	ASSERT_EQ(inspect(&c, hello_good, 20, false), FLOW_INSPECT);
+	ASSERT_EQ(inspect(&c, hello_good, 20, true), FLOW_DENY);
+	ASSERT_EQ(inspect(&c, "SSH-2.0-x\r\n", 11, false), FLOW_DIAL);
 	net_config_deinit(&c);
 }
 

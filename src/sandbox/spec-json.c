@@ -178,6 +178,7 @@ static void put_network(struct json_out *o, const struct sandbox_net *n)
 		return;
 	json_begin_object(o, "network");
 	json_put_u64(o, "max_connections", n->max_connections);
+	dns_settings_to_json(&n->dns, o, "dns");
 	policy_to_json(n->policy, o, "policy");
 	json_end_object(o);
 }
@@ -515,9 +516,10 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"max_connections", "policy"};
+	static const char *const keys[] = {"max_connections", "dns", "policy"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
+	const struct json *dns = NULL;
 	const struct json *obj = NULL;
 	int r = json_opt_object(root, "network", &obj, err);
 
@@ -527,6 +529,10 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 	if (r == 0)
 		r = json_get_u32(
 			obj, "max_connections", 0, UINT32_MAX, &spec->net.max_connections, err);
+	if (r == 0)
+		r = json_get_object(obj, "dns", &dns, err);
+	if (r == 0)
+		r = dns_settings_from_json(dns, &spec->net.dns, err);
 	if (r == 0)
 		r = json_get_object(obj, "policy", &policy, err);
 	if (r == 0)

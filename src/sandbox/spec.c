@@ -24,6 +24,7 @@ void sandbox_spec_init(struct sandbox_spec *spec)
 		.lib_dir = "",
 		.log_level = LOG_WARN,
 	};
+	dns_settings_init(&spec->net.dns);
 }
 
 static bool is_absolute(const char *path)

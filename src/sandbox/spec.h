@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #include "engine/engine.h"
+#include "net/dns/config.h"
 #include "net/policy/policy.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
@@ -61,6 +62,7 @@ struct sandbox_root_disk {
 struct sandbox_net {
 	const struct policy *policy; /* NULL: no network, no device */
 	uint32_t max_connections; /* 0: the default */
+	struct dns_settings dns;
 };
 
 struct sandbox_spec {

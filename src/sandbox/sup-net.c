@@ -9,12 +9,13 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/io.h"
 
-enum { SLOT = 0, PORT_ANY = 53 };
+enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096 };
 
 /* Does the host know a way to public IPv6 addresses? Asks the routing table, sends nothing. */
 static bool host_has_ipv6(void)
@@ -55,6 +56,16 @@ static void tell_agent(const struct net_config *c, struct msg_net *ret)
 	number6(&c->gateway6, ret->gateway6);
 }
 
+/* The name servers of the host, as it knows them now. */
+static void host_servers(struct dns_settings *d)
+{
+	cleanup_fd int fd = open("/etc/resolv.conf", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char text[RESOLV_MAX];
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text));
+
+	dns_settings_add_host(d, text, n > 0 ? (size_t)n : 0);
+}
+
 /* The description goes to msb-net in a file that has no name. */
 static int write_config(const struct net_config *c, int *ret_fd)
 {
@@ -88,6 +99,9 @@ int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engi
 			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
 	net_config_init(&c, SLOT, host_has_ipv6());
 	c.max_connections = spec->net.max_connections;
+	c.dns = spec->net.dns;
+	if (c.dns.n_servers == 0)
+		host_servers(&c.dns);
 	r = policy_copy(&c.policy, spec->net.policy);
 	if (r == 0)
 		r = write_config(&c, &n->config_fd);

@@ -42,7 +42,9 @@ static void fill(struct sandbox_spec *s)
 	s->stop_signal = 3;
 	s->n_scripts = ARRAY_SIZE(scripts);
 	s->scripts = scripts;
-	s->net = (struct sandbox_net){.policy = &policy, .max_connections = 77};
+	s->net.policy = &policy;
+	s->net.max_connections = 77;
+	s->net.dns.timeout_ms = 250;
 	s->n_labels = ARRAY_SIZE(labels);
 	s->labels = labels;
 	s->n_tmpfs = 2;
@@ -103,6 +105,7 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	ASSERT_EQ(a->n_rlimits, b->n_rlimits);
 	ASSERT_MEMEQ(a->rlimits, b->rlimits, sizeof(a->rlimits[0]) * b->n_rlimits);
 	ASSERT_EQ(a->net.max_connections, b->net.max_connections);
+	ASSERT_EQ(a->net.dns.timeout_ms, b->net.dns.timeout_ms);
 	ASSERT_EQ(!a->net.policy, !b->net.policy);
 	if (b->net.policy) {
 		ASSERT_EQ(a->net.policy->n_rules, b->net.policy->n_rules);

@@ -360,6 +360,18 @@ bool policy_needs_names(const struct policy *p)
 	return false;
 }
 
+bool policy_is_closed(const struct policy *p)
+{
+	if (p->defaults[POLICY_EGRESS] == POLICY_ALLOW ||
+		p->defaults[POLICY_INGRESS] == POLICY_ALLOW)
+		return false;
+	for (uint32_t i = 0; i < p->n_rules; i++) {
+		if (p->rules[i].action == POLICY_ALLOW)
+			return false;
+	}
+	return true;
+}
+
 void policy_init_none(struct policy *p)
 {
 	*p = (struct policy){.defaults = {POLICY_DENY, POLICY_DENY}};

@@ -148,6 +148,9 @@ bool policy_needs_names(const struct policy *p);
 /** policy_name_matches - does @name fall under the domain or suffix rule @r */
 bool policy_name_matches(const struct policy_rule *r, const char *name);
 
+/** policy_is_closed - does it deny everything, whatever is asked? */
+bool policy_is_closed(const struct policy *p);
+
 /** policy_init - the default: public addresses and lookups out, everything in */
 int policy_init(struct policy *p) MSB_MUST_CHECK;
 
