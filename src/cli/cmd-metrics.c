@@ -188,20 +188,30 @@ static uint64_t proc_number(pid_t pid, const char *file, unsigned int skip)
 	return 0;
 }
 
+/* Of the machine: of the supervisor's few children the one with the guest's memory. */
+static uint64_t resident_pages(pid_t supervisor)
+{
+	uint64_t most = 0;
+	char children[64];
+
+	(void)snprintf(children, sizeof(children), "task/%ld/children", (long)supervisor);
+	for (unsigned int i = 0; i < LIMIT_SHARES + 2; i++) {
+		pid_t child = (pid_t)proc_number(supervisor, children, i);
+
+		if (child <= 0)
+			break;
+		most = MAX(most, proc_number(child, "statm", 1));
+	}
+	return most;
+}
+
 static void look_at_host(struct subject *su)
 {
-	pid_t pid = su->info->record.pid;
 	char path[PATH_MAX];
-	char children[64];
 	struct stat st;
-	pid_t machine;
 	int n;
 
-	(void)snprintf(children, sizeof(children), "task/%ld/children", (long)pid);
-	machine = (pid_t)proc_number(pid, children, 0);
-	if (machine > 0)
-		su->resident_bytes =
-			proc_number(machine, "statm", 1) * (uint64_t)sysconf(_SC_PAGESIZE);
+	su->resident_bytes = resident_pages(su->info->record.pid) * (uint64_t)sysconf(_SC_PAGESIZE);
 	n = snprintf(path, sizeof(path), "%s/sandboxes/%s/upper.ext4", su->watcher->home,
 		su->info->name);
 	if (n > 0 && (size_t)n < sizeof(path) && lstat(path, &st) == 0)

@@ -14,6 +14,7 @@
 #include "cli/image.h"
 #include "cli/life.h"
 #include "cli/names.h"
+#include "cli/net-args.h"
 #include "cli/root-disk.h"
 #include "cli/run-args.h"
 #include "cli/run-config.h"
@@ -43,6 +44,7 @@ struct run_args {
 	int tty; /* 1: -t, -1: --no-tty, 0: as stdin and stdout are */
 	struct run_tmpfs tmpfs;
 	struct run_volumes volumes;
+	struct run_net net;
 	struct run_rlimits rlimits;
 	struct run_scripts scripts;
 	struct run_root_disk root_disk;
@@ -63,7 +65,7 @@ struct run_args {
 static int not_yet(void *target, const char *value, struct msb_err *err)
 {
 	return msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
-		"not supported by this version; sandboxes have no network");
+		"not supported by this version: no port of a sandbox can be published yet");
 }
 
 static const char *const engines[] = {
@@ -220,6 +222,7 @@ static const struct opt opts[] = {
 		.repeatable = true,
 		.help = "Mount a raw disk image or block device with a file system; options: ro, "
 			"noexec, nosuid, nodev, fstype=ext4|xfs|erofs|squashfs"},
+	RUN_NET_OPTS(struct run_args, net),
 	{.name = "tmpfs",
 		.type = OPT_PARSE,
 		AT(tmpfs),
@@ -496,7 +499,21 @@ struct run {
 	char home[PATH_MAX];
 	char lib_dir[PATH_MAX];
 	char kernel[PATH_MAX];
+	struct policy policy;
 };
+
+/* Nobody could use a network without a way in or out: then there is not even a device. */
+static int configure_net(struct run *run, struct msb_err *err)
+{
+	struct sandbox_net *net = &run->spec.net;
+	int r = run_net_apply(&run->args->net, &run->policy, &net->dns, err);
+
+	if (r < 0)
+		return r;
+	net->max_connections = run->args->net.max_connections;
+	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
+	return 0;
+}
 
 /* Puts together what the user and the image say. @image: NULL if it says nothing. */
 static int configure(struct run *run, const struct opt_words *words, const struct oci_config *image,
@@ -571,6 +588,9 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	run->spec.home = run->home;
 	run->spec.lib_dir = run->lib_dir;
 	run->spec.kernel_path = run->kernel;
+	r = configure_net(run, err);
+	if (r < 0)
+		return r;
 	return configure(run, words, NULL, err);
 }
 
@@ -769,6 +789,8 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	run_config_deinit(&run.config);
 	oci_config_deinit(&run.image_config);
 	run_volumes_deinit(&a->volumes);
+	policy_deinit(&run.policy);
+	run_net_deinit(&a->net);
 	run_tmpfs_deinit(&a->tmpfs);
 	run_scripts_deinit(&a->scripts);
 	run_root_disk_deinit(&a->root_disk);

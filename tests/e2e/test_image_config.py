@@ -207,10 +207,11 @@ def test_the_guest_of_an_image_with_nothing(msb, image):
                          "/dev/mqueue 1777 directory", "/dev/pts 755 directory", "/proc 555 directory",
                          "/sys 555 directory", "/dev 755 directory"]
     assert lines[8:13] == ["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "/proc/mounts"]
-    assert lines[13] == "box" and "nameserver" not in text
-    assert lines[15:17] == ["127.0.0.1\tlocalhost box", "::1\tlocalhost ip6-localhost ip6-loopback box"]
-    assert lines[17:24] == [f"/dev/{n} 666" for n in ("null", "zero", "full", "random", "urandom", "tty", "ptmx")]
-    assert lines[24:] == ["0", "/sys/fs/cgroup/cgroup.procs"]
+    assert lines[13] == "box" and lines[15] == "nameserver 172.16.0.1"
+    assert lines[16:18] == ["127.0.0.1\tlocalhost box", "::1\tlocalhost ip6-localhost ip6-loopback box"]
+    assert lines[18] == "172.16.0.1\thost.microsandbox.internal"
+    assert lines[-9:-2] == [f"/dev/{n} 666" for n in ("null", "zero", "full", "random", "urandom", "tty", "ptmx")]
+    assert lines[-2:] == ["0", "/sys/fs/cgroup/cgroup.procs"]
 
 
 def test_a_new_name_resolves(life, image):
@@ -263,7 +264,7 @@ except OSError as e:
 def test_python(msb, registry):
     ref = offline_image(registry, "python")
     assert msb.out("-m", "1G", ref, "--", "python3", "-c", "print('hello')") == "hello\n"
-    r = msb.run("-q", "-m", "1G", "-u", "nobody", "--pull", "never", ref, "--", "python3", "-c", PYTHON)
+    r = msb.run("-q", "-m", "1G", "--no-net", "-u", "nobody", "--pull", "never", ref, "--", "python3", "-c", PYTHON)
     assert r.returncode == 0, r.stderr.decode()
     assert r.stdout.decode().splitlines() == [
         "from a process", "[1, 2]", "7", "mq True ['q']", "True", "True", "nobody /nonexistent 127.0.0.1", "port 80",

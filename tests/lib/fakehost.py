@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MSB_TEST_BUILD", ROOT / "build"))
 MSB = os.environ.get("MSB", str(BUILD / "src/cli/msb"))
 FAKE = BUILD / "src/sandbox/fake-qemu"
-PARTS = {"msb-sandbox": "src/sandbox/msb-sandbox", "msb-vmm": "src/vmm/msb-vmm", "initramfs.cpio": "src/agent/initramfs.cpio",
+PARTS = {"msb-sandbox": "src/sandbox/msb-sandbox", "msb-vmm": "src/vmm/msb-vmm", "msb-net": "src/net/msb-net",
+         "initramfs.cpio": "src/agent/initramfs.cpio",
          "base.erofs": "images/base/base.erofs", "vmlinux": "vmlinux"}
 LIMIT = 120  # seconds for one command, on a machine that may be busy with others
 
