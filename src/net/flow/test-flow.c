@@ -355,3 +355,55 @@ TEST(published_port)
 	(void)close(ready[1]);
 	bed_deinit();
 }
+
+static int serve_inspected(int fd)
+{
+	char b[16] = {0};
+	int c = accept(fd, NULL, NULL);
+
+	CHECK(io_read_full(c, b, 9) == 0);
+	CHECK(memcmp(b, "good!more", 9) == 0);
+	CHECK(io_write_full(c, "ok", 2) == 0);
+	for (int i = 0; i < 2; i++) { /* connected, and not a byte of theirs */
+		c = accept(fd, NULL, NULL);
+		CHECK(read(c, b, sizeof(b)) <= 0);
+	}
+	return 0;
+}
+
+static int guest_inspected(int arg)
+{
+	char b[2];
+	int fd = connect_to(PORT);
+
+	(void)arg;
+	CHECK(fd >= 0 && io_write_full(fd, "go", 2) == 0);
+	CHECK(io_write_full(fd, "od!more", 7) == 0);
+	CHECK(io_read_full(fd, b, 2) == 0 && memcmp(b, "ok", 2) == 0);
+	fd = connect_to(PORT);
+	CHECK(fd >= 0 && io_write_full(fd, "wrong", 5) == 0);
+	CHECK(read(fd, b, 1) < 0 && errno == ECONNRESET);
+	fd = connect_to(PORT); /* ends before it has said enough */
+	CHECK(fd >= 0 && io_write_full(fd, "go", 2) == 0);
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	CHECK(read(fd, b, 1) < 0 && errno == ECONNRESET);
+	return 0;
+}
+
+TEST(first_bytes_decide)
+{
+	int listener;
+	pid_t server;
+
+	bed_init(true, 0);
+	bed.inspect = true;
+	listener = listen_at(PORT);
+	server = child(bed.up_ns, serve_inspected, listener);
+	play(guest_inspected, 0);
+	reap(server);
+	(void)close(listener);
+	ASSERT_EQ(bed.opened, 3);
+	ASSERT_EQ(bed.closed, 3);
+	ASSERT_EQ(bed.denied, 2);
+	bed_deinit();
+}

@@ -35,6 +35,7 @@ struct bed {
 	unsigned int opened, closed, failed, denied;
 	int last_error;
 	uint64_t frames_in;
+	bool inspect; /* the first bytes of connections decide */
 	bool lossy; /* drops every 50th frame to the guest */
 	unsigned int tick;
 };
