@@ -92,6 +92,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_kill.table,
 	&cmd_cp.table,
 	&cmd_metrics.table,
+	&cmd_net_explain.table,
 	&cmd_pull.table,
 	&cmd_image_ls.table,
 	&cmd_image_inspect.table,
@@ -129,6 +130,7 @@ static const struct opt_group groups[] = {
 	{"image", "Images in the local store"},
 	{"snapshot", "Root disks to begin from"},
 	{"registry", "Logins at image registries"},
+	{"net", "What sandboxes may reach"},
 	{"volume", "Directories and disks that outlive sandboxes"},
 };
 
