@@ -12,6 +12,9 @@ struct probe_kvm {
 	/* Return of the request, or negative errno. */
 	int (*call)(const struct probe_kvm *kvm, int fd, unsigned long request, uintptr_t arg);
 	uint64_t (*now_ns)(const struct probe_kvm *kvm);
+	/* What this thread, its guest included, had of the processor. */
+	uint64_t (*cpu_ns)(const struct probe_kvm *kvm);
+	unsigned int budget_ms; /* for all guest code together */
 };
 
 struct probe_cap {

@@ -23,13 +23,16 @@ struct model {
 	unsigned long failing_request; /* 0: none */
 	int failure; /* negative errno of it */
 	uint64_t insn_ns; /* per instruction of the loop */
-	unsigned int slow_runs; /* so many runs are held up by something else */
+	uint64_t exit_ns; /* to leave the guest */
+	unsigned int slow_runs; /* so many runs are held up by something else, each less long */
 	bool stuck; /* KVM_RUN ends by signals only */
 	uint32_t exit_reason; /* of the check */
 	bool wrong_result;
+	uint64_t cpu_ns; /* what the probe gets of the processor */
 	/* State. */
 	unsigned int runs;
 	uint64_t now_ns;
+	uint64_t cpu_seen;
 	struct kvm_regs regs;
 	uint8_t *mem;
 	struct kvm_run *run;
@@ -38,6 +41,14 @@ struct model {
 static uint64_t model_now_ns(const struct probe_kvm *kvm)
 {
 	return container_of(kvm, struct model, kvm)->now_ns;
+}
+
+/* Looked at twice, so a probe had what the model says. */
+static uint64_t model_cpu_ns(const struct probe_kvm *kvm)
+{
+	struct model *m = container_of(kvm, struct model, kvm);
+
+	return m->cpu_seen += m->cpu_ns;
 }
 
 /* A virtual processor is a memfd: the probe maps it, and so do we. */
@@ -59,13 +70,11 @@ static int model_run(struct model *m)
 	m->runs++;
 	if (m->stuck)
 		return -EINTR;
-	m->now_ns += 2000;
+	m->now_ns += 2000 + m->exit_ns;
 	if (m->regs.rip == PROBE_CODE) {
 		m->now_ns += m->regs.rcx * 2 * m->insn_ns;
-		if (m->slow_runs) {
-			m->slow_runs--;
-			m->now_ns += 4 * NSEC_PER_MSEC * m->regs.rcx / 1000;
-		}
+		if (m->slow_runs)
+			m->now_ns += 8 * NSEC_PER_MSEC * m->slow_runs--;
 		m->run->exit_reason = KVM_EXIT_HLT;
 		return 0;
 	}
@@ -117,7 +126,7 @@ static struct model good_host(void)
 {
 	engine_kvm_device = "/dev/zero";
 	return (struct model){
-		.kvm = {model_call, model_now_ns},
+		.kvm = {model_call, model_now_ns, model_cpu_ns, 40},
 		.api_version = KVM_API_VERSION,
 		.missing_cap = -1,
 		.exit_reason = KVM_EXIT_HLT,
@@ -157,14 +166,21 @@ TEST(hosts_that_run_guests)
 	CHECK(PROBE_OK, "full speed", );
 	CHECK(PROBE_OK, "3.00 ns per instruction", h->insn_ns = 3);
 	CHECK(PROBE_OK, "49.00 ns per instruction", h->insn_ns = 49);
-	/* Something else had the processor for a while: tried again. */
+	/* Something else had the processor for a while: tried again, however often. */
+	CHECK(PROBE_OK, "", h->insn_ns = 1, h->slow_runs = 1);
 	CHECK(PROBE_OK, "1.00 ns per instruction", h->insn_ns = 1, h->slow_runs = 4);
+	CHECK(PROBE_OK, "1.00 ns per instruction", h->insn_ns = 1, h->slow_runs = 12);
+	/* Leaving the guest is dear, instructions are not. */
+	CHECK(PROBE_OK, "3.00 ns per instruction", h->insn_ns = 3, h->exit_ns = NSEC_PER_MSEC);
 }
 
 TEST(hosts_that_only_emulate)
 {
 	CHECK(PROBE_EMULATED, "takes 51 ns per instruction (usable: below 50)", h->insn_ns = 51);
 	CHECK(PROBE_EMULATED, "takes 860 ns per instruction", h->insn_ns = 860);
+	/* A short loop held up is no sign that the long one is fast. */
+	CHECK(PROBE_EMULATED, "takes 860 ns per instruction", h->insn_ns = 860, h->slow_runs = 1);
+	CHECK(PROBE_EMULATED, "takes 860 ns per instruction", h->insn_ns = 860, h->slow_runs = 5);
 }
 
 /* Really waits for the timer. */
@@ -298,6 +314,44 @@ TEST(cache_that_cannot_be_written_is_done_without)
 	probe_with(&m.kvm, "/proc/nonexistent/kvm-probe.json", &res);
 	ASSERT_EQ(res.verdict, PROBE_OK);
 	(void)munmap(m.run, sizeof(struct kvm_run));
+}
+
+/* Out of time without having run says that the host is busy, not what it can do. */
+TEST(verdict_of_a_starved_probe_is_not_kept)
+{
+	struct model starved = good_host();
+	struct model stuck = good_host();
+	struct model good = good_host();
+	struct probe_result res;
+
+	starved.stuck = stuck.stuck = true;
+	starved.cpu_ns = 19 * NSEC_PER_MSEC;
+	stuck.cpu_ns = 20 * NSEC_PER_MSEC;
+	probe_with(&starved.kvm, cache_file(), &res);
+	ASSERT_EQ(res.verdict, PROBE_EMULATED);
+	(void)munmap(starved.run, sizeof(struct kvm_run));
+	probe_with(&stuck.kvm, cache_file(), &res);
+	ASSERT_TRUE(stuck.runs > 0);
+	ASSERT_EQ(res.verdict, PROBE_EMULATED);
+	(void)munmap(stuck.run, sizeof(struct kvm_run));
+	probe_with(&good.kvm, cache_file(), &res);
+	ASSERT_EQ(good.runs, 0);
+	ASSERT_EQ(res.verdict, PROBE_EMULATED);
+}
+
+TEST(verdict_without_a_machine_is_not_kept)
+{
+	struct model busy = good_host();
+	struct model good = good_host();
+	struct probe_result res;
+
+	busy.failing_request = KVM_CREATE_VM;
+	busy.failure = -EBUSY;
+	probe_with(&busy.kvm, cache_file(), &res);
+	ASSERT_EQ(res.verdict, PROBE_BROKEN);
+	probe_with(&good.kvm, cache_file(), &res);
+	ASSERT_EQ(res.verdict, PROBE_OK);
+	(void)munmap(good.run, sizeof(struct kvm_run));
 }
 
 static void put_cache(const char *text)
