@@ -54,6 +54,9 @@ struct msb_err {
 int msb_err_set_at(struct msb_err *err, int r, enum msb_kind kind, const char *file, int line,
 	const char *fmt, ...) MSB_PRINTF(6, 7);
 
+/** msb_err_usage - like msb_err_set, for words of the user that are off; returns -EINVAL */
+#define msb_err_usage(err, ...) msb_err_set(err, -EINVAL, MSB_USAGE, __VA_ARGS__)
+
 /** msb_err_errno - like msb_err_set, with the kind derived from @r and ": <strerror>" appended */
 #define msb_err_errno(err, r, ...) msb_err_errno_at(err, r, __FILE__, __LINE__, __VA_ARGS__)
 

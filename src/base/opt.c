@@ -35,18 +35,6 @@ static bool takes_value(const struct opt *o)
 	return o->type != OPT_FLAG && o->type != OPT_CONST;
 }
 
-static int MSB_PRINTF(2, 3) usage(struct msb_err *err, const char *fmt, ...)
-{
-	char msg[sizeof(err->msg)];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
-		msg[0] = '\0';
-	va_end(ap);
-	return msb_err_set(err, -EINVAL, MSB_USAGE, "%s", msg);
-}
-
 static int usage_see_help(const struct parser *p, int r)
 {
 	return msb_err_hint(p->err, r, "see '%s%s%s --help'", p->prog->name, p->cmd ? " " : "",
@@ -76,11 +64,11 @@ static int set_mib(const struct opt *o, void *target, const char *value, struct 
 
 	(void)str_quote(quoted, sizeof(quoted), value, strlen(value));
 	if (r == -EINVAL) {
-		r = usage(err, "%s is not a size", quoted);
+		r = msb_err_usage(err, "%s is not a size", quoted);
 		return msb_err_hint(err, r, "write MiB or a unit, for example 512M or 2G");
 	}
 	if (r < 0 || mib < o->min || mib > o->max) {
-		r = usage(err, "%s is out of range", quoted);
+		r = msb_err_usage(err, "%s is out of range", quoted);
 		return msb_err_hint(
 			err, r, "choose %" PRIu64 "M to %" PRIu64 "G", o->min, o->max / 1024);
 	}
@@ -96,9 +84,9 @@ static int set_u32(const struct opt *o, void *target, const char *value, struct 
 
 	(void)str_quote(quoted, sizeof(quoted), value, strlen(value));
 	if (r == -EINVAL)
-		return usage(err, "%s is not a whole number", quoted);
+		return msb_err_usage(err, "%s is not a whole number", quoted);
 	if (r < 0 || n < o->min || n > o->max) {
-		r = usage(err, "%s is out of range", quoted);
+		r = msb_err_usage(err, "%s is out of range", quoted);
 		return msb_err_hint(err, r, "choose %" PRIu64 " to %" PRIu64, o->min, o->max);
 	}
 	*(uint32_t *)target = (uint32_t)n;
@@ -113,13 +101,13 @@ static int set_duration(const struct opt *o, void *target, const char *value, st
 
 	(void)str_quote(quoted, sizeof(quoted), value, strlen(value));
 	if (r == -EINVAL) {
-		r = usage(err, "%s is not a duration", quoted);
+		r = msb_err_usage(err, "%s is not a duration", quoted);
 		return msb_err_hint(
 			err, r, "write seconds or a unit, for example 500ms, 30s, 5m or 1h");
 	}
 	/* A deadline is a point on a 64-bit clock: leave room for the clock's own value. */
 	if (r < 0 || ns > INT64_MAX || ns < o->min)
-		return usage(err, "%s is out of range", quoted);
+		return msb_err_usage(err, "%s is out of range", quoted);
 	*(uint64_t *)target = ns;
 	return 0;
 }
@@ -154,7 +142,7 @@ static int set_choice(const struct opt *o, void *target, const char *value, stru
 
 	if (i < 0) {
 		join_choices(o->choices, list, sizeof(list));
-		return usage(err, "%s is not one of %s",
+		return msb_err_usage(err, "%s is not one of %s",
 			str_quote(quoted, sizeof(quoted), value, strlen(value)), list);
 	}
 	*(int *)target = i;
@@ -166,7 +154,7 @@ static int set_list(const struct opt *o, void *target, const char *value, struct
 	int r = opt_list_add(target, value);
 
 	if (r == -E2BIG)
-		return usage(err, "given more than %u times", LIMIT_ARGV);
+		return msb_err_usage(err, "given more than %u times", LIMIT_ARGV);
 	return r < 0 ? msb_err_errno(err, r, "reading the command line") : 0;
 }
 
@@ -282,7 +270,8 @@ static int unknown_option(struct parser *p, const char *word, size_t len)
 		name[len - 2] = '\0';
 		near = nearest_option(p, name);
 	}
-	r = usage(p->err, "unknown option %s", str_quote(quoted, sizeof(quoted), word, len));
+	r = msb_err_usage(
+		p->err, "unknown option %s", str_quote(quoted, sizeof(quoted), word, len));
 	if (near)
 		return msb_err_hint(p->err, r, "did you mean --%s?", near);
 	return usage_see_help(p, r);
@@ -292,8 +281,8 @@ static int unknown_option(struct parser *p, const char *word, size_t len)
 static int next_value(struct parser *p, const struct opt *o, char **argv, const char **ret)
 {
 	if (!argv[1])
-		return usage_see_help(
-			p, usage(p->err, "option --%s needs a value (%s)", o->name, o->arg));
+		return usage_see_help(p,
+			msb_err_usage(p->err, "option --%s needs a value (%s)", o->name, o->arg));
 	*ret = argv[1];
 	return 0;
 }
@@ -313,7 +302,8 @@ static int parse_long(struct parser *p, char **argv)
 	if (!o)
 		return unknown_option(p, word, len);
 	if (!takes_value(o) && equals)
-		return usage_see_help(p, usage(p->err, "option --%s takes no value", o->name));
+		return usage_see_help(
+			p, msb_err_usage(p->err, "option --%s takes no value", o->name));
 	if (takes_value(o) && !equals) {
 		r = next_value(p, o, argv, &value);
 		if (r < 0)
@@ -364,7 +354,7 @@ static int parse_operand(struct parser *p, char **argv, int argc)
 	}
 	r = opt_list_add(&p->words->operands, argv[0]);
 	if (r == -E2BIG)
-		return usage(p->err, "more than %u words", LIMIT_ARGV);
+		return msb_err_usage(p->err, "more than %u words", LIMIT_ARGV);
 	return r < 0 ? msb_err_errno(p->err, r, "reading the command line") : 1;
 }
 
@@ -435,7 +425,7 @@ static int apply_configured(struct parser *p, const struct opt *o)
 		return r;
 	/* Texts are borrowed. */
 	if (value == number && (o->type == OPT_STRING || o->type == OPT_LIST))
-		return usage(p->err, "configuration, %s: a text is wanted", o->config);
+		return msb_err_usage(p->err, "configuration, %s: a text is wanted", o->config);
 	r = set_value(o, target_of(p, o), value, p->err);
 	return r < 0 ? msb_err_prefix(p->err, r, "configuration, %s", o->config) : 0;
 }
@@ -490,8 +480,9 @@ static int check_exclusions(struct parser *p)
 			other = find_long(p, o->excludes, strlen(o->excludes), &table);
 			assert(other);
 			if (p->given[table] & UINT64_C(1) << (other - p->tables[table].opts))
-				return usage(p->err, "options --%s and --%s exclude each other",
-					o->name, other->name);
+				return msb_err_usage(p->err,
+					"options --%s and --%s exclude each other", o->name,
+					other->name);
 		}
 	}
 	return 0;
@@ -536,11 +527,11 @@ int opt_check_operands(const struct opt_program *prog, const struct opt_command 
 		const char *word = i < words->operands.n ? words->operands.items[i] : NULL;
 
 		if (!word && op->required)
-			return usage_see_help(&p, usage(err, "%s is missing", op->name));
+			return usage_see_help(&p, msb_err_usage(err, "%s is missing", op->name));
 		if (!word || !op->choices || choice_index(op->choices, word) >= 0)
 			continue;
 		join_choices(op->choices, list, sizeof(list));
-		return usage(err, "%s must be %s, not %s", op->name, list,
+		return msb_err_usage(err, "%s must be %s, not %s", op->name, list,
 			str_quote(quoted, sizeof(quoted), word, strlen(word)));
 	}
 	if (words->operands.n > cmd->n_operands &&
@@ -548,7 +539,7 @@ int opt_check_operands(const struct opt_program *prog, const struct opt_command 
 		const char *word = words->operands.items[cmd->n_operands];
 
 		return usage_see_help(
-			&p, usage(err, "unexpected argument %s",
+			&p, msb_err_usage(err, "unexpected argument %s",
 				    str_quote(quoted, sizeof(quoted), word, strlen(word))));
 	}
 	return 0;

@@ -10,18 +10,6 @@
 
 enum { QUOTED = 120 };
 
-static int MSB_PRINTF(2, 3) usage(struct msb_err *err, const char *fmt, ...)
-{
-	char msg[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
-		msg[0] = '\0';
-	va_end(ap);
-	return msb_err_set(err, -EINVAL, MSB_USAGE, "%s", msg);
-}
-
 static const char *quote(char to[QUOTED], const char *s)
 {
 	return str_quote(to, QUOTED, s, strlen(s));
@@ -41,7 +29,7 @@ static int check_tmpfs_option(const char *option, struct msb_err *err)
 		if (valued ? str_starts(option, known[i]) && option[n] : streq(option, known[i]))
 			return 0;
 	}
-	return usage(err, "%s is no option of a tmpfs", quote(quoted, option));
+	return msb_err_usage(err, "%s is no option of a tmpfs", quote(quoted, option));
 }
 
 static int check_tmpfs_options(const char *options, struct msb_err *err)
@@ -72,9 +60,10 @@ static int parse_tmpfs(char *text, struct msg_tmpfs *ret, struct msb_err *err)
 	if (rest)
 		*rest++ = '\0';
 	if (text[0] != '/' || text[1] == '\0')
-		return usage(err, "%s is not an absolute path below /", quote(quoted, text));
+		return msb_err_usage(
+			err, "%s is not an absolute path below /", quote(quoted, text));
 	if (strlen(text) >= LIMIT_PATH)
-		return usage(err, "the path is too long");
+		return msb_err_usage(err, "the path is too long");
 	if (!rest)
 		return 0;
 	options = strchr(rest, ':');
@@ -83,11 +72,11 @@ static int parse_tmpfs(char *text, struct msg_tmpfs *ret, struct msb_err *err)
 	r = str_to_mib(rest, &mib);
 	/* What the guest cannot have it refuses; here only the arithmetic must hold. */
 	if (r == -ERANGE || (r == 0 && (mib == 0 || mib > INT64_MAX / MIB)))
-		return usage(err, "size %s is out of range", quote(quoted, rest));
+		return msb_err_usage(err, "size %s is out of range", quote(quoted, rest));
 	if (r == 0) {
 		ret->size_bytes = mib * MIB;
 	} else if (options || (rest[0] >= '0' && rest[0] <= '9')) {
-		r = usage(err, "%s is not a size", quote(quoted, rest));
+		r = msb_err_usage(err, "%s is not a size", quote(quoted, rest));
 		return msb_err_hint(err, r, "write PATH[:SIZE][:OPTION,...], e.g. /scratch:100M");
 	} else {
 		options = rest;
@@ -108,13 +97,13 @@ int run_parse_tmpfs(void *target, const char *value, struct msb_err *err)
 	if (!text)
 		return msb_err_errno(err, -ENOMEM, "reading the command line");
 	if (t->n == LIMIT_MOUNTS)
-		return usage(err, "given more than %u times", LIMIT_MOUNTS);
+		return msb_err_usage(err, "given more than %u times", LIMIT_MOUNTS);
 	r = parse_tmpfs(text, &one, err);
 	if (r < 0)
 		return r;
 	for (uint32_t i = 0; i < t->n; i++) {
 		if (streq(t->list[i].path, one.path))
-			return usage(err, "%.100s is given twice", one.path);
+			return msb_err_usage(err, "%.100s is given twice", one.path);
 	}
 	t->list[t->n] = one;
 	t->storage[t->n++] = TAKE_PTR(text);
@@ -159,7 +148,7 @@ static int parse_rlimit_value(const char *s, uint64_t *ret, struct msb_err *err)
 		return 0;
 	}
 	if (str_to_u64(s, ret) < 0 || *ret > INT64_MAX)
-		return usage(err, "%s is neither a number nor unlimited", quote(quoted, s));
+		return msb_err_usage(err, "%s is neither a number nor unlimited", quote(quoted, s));
 	return 0;
 }
 
@@ -182,7 +171,7 @@ static int rlimit_by_name(const char *name, uint32_t *ret, struct msb_err *err)
 			near = rlimits[i].name;
 		}
 	}
-	r = usage(err, "unknown resource %s", quote(quoted, name));
+	r = msb_err_usage(err, "unknown resource %s", quote(quoted, name));
 	if (near && best <= 2)
 		return msb_err_hint(err, r, "did you mean %s?", near);
 	return msb_err_hint(err, r, "for example nofile, nproc, as, core, stack");
@@ -202,7 +191,7 @@ int run_parse_rlimit(void *target, const char *value, struct msb_err *err)
 		return msb_err_errno(err, -ENOMEM, "reading the command line");
 	soft = strchr(text, '=');
 	if (!soft) {
-		r = usage(err, "'=' is missing");
+		r = msb_err_usage(err, "'=' is missing");
 		return msb_err_hint(err, r, "write NAME=SOFT[:HARD], e.g. nofile=1024:2048");
 	}
 	*soft++ = '\0';
@@ -217,11 +206,11 @@ int run_parse_rlimit(void *target, const char *value, struct msb_err *err)
 	if (r < 0)
 		return r;
 	if (one.soft > one.hard)
-		return usage(err, "the soft limit is above the hard limit");
+		return msb_err_usage(err, "the soft limit is above the hard limit");
 	for (i = 0; i < t->n && t->list[i].resource != one.resource; i++)
 		;
 	if (i == LIMIT_RLIMITS)
-		return usage(err, "given more than %u times", LIMIT_RLIMITS);
+		return msb_err_usage(err, "given more than %u times", LIMIT_RLIMITS);
 	t->list[i] = one;
 	t->n = MAX(t->n, i + 1);
 	return 0;
@@ -241,15 +230,16 @@ static int make_entry(const char *word, char **ret, struct msb_err *err)
 	char quoted[QUOTED];
 
 	if (word[0] == '=' || word[0] == '\0')
-		return usage(err, "option --env: the name of the variable is missing");
+		return msb_err_usage(err, "option --env: the name of the variable is missing");
 	if (str_starts(word, "MSB_"))
-		return usage(err, "option --env: names that start with MSB_ are reserved");
+		return msb_err_usage(err, "option --env: names that start with MSB_ are reserved");
 	if (strchr(word, '=')) {
 		*ret = strdup(word);
 	} else {
 		value = getenv(word);
 		if (!value) {
-			int r = usage(err, "option --env: %s is not set here", quote(quoted, word));
+			int r = msb_err_usage(
+				err, "option --env: %s is not set here", quote(quoted, word));
 
 			return msb_err_hint(err, r, "write -e %.60s=VALUE or export it", word);
 		}

@@ -10,18 +10,6 @@
 
 enum { QUOTED = 120 };
 
-static int MSB_PRINTF(2, 3) usage(struct msb_err *err, const char *fmt, ...)
-{
-	char msg[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
-		msg[0] = '\0';
-	va_end(ap);
-	return msb_err_set(err, -EINVAL, MSB_USAGE, "%s", msg);
-}
-
 /* Takes over @body, whatever comes of it. */
 static int add(struct run_scripts *s, const char *value, size_t name_len, char *body, bool line,
 	struct msb_err *err)
@@ -33,13 +21,13 @@ static int add(struct run_scripts *s, const char *value, size_t name_len, char *
 	if (!own || !name)
 		return msb_err_errno(err, -ENOMEM, "reading a script");
 	if (sandbox_script_name_check(name) < 0)
-		return usage(err, "%s is no name for a script",
+		return msb_err_usage(err, "%s is no name for a script",
 			str_quote(quoted, QUOTED, name, name_len));
 	if (s->n == LIMIT_SCRIPTS)
-		return usage(err, "given more than %u times", LIMIT_SCRIPTS);
+		return msb_err_usage(err, "given more than %u times", LIMIT_SCRIPTS);
 	for (uint32_t i = 0; i < s->n; i++) {
 		if (streq(s->list[i].name, name))
-			return usage(err, "script %.64s is given twice", name);
+			return msb_err_usage(err, "script %.64s is given twice", name);
 	}
 	s->list[s->n++] =
 		(struct run_script){.name = TAKE_PTR(name), .body = TAKE_PTR(own), .line = line};
@@ -48,7 +36,7 @@ static int add(struct run_scripts *s, const char *value, size_t name_len, char *
 
 static int form(struct msb_err *err, char separator)
 {
-	int r = usage(err, "'%c' is missing", separator);
+	int r = msb_err_usage(err, "'%c' is missing", separator);
 
 	return msb_err_hint(err, r,
 		separator == ':' ? "write NAME:FILE, e.g. setup:./setup.sh"
@@ -83,7 +71,7 @@ int run_parse_script_path(void *target, const char *value, struct msb_err *err)
 		return msb_err_errno(err, r, "script %s", quoted);
 	if (memchr(body, '\0', len)) {
 		free(body);
-		return usage(err, "%s is no text", quoted);
+		return msb_err_usage(err, "%s is no text", quoted);
 	}
 	return add(target, value, (size_t)(colon - value), body, false, err);
 }

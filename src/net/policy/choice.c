@@ -17,23 +17,12 @@ static const char *const profiles[] = {
 };
 static_assert(ARRAY_SIZE(profiles) == PROFILE_COUNT, "a word for every profile");
 
-static int MSB_PRINTF(2, 3) usage(struct msb_err *err, const char *fmt, ...)
-{
-	char msg[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
-		msg[0] = '\0';
-	va_end(ap);
-	return msb_err_set(err, -EINVAL, MSB_USAGE, "%s", msg);
-}
-
 static int unknown_profile(const char *word, size_t len, struct msb_err *err)
 {
 	char quoted[QUOTED];
 	char copy[WORD_MAX] = "";
-	int r = usage(err, "%s is no profile", str_quote(quoted, sizeof(quoted), word, len));
+	int r = msb_err_usage(
+		err, "%s is no profile", str_quote(quoted, sizeof(quoted), word, len));
 
 	if (len < sizeof(copy))
 		memcpy(copy, word, len);
@@ -85,8 +74,8 @@ static int block(
 	if (r < 0)
 		return r;
 	if (target == POLICY_SUFFIX && !strchr(rule.name, '.'))
-		return usage(err, "suffix '%.80s' is too broad: it needs two labels at least",
-			rule.name);
+		return msb_err_usage(err,
+			"suffix '%.80s' is too broad: it needs two labels at least", rule.name);
 	r = policy_insert(&c->rules, c->n_blocks, &rule);
 	if (r == -E2BIG)
 		return msb_err_set(err, r, MSB_LIMIT, "more than %d rules", POLICY_RULES_MAX);
@@ -144,17 +133,19 @@ static int check(const struct policy_choice *c, struct msb_err *err)
 	bool defaults = c->default_given[POLICY_EGRESS] || c->default_given[POLICY_INGRESS];
 
 	if (c->profiles && c->no_net)
-		return usage(err, "--net and --no-net contradict each other");
+		return msb_err_usage(err, "--net and --no-net contradict each other");
 	if (c->profiles && defaults)
-		return usage(err, "--net brings its own defaults: --net-default does not go with "
-				  "it");
+		return msb_err_usage(err,
+			"--net brings its own defaults: --net-default does not go with "
+			"it");
 	for (int i = 0; c->no_net && i < POLICY_DIRECTIONS; i++) {
 		if (c->default_given[i] && c->defaults[i] != POLICY_DENY)
-			return usage(err, "--no-net and --net-default allow contradict each other");
+			return msb_err_usage(
+				err, "--no-net and --net-default allow contradict each other");
 	}
 	/* More than one bit, and one of them stands alone. */
 	if ((c->profiles & alone) && (c->profiles & (c->profiles - 1)))
-		return usage(err, "profile %s does not go with others",
+		return msb_err_usage(err, "profile %s does not go with others",
 			c->profiles & 1u << PROFILE_ALL ? "all" : "none");
 	return 0;
 }

@@ -32,18 +32,6 @@ static const struct {
 	{"host", POLICY_GROUP, NET_CLASS_HOST},
 };
 
-static int MSB_PRINTF(2, 3) usage(struct msb_err *err, const char *fmt, ...)
-{
-	char msg[320];
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vsnprintf(msg, sizeof(msg), fmt, ap) < 0)
-		msg[0] = '\0';
-	va_end(ap);
-	return msb_err_set(err, -EINVAL, MSB_USAGE, "%s", msg);
-}
-
 static const char *quote(char to[QUOTED], const char *s)
 {
 	return str_quote(to, QUOTED, s, strlen(s));
@@ -86,7 +74,7 @@ static int unknown(struct msb_err *err, const char *word, const char *kind, cons
 	for (size_t i = 0; list[i] && at < sizeof(all); i++)
 		at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s",
 			i ? (list[i + 1] ? ", " : " or ") : "", list[i]);
-	r = usage(err, "%s is no %s", quote(quoted, word), kind);
+	r = msb_err_usage(err, "%s is no %s", quote(quoted, word), kind);
 	if (near)
 		return msb_err_hint(err, r, "did you mean '%s'? It is one of %s", near, all);
 	return msb_err_hint(err, r, "write %s", all);
@@ -138,11 +126,12 @@ static int check_label(const char *name, const char *label, size_t len, struct m
 	char quoted[QUOTED];
 
 	if (len == 0)
-		return usage(err, "%s has an empty label", quote(quoted, name));
+		return msb_err_usage(err, "%s has an empty label", quote(quoted, name));
 	if (len > 63)
-		return usage(err, "%s has a label of more than 63 bytes", quote(quoted, name));
+		return msb_err_usage(
+			err, "%s has a label of more than 63 bytes", quote(quoted, name));
 	if (label[0] == '-' || label[len - 1] == '-')
-		return usage(
+		return msb_err_usage(
 			err, "%s has a label that begins or ends with '-'", quote(quoted, name));
 	return 0;
 }
@@ -156,11 +145,11 @@ static int check_bytes(const char *name, struct msb_err *err)
 		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789-_.", *c))
 			continue;
 		if (*c == '*') {
-			r = usage(err, "%s: '*' stands for whole labels in front only",
+			r = msb_err_usage(err, "%s: '*' stands for whole labels in front only",
 				quote(quoted, name));
 			return msb_err_hint(err, r, "write *.SUFFIX");
 		}
-		r = usage(err, "%s is no host name", quote(quoted, name));
+		r = msb_err_usage(err, "%s is no host name", quote(quoted, name));
 		if ((unsigned char)*c >= 0x80)
 			return msb_err_hint(err, r, "write names of other scripts as xn--...");
 		return r;
@@ -178,14 +167,14 @@ int policy_name_parse(const char *text, size_t len, char ret[POLICY_NAME_MAX], s
 	if (len && text[len - 1] == '.')
 		len--;
 	if (len == 0)
-		return usage(err, "a name is missing");
+		return msb_err_usage(err, "a name is missing");
 	if (len >= sizeof(name))
-		return usage(err, "a name has at most %d bytes", POLICY_NAME_MAX - 1);
+		return msb_err_usage(err, "a name has at most %d bytes", POLICY_NAME_MAX - 1);
 	for (size_t i = 0; i < len; i++)
 		name[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 32 : text[i]);
 	name[len] = '\0';
 	if (strlen(name) != len)
-		return usage(err, "a name has no NUL in it");
+		return msb_err_usage(err, "a name has no NUL in it");
 	r = check_bytes(name, err);
 	label = name;
 	while (r == 0) {
@@ -194,7 +183,8 @@ int policy_name_parse(const char *text, size_t len, char ret[POLICY_NAME_MAX], s
 		r = check_label(name, label, n, err);
 		if (r == 0 && label[n] == '\0') {
 			if (label_is_numeric(label, n))
-				return usage(err, "%s is neither an IPv4 address nor a host name",
+				return msb_err_usage(err,
+					"%s is neither an IPv4 address nor a host name",
 					quote(quoted, name));
 			break;
 		}
@@ -223,7 +213,7 @@ static int parse_name(
 		return r;
 	ret->target = (uint8_t)target;
 	if (target == POLICY_SUFFIX && count_dots(ret->name) == 0) {
-		r = usage(err, "suffix '%.80s' is too broad: it needs two labels at least",
+		r = msb_err_usage(err, "suffix '%.80s' is too broad: it needs two labels at least",
 			ret->name);
 		return msb_err_hint(err, r, "write e.g. *.example.%.63s", ret->name);
 	}
@@ -244,10 +234,10 @@ static int parse_net(
 	if (slash)
 		*slash++ = '\0';
 	if (net_addr_parse(text, &a) < 0 || a.family != family)
-		return usage(err, "%s is no %s address", quote(quoted, text), kind);
+		return msb_err_usage(err, "%s is no %s address", quote(quoted, text), kind);
 	if (slash && str_to_u32(slash, 0, bits, &len) < 0)
-		return usage(err, "%s is no length of a prefix of %s (0-%u)", quote(quoted, slash),
-			kind, bits);
+		return msb_err_usage(err, "%s is no length of a prefix of %s (0-%u)",
+			quote(quoted, slash), kind, bits);
 	if (net_addr_unmap(&a).family != a.family && len >= 96) {
 		a = net_addr_unmap(&a);
 		len -= 96;
@@ -283,7 +273,7 @@ static int bare_label(const char *text, struct msb_err *err)
 		words[i] = keywords[i].word;
 	words[ARRAY_SIZE(keywords)] = NULL;
 	near = nearest(text, words);
-	r = usage(err, "%s is neither a group nor a name with a dot", quote(quoted, text));
+	r = msb_err_usage(err, "%s is neither a group nor a name with a dot", quote(quoted, text));
 	if (near)
 		return msb_err_hint(
 			err, r, "did you mean '%s'? A host name is domain=%.60s", near, text);
@@ -301,7 +291,7 @@ static int parse_target(char *text, struct policy_rule *ret, struct msb_err *err
 	char quoted[QUOTED];
 
 	if (text[0] == '\0')
-		return usage(err, "the target behind '@' is missing");
+		return msb_err_usage(err, "the target behind '@' is missing");
 	if (parse_keyword(text, ret))
 		return 0;
 	if (str_starts(text, "domain="))
@@ -315,12 +305,12 @@ static int parse_target(char *text, struct policy_rule *ret, struct msb_err *err
 	if (looks_like_v4(text))
 		return parse_net(text, NET_V4, ret, err);
 	if (strchr(text, '='))
-		return msb_err_hint(err, usage(err, "%s is no target", quote(quoted, text)),
+		return msb_err_hint(err, msb_err_usage(err, "%s is no target", quote(quoted, text)),
 			"names are domain=NAME or suffix=SUFFIX");
 	if (strchr(text, '.'))
 		return parse_name(text, POLICY_DOMAIN, ret, err);
 	if (text[strcspn(text, "/*")])
-		return usage(err, "%s is no target", quote(quoted, text));
+		return msb_err_usage(err, "%s is no target", quote(quoted, text));
 	return bare_label(text, err);
 }
 
@@ -336,15 +326,15 @@ static int parse_proto(
 		return 0;
 	}
 	if (looks_like_ports(text)) {
-		r = usage(err, "%s stands where the protocol belongs", quote(quoted, text));
+		r = msb_err_usage(err, "%s stands where the protocol belongs", quote(quoted, text));
 		return msb_err_hint(err, r, "write %.100s:tcp:%.12s", target, text);
 	}
 	if (streq(text, "icmp")) {
-		r = usage(err, "'icmp' is no protocol");
+		r = msb_err_usage(err, "'icmp' is no protocol");
 		return msb_err_hint(err, r, "write icmpv4 or icmpv6");
 	}
 	if (text[0] == '\0')
-		return usage(err, "the protocol behind ':' is missing");
+		return msb_err_usage(err, "the protocol behind ':' is missing");
 	return unknown(err, text, "protocol", protos);
 }
 
@@ -363,14 +353,14 @@ static int parse_ports(char *text, struct policy_rule *ret, struct msb_err *err)
 	if (dash)
 		*dash++ = '\0';
 	if (!is_number(text) || (dash && !is_number(dash))) {
-		r = usage(err, "%s is no port", quoted);
+		r = msb_err_usage(err, "%s is no port", quoted);
 		return msb_err_hint(err, r, "write N, LO-HI or any");
 	}
 	if (str_to_u32(text, 1, PORT_MAX, &lo) < 0 ||
 		str_to_u32(dash ? dash : text, 1, PORT_MAX, &hi) < 0)
-		return usage(err, "port %s is not between 1 and %d", quoted, PORT_MAX);
+		return msb_err_usage(err, "port %s is not between 1 and %d", quoted, PORT_MAX);
 	if (lo > hi) {
-		r = usage(err, "ports %s run backwards", quoted);
+		r = msb_err_usage(err, "ports %s run backwards", quoted);
 		return msb_err_hint(err, r, "write %u-%u", hi, lo);
 	}
 	ret->port_lo = (uint16_t)lo;
@@ -385,21 +375,23 @@ static int check_rule(struct policy_rule *r, struct msb_err *err)
 	bool egress_only = r->directions == 1u << POLICY_EGRESS;
 
 	if ((r->protos & icmp) && r->port_lo)
-		return usage(err, "ICMP has no ports");
+		return msb_err_usage(err, "ICMP has no ports");
 	if ((r->protos & icmp) && !egress_only)
-		return usage(err, "ICMP comes in for nobody: such a rule is for egress only");
+		return msb_err_usage(
+			err, "ICMP comes in for nobody: such a rule is for egress only");
 	if (r->target == POLICY_DNS) {
 		if (!egress_only)
-			return usage(err, "target dns is for egress only");
+			return msb_err_usage(err, "target dns is for egress only");
 		if (r->protos & icmp)
-			return usage(err, "target dns is tcp and udp");
+			return msb_err_usage(err, "target dns is tcp and udp");
 		if (r->port_lo && (r->port_lo != 53 || r->port_hi != 53))
-			return usage(err, "target dns is port 53");
+			return msb_err_usage(err, "target dns is port 53");
 		r->port_lo = r->port_hi = 0;
 	}
 	if ((r->target == POLICY_DOMAIN || r->target == POLICY_SUFFIX) && !egress_only) {
-		(void)usage(err, "who connects has an address and no name: such a rule is for "
-				 "egress only");
+		(void)msb_err_usage(err,
+			"who connects has an address and no name: such a rule is for "
+			"egress only");
 		return msb_err_hint(err, -EINVAL, "write an address or a group");
 	}
 	return 0;
@@ -446,7 +438,7 @@ static int parse_tail(char *tail, const char *shown, struct policy_rule *ret, st
 		return r;
 	more = strchr(ports, ':');
 	if (more)
-		return usage(err, "%s is too much behind the ports", quote(quoted, more));
+		return msb_err_usage(err, "%s is too much behind the ports", quote(quoted, more));
 	return parse_ports(ports, ret, err);
 }
 
@@ -469,11 +461,12 @@ static int parse_bracketed(char *text, struct policy_rule *ret, struct msb_err *
 	int r;
 
 	if (!end) {
-		r = usage(err, "%s: the bracket is not closed", quote(quoted, text));
+		r = msb_err_usage(err, "%s: the bracket is not closed", quote(quoted, text));
 		return msb_err_hint(err, r, "write [ADDRESS] or [ADDRESS/LEN]");
 	}
 	if (end[1] != '\0' && end[1] != ':')
-		return usage(err, "%s behind the bracket is no ':PROTO'", quote(quoted, end + 1));
+		return msb_err_usage(
+			err, "%s behind the bracket is no ':PROTO'", quote(quoted, end + 1));
 	if (snprintf(shown, sizeof(shown), "%.*s", (int)(end + 1 - text), text) < 0)
 		shown[0] = '\0';
 	*end = '\0';
@@ -493,7 +486,8 @@ static int parse_body(char *body, struct policy_rule *ret, struct msb_err *err)
 	if (body[0] == '[')
 		return parse_bracketed(body, ret, err);
 	if (is_bare_v6(body)) {
-		r = usage(err, "%s: an IPv6 address stands in brackets", quote(quoted, body));
+		r = msb_err_usage(
+			err, "%s: an IPv6 address stands in brackets", quote(quoted, body));
 		return msb_err_hint(err, r, "write [%.60s]", body);
 	}
 	colon = strchr(body, ':');
@@ -501,7 +495,7 @@ static int parse_body(char *body, struct policy_rule *ret, struct msb_err *err)
 		*colon++ = '\0';
 	r = str_copy(shown, sizeof(shown), body);
 	if (r < 0)
-		return usage(err, "%s is too long", quote(quoted, body));
+		return msb_err_usage(err, "%s is too long", quote(quoted, body));
 	r = parse_target(body, ret, err);
 	return r < 0 ? r : parse_tail(colon, shown, ret, err);
 }
@@ -513,9 +507,9 @@ static int parse_token(char *text, struct policy_rule *ret, struct msb_err *err)
 	int r;
 
 	if (text[0] == '\0')
-		return usage(err, "a rule is missing");
+		return msb_err_usage(err, "a rule is missing");
 	if (!at) {
-		r = usage(err, "'@' and a target are missing");
+		r = msb_err_usage(err, "'@' and a target are missing");
 		return msb_err_hint(err, r, "write e.g. allow@example.com:tcp:443");
 	}
 	*at++ = '\0';
@@ -543,11 +537,12 @@ int policy_rule_parse(const char *text, size_t len, struct policy_rule *ret, str
 		len--;
 	str_quote(quoted, sizeof(quoted), text, len);
 	if (len >= sizeof(copy))
-		return usage(err, "rule %s is longer than %d bytes", quoted, POLICY_RULE_TEXT - 1);
+		return msb_err_usage(
+			err, "rule %s is longer than %d bytes", quoted, POLICY_RULE_TEXT - 1);
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	if (strlen(copy) != len)
-		return usage(err, "rule %s has a NUL in it", quoted);
+		return msb_err_usage(err, "rule %s has a NUL in it", quoted);
 	r = parse_token(copy, ret, err);
 	return r < 0 ? msb_err_prefix(err, r, "rule %s", quoted) : 0;
 }
