@@ -488,6 +488,28 @@ static int check_exclusions(struct parser *p)
 	return 0;
 }
 
+/* A question about the program, such as --help, has its answer whatever is set elsewhere. */
+static bool is_alone(const struct parser *p)
+{
+	for (unsigned int t = 0; t < TABLES; t++) {
+		for (size_t i = 0; i < p->tables[t].n; i++) {
+			if (p->tables[t].opts[i].alone && (p->given[t] & UINT64_C(1) << i))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* After the command line: a bad variable does not matter where an option overrides it. */
+static int complete_options(struct parser *p)
+{
+	int r = check_exclusions(p);
+
+	if (r == 0)
+		r = apply_configuration(p);
+	return r < 0 ? r : apply_environment(p);
+}
+
 int opt_parse(const struct opt_program *prog, const struct opt_command *cmd, int argc, char **argv,
 	void *args, struct opt_words *ret, struct msb_err *err)
 {
@@ -499,13 +521,8 @@ int opt_parse(const struct opt_program *prog, const struct opt_command *cmd, int
 	r = apply_defaults(&p);
 	if (r == 0)
 		r = parse_words(&p, argc, argv);
-	if (r == 0)
-		r = check_exclusions(&p);
-	/* After the command line: a bad variable does not matter where an option overrides it. */
-	if (r == 0)
-		r = apply_configuration(&p);
-	if (r == 0)
-		r = apply_environment(&p);
+	if (r == 0 && !is_alone(&p))
+		r = complete_options(&p);
 	if (r < 0) {
 		opt_words_deinit(&words);
 		opt_deinit(prog, cmd, args);

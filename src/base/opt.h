@@ -62,6 +62,7 @@ struct opt {
 	enum opt_complete complete;
 	bool repeatable; /* OPT_PARSE: may be given more than once */
 	bool hidden;
+	bool alone; /* given, nothing else matters: neither configuration nor environment is read */
 };
 
 struct opt_operand {

@@ -18,6 +18,8 @@ struct args {
 	struct opt_list labels;
 	unsigned int parsed;
 	bool secret;
+	bool help;
+	const char *dir;
 };
 
 static int parse_even(void *target, const char *value, struct msb_err *err)
@@ -102,10 +104,17 @@ static const struct opt run_opts[] = {
 		.repeatable = true,
 		.complete = OPT_COMPLETE_FILE},
 	{.name = "secret", .type = OPT_FLAG, AT(secret), .help = "Internal", .hidden = true},
+	{.name = "dir",
+		.type = OPT_STRING,
+		AT(dir),
+		.arg = "DIR",
+		.help = "Place",
+		.config = "run.dir"},
 };
 
 static const struct opt common_opts[] = {
 	{.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = "Say less"},
+	{.name = "help", .type = OPT_FLAG, AT(help), .help = "Say how", .alone = true},
 };
 
 static const struct opt top_opts[] = {
@@ -175,6 +184,19 @@ static const struct opt_command *const commands[] = {
 
 static const struct opt_group groups[] = {{"box", "Boxes of all kinds"}};
 
+static unsigned int looked_up; /* how often */
+
+static int configured(
+	const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
+{
+	looked_up++;
+	if (!getenv("MSB_TEST_BROKEN")) {
+		*ret = "/configured";
+		return 0;
+	}
+	return msb_err_set(err, -EINVAL, MSB_USAGE, "the file is broken");
+}
+
 static const struct opt_program prog = {
 	.name = "msb",
 	.version = "1.2.3",
@@ -187,6 +209,7 @@ static const struct opt_program prog = {
 	.n_groups = ARRAY_SIZE(groups),
 	.top = top_opts,
 	.n_top = ARRAY_SIZE(top_opts),
+	.configured = configured,
 };
 
 enum { WORDS_MAX = 16 };
@@ -285,6 +308,29 @@ TEST(default_environment_command_line)
 	ASSERT_OK(parse(&run, "--engine kvm", &a, &w, &err));
 	ASSERT_OK(setenv("MSB_TEST_ENGINE", "", 1));
 	ASSERT_OK(parse(&run, "", &a, &w, &err));
+}
+
+/* What asks for help gets it, however broken all else is. */
+TEST(help_stands_alone)
+{
+	struct args a;
+	struct opt_words w;
+	struct msb_err err = {0};
+
+	looked_up = 0;
+	ASSERT_OK(parse(&run, "", &a, &w, &err));
+	ASSERT_STREQ(a.dir, "/configured");
+	ASSERT_EQ(looked_up, 1);
+	ASSERT_OK(setenv("MSB_TEST_BROKEN", "1", 1));
+	ASSERT_OK(setenv("MSB_TEST_ENGINE", "xen", 1));
+	refuse("", "the file is broken", "");
+	refuse("--dir /",
+		"environment variable MSB_TEST_ENGINE: 'xen' is not one of auto, kvm or qemu", "");
+	ASSERT_OK(parse(&run, "--tty --no-tty --help", &a, &w, &err));
+	ASSERT_TRUE(a.help);
+	ASSERT_EQ(looked_up, 2);
+	ASSERT_OK(unsetenv("MSB_TEST_BROKEN"));
+	ASSERT_OK(unsetenv("MSB_TEST_ENGINE"));
 }
 
 TEST(later_options_win)
@@ -598,11 +644,11 @@ TEST(groups_are_in_all_texts)
 	struct buf b;
 
 	has_text(gen_program_help, "\nBoxes:\n  box ls                  List boxes\n");
-	has_text(gen_tree, "\n  box open\n    -q, --quiet\n");
+	has_text(gen_tree, "\n  box open\n    -q, --quiet\n    --help\n");
 	has_text(gen_group_help, "Usage: msb box COMMAND");
 	has_text(gen_group_help, "\n  ls                      List boxes\n  open ");
 	has_text(gen_group_help, "\n  pick                    Pick one\n");
-	has_text(gen_group_tree, "\n  ls\n    -q, --quiet\n  open\n");
+	has_text(gen_group_tree, "\n  ls\n    -q, --quiet\n    --help\n  open\n");
 	has_text(gen_program_man, ".BR msb\\-box\\-ls (1)");
 	has_text(gen_bash, "_msb_offer 'run pick many box ");
 	has_text(gen_bash, "\t'box ls' | 'boxes' | 'box list')\n");

@@ -48,13 +48,15 @@ static const struct opt common_opts[] = {
 		.type = OPT_FLAG,
 		.offset = offsetof(struct cli_common, tree),
 		.help = "Show commands and options as a tree",
-		.group = "General"},
+		.group = "General",
+		.alone = true},
 	{.name = "help",
 		.letter = 'h',
 		.type = OPT_FLAG,
 		.offset = offsetof(struct cli_common, help),
 		.help = "Show this help",
-		.group = "General"},
+		.group = "General",
+		.alone = true},
 };
 
 struct top_args {

@@ -2,6 +2,7 @@
 """config.json: option over variable over file over what is built in, and msb config show."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -52,6 +53,23 @@ def test_mistakes_are_named(cli, config, text):
     assert r.returncode == 2 and text in r.stderr, r.stderr
     # Commands that make no sandbox do not mind.
     assert cli("ls").returncode == 0
+
+
+@pytest.mark.parametrize("text", ["{", '{"sandbox_default": {}}', '{"sandbox_defaults": {"cpus": 0}}'])
+def test_help_and_what_needs_no_file_work_with_a_broken_one(cli, text):
+    cli.home.mkdir()
+    (cli.home / "config.json").write_text(text)
+    assert cli.run("--", "true").returncode == 2 and cli("create").returncode == 2
+    for argv in (["run", "--help"], ["run", "-h"], ["run", "--tree"], ["create", "--help"], ["--help"], ["help"], ["help", "run"],
+                 ["--tree"], ["--version"], ["version"], ["completion", "bash"], ["run", "-c", "4", "--help"],
+                 ["ls"], ["ps"], ["images"], ["volume", "ls"], ["volume", "create", "v"], ["volume", "rm", "v"], ["snapshot", "ls"],
+                 ["registry", "ls"], ["registry", "logout", "ghcr.io"], ["install", "--list"], ["image", "prune", "-y"]):
+        r = cli(*argv, stdin=subprocess.DEVNULL, env={"MSB_ENGINE": "nonsense"})
+        assert r.returncode == 0 and b"config.json" not in r.stderr, (argv, r.stderr)
+    # Of a sandbox that is not there, that is what is said.
+    for argv in (["exec", "nobody", "--", "true"], ["start", "nobody"], ["cp", "nobody:/x", "-"], ["modify", "nobody", "-c", "2"]):
+        r = cli(*argv, stdin=subprocess.DEVNULL)
+        assert r.returncode == 125 and b"no sandbox is named 'nobody'" in r.stderr, (argv, r.stderr)
 
 
 def test_they_reach_the_sandbox(life):
