@@ -4,11 +4,13 @@
  *
  * The description is replaced as a whole by one rename. Of a stopped sandbox the lock is held
  * meanwhile, so nobody starts or removes it; of a running one the supervisor has read it long ago
- * and never writes it again, so what it runs with stays as it is until the next start.
+ * and never writes it again, so what it runs with stays as it is until the next start. It may be
+ * stopped and removed at any moment: sandbox_spec_replace() then writes nothing. Of several who
+ * modify one sandbox, each waits until the one before has read and written, by flock() on the
+ * directory, so no change is lost; nobody else takes that lock.
  */
-#include <fcntl.h>
+#include <sys/file.h>
 
-#include "base/io.h"
 #include "base/str.h"
 
 #include "cli/cli.h"
@@ -286,20 +288,6 @@ static int make_change(struct change *c, struct msb_err *err)
 	return r < 0 ? r : sandbox_spec_check(c->spec, err);
 }
 
-static int write_spec(const struct sandbox_spec *spec, int dir_fd, struct msb_err *err)
-{
-	struct buf json;
-	int r;
-
-	buf_init(&json, LIMIT_JSON_BYTES);
-	r = sandbox_spec_to_json(spec, &json);
-	if (r == 0)
-		r = io_write_file_atomic(
-			dir_fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json), 0600, true);
-	buf_deinit(&json);
-	return r < 0 ? msb_err_errno(err, r, "%s", SANDBOX_SPEC) : 0;
-}
-
 static int print_plan(const struct change *c)
 {
 	struct buf text;
@@ -326,7 +314,7 @@ static int apply(struct change *c, int dir_fd, bool running, struct msb_err *err
 			msb_err_set(err, -EBUSY, MSB_BUSY, "a change needs a restart"),
 			"give --restart, or --next-start to let it wait; --dry-run shows the "
 			"changes");
-	r = write_spec(c->spec, dir_fd, err);
+	r = sandbox_spec_replace(dir_fd, c->spec, !running, err);
 	return r < 0 ? r : running && c->waits && a->restart;
 }
 
@@ -350,29 +338,35 @@ struct place {
 	char home[PATH_MAX];
 	const char *name;
 	struct sandbox_dir dir; /* locked, unless it runs */
-	int dir_fd;
+	int dir_fd; /* has the flock() */
 	bool running;
 };
+
+/* Where a file system knows no such lock, the last of two changes at once wins. */
+static void await_turn(int dir_fd)
+{
+	while (flock(dir_fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+}
 
 static int open_place(struct place *p, struct msb_err *err)
 {
 	int r = sandbox_home_default(p->home, sizeof(p->home), err);
 
 	if (r == 0)
-		r = sandbox_dir_lock(p->home, p->name, &p->dir, err);
-	if (r == 0)
-		p->dir_fd = p->dir.fd;
+		r = sandbox_dir_find(p->home, p->name, &p->dir_fd, err);
+	if (r < 0)
+		return r;
+	await_turn(p->dir_fd);
+	r = sandbox_dir_lock(p->home, p->name, &p->dir, err);
 	p->running = r == -EWOULDBLOCK;
-	return p->running ? sandbox_dir_find(p->home, p->name, &p->dir_fd, err) : r;
+	return p->running ? 0 : r;
 }
 
 static void close_place(struct place *p)
 {
-	if (p->running)
-		fd_close(p->dir_fd);
-	else if (p->dir_fd >= 0)
-		sandbox_dir_close(&p->dir);
-	p->dir_fd = -EBADF;
+	sandbox_dir_close(&p->dir);
+	p->dir_fd = fd_close(p->dir_fd);
 }
 
 static int modify(struct change *c, struct place *p, struct msb_err *err)
@@ -402,7 +396,11 @@ static int run_modify(void *args, const struct opt_words *words)
 {
 	static const char *const header[] = {"FIELD", "BEFORE", "AFTER", "EFFECT"};
 	struct change c = {.args = args};
-	struct place p = {.name = words->operands.items[0], .dir_fd = -EBADF};
+	struct place p = {
+		.name = words->operands.items[0],
+		.dir = {.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF},
+		.dir_fd = -EBADF,
+	};
 	struct msb_err err = {0};
 	int status = 0;
 	int r;

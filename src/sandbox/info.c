@@ -3,7 +3,9 @@
 #include "sandbox/info.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/io.h"
 #include "base/str.h"
@@ -30,6 +32,60 @@ int sandbox_spec_load(int dir_fd, struct sandbox_spec *ret, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "%s", SANDBOX_SPEC);
 	return sandbox_spec_from_json(text, (size_t)st.st_size, ret, err);
+}
+
+/* The new text takes the place of one that is there, and never that of one that is gone. */
+static int exchange(int dir_fd, const char *tmp, bool locked)
+{
+	/* musl has no function for it. */
+	if (syscall(SYS_renameat2, dir_fd, tmp, dir_fd, SANDBOX_SPEC, RENAME_EXCHANGE) == 0)
+		return unlinkat(dir_fd, tmp, 0) < 0 ? -errno : 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
+		return -errno;
+	/* Not every file system can do it; who holds the lock is alone anyway. */
+	if (!locked)
+		return -ENOTSUP;
+	return renameat(dir_fd, tmp, dir_fd, SANDBOX_SPEC) < 0 ? -errno : 0;
+}
+
+static int replace_text(int dir_fd, const void *text, size_t n, bool locked)
+{
+	char tmp[64];
+	cleanup_fd int fd = -EBADF;
+	int r;
+
+	(void)snprintf(tmp, sizeof(tmp), SANDBOX_SPEC ".tmp.%ld", (long)getpid());
+	fd = openat(dir_fd, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = io_write_full(fd, text, n);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0)
+		r = exchange(dir_fd, tmp, locked);
+	if (r < 0)
+		(void)unlinkat(dir_fd, tmp, 0);
+	return r;
+}
+
+int sandbox_spec_replace(
+	int dir_fd, const struct sandbox_spec *spec, bool locked, struct msb_err *err)
+{
+	struct buf json;
+	int r;
+
+	buf_init(&json, LIMIT_JSON_BYTES);
+	r = sandbox_spec_to_json(spec, &json);
+	if (r == 0)
+		r = replace_text(dir_fd, buf_data(&json), buf_len(&json), locked);
+	buf_deinit(&json);
+	if (r == -ENOENT)
+		return msb_err_set(err, r, MSB_NOT_FOUND, "it was removed meanwhile");
+	if (r == -ENOTSUP)
+		return msb_err_hint(err,
+			msb_err_errno(err, r, "%s cannot be changed while it runs", SANDBOX_SPEC),
+			"stop the sandbox first");
+	return r < 0 ? msb_err_errno(err, r, "%s", SANDBOX_SPEC) : 0;
 }
 
 /* -ENOENT: it is about to come or to go. */

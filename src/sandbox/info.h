@@ -29,6 +29,15 @@ void sandbox_info_deinit(struct sandbox_info *info);
 /** sandbox_spec_load - the description in @dir_fd; sandbox_spec_deinit() */
 int sandbox_spec_load(int dir_fd, struct sandbox_spec *ret, struct msb_err *err) MSB_MUST_CHECK;
 
+/**
+ * sandbox_spec_replace - another description in the place of the one in @dir_fd
+ *
+ * @locked: the lock of the sandbox is held. Without it the sandbox may be removed at any moment:
+ * then nothing is written, -ENOENT (MSB_NOT_FOUND). -ENOTSUP: this needs the lock here.
+ */
+int sandbox_spec_replace(int dir_fd, const struct sandbox_spec *spec, bool locked,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 struct sandbox_list {
 	struct sandbox_info *items; /* sorted by name */
 	size_t n;

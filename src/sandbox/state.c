@@ -15,6 +15,9 @@
  *	     without waiting, look again, remove. A directory without `lock` is either about to be
  *	     locked by its creator or an almost finished removal: rmdir it if it is empty; the
  *	     creator notices (its rename fails) and takes another name.
+ *   edit    replaces spec.json by exchanging it with another file (sandbox_spec_replace), which
+ *	     fails when it is gone: an editor needs no lock to never bring back what is removed.
+ *	     Editors keep out of each other's way by flock() on the directory.
  *
  * Locks are those of open file descriptions (F_OFD_SETLK): they pass to a supervisor with the
  * descriptor, end with the last holder, and whether somebody holds one can be asked without taking
@@ -41,7 +44,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-enum { CREATE_ATTEMPTS = 64, NEW_NAME = 16 };
+enum { CREATE_ATTEMPTS = 64, REMOVE_ATTEMPTS = 64, NEW_NAME = 16 };
 
 #define NEW_PREFIX ".new-"
 
@@ -240,15 +243,22 @@ static bool is_named(int parent_fd, int dir_fd, const char *name)
  */
 static int remove_dir(int parent_fd, int dir_fd, const char *name)
 {
-	int r;
+	int r = -EBUSY;
 
 	(void)unlinkat(dir_fd, SANDBOX_SPEC, 0);
-	r = empty_dir(dir_fd);
-	if (r < 0 || unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
-		return r;
-	r = -errno;
-	/* Emptied by us, it may have been replaced by a new one at once. */
-	return (r == -ENOTEMPTY || r == -EEXIST) && !is_named(parent_fd, dir_fd, name) ? 0 : r;
+	for (unsigned int i = 0; i < REMOVE_ATTEMPTS; i++) {
+		r = empty_dir(dir_fd);
+		if (r < 0 || unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return r;
+		r = -errno;
+		if (r != -ENOTEMPTY && r != -EEXIST)
+			return r;
+		/* Emptied by us, it may have been replaced by a new one at once. */
+		if (!is_named(parent_fd, dir_fd, name))
+			return 0;
+		/* What an editor is writing beside spec.json came in between; it stays one file. */
+	}
+	return r;
 }
 
 /*

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 
+#include "sandbox/info.h"
 #include "sandbox/state.h"
 
 #include "test.h"
@@ -308,5 +309,84 @@ TEST(killed_removers_are_finished)
 			ASSERT_OK(sandbox_dir_remove(&d));
 			sandbox_dir_close(&d);
 		}
+	}
+}
+
+static const struct sandbox_spec *any_spec(void)
+{
+	static struct sandbox_spec spec;
+
+	sandbox_spec_init(&spec);
+	spec.name = "a";
+	spec.home = "/h";
+	spec.lib_dir = "/l";
+	return &spec;
+}
+
+TEST(a_description_takes_the_place_of_one_only)
+{
+	const char *home = test_tmpdir();
+	struct sandbox_spec spec;
+	struct msb_err err = {0};
+	struct sandbox_dir d;
+
+	ASSERT_OK(sandbox_dir_create(home, "a", &d, NULL));
+	ASSERT_ERR(sandbox_spec_replace(d.fd, any_spec(), false, &err), ENOENT);
+	ASSERT_EQ(err.kind, MSB_NOT_FOUND);
+	ASSERT_ERR(sandbox_spec_replace(d.fd, any_spec(), true, &err), ENOENT);
+	ASSERT_TRUE(!exists(home, "a/" SANDBOX_SPEC));
+	put_file(home, "a/" SANDBOX_SPEC, PERSISTENT);
+	ASSERT_OK(sandbox_spec_replace(d.fd, any_spec(), false, &err));
+	ASSERT_OK(sandbox_spec_load(d.fd, &spec, &err));
+	ASSERT_STREQ(spec.name, "a");
+	sandbox_spec_deinit(&spec);
+	/* Nothing but lock and description: what it was written in is gone. */
+	ASSERT_EQ(unlink(path(home, "a/" SANDBOX_SPEC)), 0);
+	ASSERT_EQ(unlink(path(home, "a/" SANDBOX_LOCK)), 0);
+	ASSERT_EQ(rmdir(path(home, "a")), 0);
+	ASSERT_ERR(sandbox_spec_replace(d.fd, any_spec(), false, &err), ENOENT);
+	sandbox_dir_close(&d);
+}
+
+static void edit_until_gone(int dir_fd)
+{
+	struct msb_err err = {0};
+	int r;
+
+	do {
+		r = sandbox_spec_replace(dir_fd, any_spec(), false, &err);
+	} while (r == 0);
+	_exit(r == -ENOENT ? 0 : 1);
+}
+
+/* Editors without the lock and the remover that has it: nothing comes back, nothing is left. */
+TEST(what_is_removed_stays_removed)
+{
+	enum { EDITORS = 3, ROUNDS = 60 };
+	const char *home = test_tmpdir();
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		pid_t pids[EDITORS];
+		struct sandbox_dir d;
+
+		ASSERT_OK(sandbox_dir_create(home, "a", &d, NULL));
+		put_file(home, "a/" SANDBOX_SPEC, PERSISTENT);
+		for (unsigned int e = 0; e < EDITORS; e++) {
+			pids[e] = fork();
+			ASSERT_TRUE(pids[e] >= 0);
+			if (pids[e] == 0)
+				edit_until_gone(d.fd);
+		}
+		(void)sched_yield();
+		ASSERT_OK(sandbox_dir_remove(&d));
+		ASSERT_EQ(entries(home), 0);
+		for (unsigned int e = 0; e < EDITORS; e++) {
+			int status = -1;
+
+			ASSERT_EQ(waitpid(pids[e], &status, 0), pids[e]);
+			ASSERT_EQ(status, 0);
+		}
+		sandbox_dir_close(&d);
+		ASSERT_EQ(entries(home), 0);
 	}
 }

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb modify: another description for a sandbox that is there."""
 
+import subprocess
+import threading
+
+from conftest import LIMIT, MSB
 from test_life import life, listed, ok  # noqa: F401 (life is a fixture)
 
 
@@ -45,3 +49,41 @@ def test_what_is_refused(life):
         r = life("modify", *argv)
         assert r.returncode == status and r.stderr.startswith(b"msb: "), r.stderr
     assert life("modify", "dev").returncode == 0
+
+
+def test_no_change_is_lost(life):
+    ok(life, "create", "--name", "dev")
+    for state in ("running", "stopped"):
+        if state == "stopped":
+            ok(life, "stop", "dev")
+        names = [f"{state}-{n}" for n in range(8)]
+        all_at_once = [subprocess.Popen([MSB, "modify", "-q", "dev", "--label", name], env=life.env, stdin=subprocess.DEVNULL)
+                       for name in names]
+        assert [p.wait(LIMIT) for p in all_at_once] == [0] * 8
+        assert listed(life, *[word for name in names for word in ("--label", name)]).keys() == {"dev"}
+
+
+def test_what_is_removed_meanwhile_stays_removed(life):
+    ok(life, "create", "--name", "dev")
+    busy = threading.Event()
+    seen, last = [], {}
+
+    def change(who):
+        while who not in last:
+            r = life("modify", "-q", "dev", "--label", f"{who}={len(seen)}")
+            seen.append(r.returncode)
+            if r.returncode:
+                last[who] = r.stderr.decode()
+            if len(seen) > 5 or r.returncode:
+                busy.set()
+
+    threads = [threading.Thread(target=change, args=(f"t{i}",)) for i in range(3)]
+    for t in threads:
+        t.start()
+    started = busy.wait(LIMIT)
+    ok(life, "rm", "-f", "dev")
+    for t in threads:
+        t.join()
+    assert started and seen[:5] == [0] * 5, last
+    assert not listed(life) and life.sandboxes() == []
+    assert len(last) == 3 and all("'dev'" in text for text in last.values()), last
