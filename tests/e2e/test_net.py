@@ -133,6 +133,26 @@ def test_names_decide(bed, run):
     assert "bad.example" not in [n for n, _ in bed.names.asked]
 
 
+def test_waiting_does_not_hide_a_name(bed, run):
+    """The server of both names hears the one that is allowed, however late it is said, and never the other one."""
+    bed.names.table["good.example"] = [netbed.PUBLIC4]
+    heard = []
+
+    def server(s, _peer):
+        s.sendall(b"banner\n")
+        heard.append(s.recv(4096))
+        s.sendall(b"heard\n")
+
+    bed.serve(netbed.PUBLIC4, 80, server)
+    say = "(sleep 7; printf 'GET / HTTP/1.1\\r\\nHost: {}.example\\r\\n\\r\\n') | nc -w 60 " + netbed.PUBLIC4 + " 80 > /tmp/{} 2>&1 &"
+    out = text(run("--net-default", "deny", "--net-rule", "allow@good.example", "--", "sh", "-c",
+                   f"nslookup good.example > /dev/null; {say.format('bad', 'bad')} {say.format('good', 'good')} wait; cat /tmp/bad; echo --; cat /tmp/good"))
+    bad, good = out.split("--\n")
+    assert bad.startswith("banner\n") and "heard" not in bad, out
+    assert good == "banner\nheard\n", out
+    assert not any(b"bad.example" in h for h in heard) and sum(b"good.example" in h for h in heard) == 1
+
+
 def test_private_answers_are_refused(bed, run):
     bed.names.table["rebind.example"] = [netbed.PRIVATE[0]]
     r = run("--", "nslookup", "rebind.example")

@@ -73,8 +73,9 @@ struct flow_ops {
 	int (*emit)(void *ctx, const struct iovec *iov, int n);
 	void (*decide)(void *ctx, const struct flow_query *q, struct flow_verdict *v);
 	/*
-	 * The first @len bytes of a flow under FLOW_INSPECT; @last: there will be no others (their
-	 * end has come, there are inspect_max of them, or inspect_ms have passed; @len may be 0).
+	 * The first @len bytes of a flow under FLOW_INSPECT, not asked before there is one; @last:
+	 * there will be no others (their end has come, and then @len may be 0; there are
+	 * inspect_max of them; or inspect_ms have passed since the first one).
 	 * Return: FLOW_DIAL lets all bytes go, FLOW_DENY resets, FLOW_INSPECT wants more (unless
 	 * @last: that counts as FLOW_DENY). May change *@tag.
 	 */
@@ -88,7 +89,7 @@ struct flow_config {
 	struct stack_config stack; /* max_tcp is --max-connections */
 	uint32_t connect_timeout_ms; /* 0: 30 s */
 	uint32_t inspect_max; /* 0: 16 KiB */
-	uint32_t inspect_ms; /* 0: 5 s */
+	uint32_t inspect_ms; /* from the first byte on; 0: 5 s */
 	uint32_t max_echo; /* echo requests under way, 0: 64 */
 };
 

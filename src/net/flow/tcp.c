@@ -167,7 +167,12 @@ static bool pump_down(struct tcp_flow *t)
 	return true;
 }
 
-/* Show the first bytes to whoever decides. false: the flow is over. */
+/*
+ * Show the first bytes to whoever decides. false: the flow is over.
+ *
+ * Without a byte there is nothing to look at, however long that lasts: the time runs from the first
+ * one on, or who only waits would be let go and could then name whom it wants.
+ */
 static bool inspect(struct tcp_flow *t, bool last)
 {
 	const struct flow_ops *ops = t->flows->ops;
@@ -186,10 +191,15 @@ static bool inspect(struct tcp_flow *t, bool last)
 		len += part;
 	}
 	last = last || len == max || stack_tcp_eof(t->c);
+	if (bytes && len == 0 && !last)
+		return true;
 	if (bytes && ops->inspect)
 		action = ops->inspect(t->flows->ctx, &t->query, bytes, len, last, &t->tag);
-	if (action == FLOW_INSPECT && !last)
+	if (action == FLOW_INSPECT && !last) {
+		if (flist_empty(&t->waiter.link))
+			waiting_add(&t->flows->inspecting, &t->waiter);
 		return true;
+	}
 	waiting_del(&t->waiter);
 	if (action != FLOW_DIAL) {
 		flow_event(t->flows, FLOW_EVENT_DENIED, &t->query, t->tag, 0, 0, 0);
@@ -278,8 +288,6 @@ static void established(struct tcp_flow *t)
 {
 	waiting_del(&t->waiter);
 	t->state = t->inspect ? INSPECTING : OPEN;
-	if (t->inspect)
-		waiting_add(&t->flows->inspecting, &t->waiter);
 	flow_event(t->flows, FLOW_EVENT_OPENED, &t->query, t->tag, 0, 0, 0);
 	stack_tcp_accept(t->c);
 	(void)watch(t);

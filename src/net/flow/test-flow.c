@@ -407,3 +407,71 @@ TEST(first_bytes_decide)
 	ASSERT_EQ(bed.denied, 2);
 	bed_deinit();
 }
+
+enum { SHORT_MS = 200 };
+
+/* Speaks first, and tells what it has been told. */
+static int serve_waiting(int fd)
+{
+	char b[16] = {0};
+
+	for (int i = 0; i < 3; i++) {
+		int c = accept(fd, NULL, NULL);
+
+		CHECK(io_write_full(c, "hi", 2) == 0);
+		if (i > 0) {
+			CHECK(read(c, b, sizeof(b)) <= 0); /* not a byte */
+			continue;
+		}
+		CHECK(io_read_full(c, b, 5) == 0 && memcmp(b, "good!", 5) == 0);
+		CHECK(io_write_full(c, "ok", 2) == 0);
+	}
+	return 0;
+}
+
+/* A connection that has said nothing for longer than first bytes are waited for. */
+static int silent(void)
+{
+	int fd = connect_to(PORT);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char b[2];
+
+	if (fd < 0 || io_read_full(fd, b, 2) < 0 || memcmp(b, "hi", 2) != 0)
+		return -1;
+	return poll(&p, 1, 3 * SHORT_MS) == 0 ? fd : -1;
+}
+
+static int guest_waits(int arg)
+{
+	char b[2];
+	int fd = silent();
+
+	(void)arg;
+	CHECK(fd >= 0 && io_write_full(fd, "good!", 5) == 0);
+	CHECK(io_read_full(fd, b, 2) == 0 && memcmp(b, "ok", 2) == 0);
+	fd = silent();
+	CHECK(fd >= 0 && io_write_full(fd, "wrong", 5) == 0);
+	CHECK(read(fd, b, 1) < 0 && errno == ECONNRESET);
+	fd = silent(); /* says half of it and waits again */
+	CHECK(fd >= 0 && io_write_full(fd, "go", 2) == 0);
+	CHECK(read(fd, b, 1) < 0 && errno == ECONNRESET);
+	return 0;
+}
+
+TEST(first_bytes_decide_whenever_they_come)
+{
+	int listener;
+	pid_t server;
+
+	bed.inspect_ms = SHORT_MS;
+	bed_init(true, 0);
+	bed.inspect = true;
+	listener = listen_at(PORT);
+	server = child(bed.up_ns, serve_waiting, listener);
+	play(guest_waits, 0);
+	reap(server);
+	(void)close(listener);
+	ASSERT_EQ(bed.opened, 3);
+	ASSERT_EQ(bed.denied, 2);
+	bed_deinit();
+}

@@ -161,6 +161,7 @@ void bed_init(bool offload, uint32_t max_tcp)
 			.offload = offload ? STACK_TX_CSUM | STACK_TX_TSO4 | STACK_TX_TSO6 : 0,
 			.max_tcp = max_tcp,
 			.seed = 7},
+		.inspect_ms = bed.inspect_ms,
 	};
 	struct rlimit files = {8192, 8192};
 	cleanup_fd int sock = -EBADF;
