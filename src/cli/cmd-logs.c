@@ -22,8 +22,9 @@ enum source {
 	SOURCE_OUTPUT = 4,
 	SOURCE_SYSTEM = 8,
 	SOURCE_KERNEL = 16,
+	SOURCE_NETWORK = 32,
 	SOURCE_COMMANDS = 7,
-	SOURCE_ALL = 31,
+	SOURCE_ALL = 63,
 };
 
 struct logs_args {
@@ -45,8 +46,8 @@ static int parse_sources(void *target, const char *value, struct msb_err *err)
 		const char *name;
 		unsigned int bits;
 	} known[] = {{"stdout", SOURCE_STDOUT}, {"stderr", SOURCE_STDERR},
-		{"output", SOURCE_OUTPUT}, {"system", SOURCE_SYSTEM}, {"kernel", SOURCE_KERNEL},
-		{"all", SOURCE_ALL}};
+		{"output", SOURCE_OUTPUT}, {"system", SOURCE_SYSTEM}, {"network", SOURCE_NETWORK},
+		{"kernel", SOURCE_KERNEL}, {"all", SOURCE_ALL}};
 	unsigned int *bits = target;
 	const char *at = value;
 
@@ -59,8 +60,8 @@ static int parse_sources(void *target, const char *value, struct msb_err *err)
 			i++;
 		if (i == ARRAY_SIZE(known))
 			return msb_err_set(err, -EINVAL, MSB_USAGE,
-				"stdout, stderr, output, system, kernel or all, separated by "
-				"commas");
+				"stdout, stderr, output, system, network, kernel or all, "
+				"separated by commas");
 		*bits |= known[i].bits;
 		if (!at[len])
 			return 0;
@@ -102,8 +103,9 @@ static const struct opt opts[] = {
 		.parse = parse_sources,
 		.arg = "LIST",
 		.repeatable = true,
-		.help = "stdout, stderr, output (of terminals), system (of msb), kernel (the "
-			"guest's console), all; the first three by default"},
+		.help = "stdout, stderr, output (of terminals), system (of msb), network "
+			"(what was denied), kernel (the guest's console), all; the first three by "
+			"default"},
 	{.name = "json",
 		.type = OPT_FLAG,
 		AT(json),
@@ -127,6 +129,7 @@ static const struct opt_example examples[] = {
 	{"Everything its commands have printed", "msb logs job"},
 	{"The last lines, and what comes", "msb logs -f --tail 20 job"},
 	{"Why it ended", "msb logs --source system job"},
+	{"What it was not allowed to reach", "msb logs --source network job"},
 };
 
 struct logs {
@@ -187,11 +190,12 @@ static int prepare(struct logs *l, struct msb_err *err)
 
 static unsigned int source_bit(const char *source)
 {
-	return streq(source, "stdout")	 ? SOURCE_STDOUT
-	       : streq(source, "stderr") ? SOURCE_STDERR
-	       : streq(source, "output") ? SOURCE_OUTPUT
-	       : streq(source, "system") ? SOURCE_SYSTEM
-					 : 0;
+	return streq(source, "stdout")	  ? SOURCE_STDOUT
+	       : streq(source, "stderr")  ? SOURCE_STDERR
+	       : streq(source, "output")  ? SOURCE_OUTPUT
+	       : streq(source, "system")  ? SOURCE_SYSTEM
+	       : streq(source, "network") ? SOURCE_NETWORK
+					  : 0;
 }
 
 static bool wanted(const struct logs *l, const struct log_entry *e)

@@ -45,6 +45,7 @@ struct engine_share {
 struct engine_net {
 	const char *path; /* of msb-net; NULL: no network, no device */
 	int config_fd; /* borrowed: net/config.h, at its beginning */
+	int events_fd; /* borrowed: takes the lines of net/events.h; negative: nobody hears them */
 	uint8_t mac[6]; /* of the guest */
 };
 

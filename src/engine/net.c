@@ -51,6 +51,8 @@ int net_start(const struct engine_spec *spec, enum net_link link, int err_fd, st
 	spawn_add_fd(&s, err_fd, STDERR_FILENO);
 	spawn_add_fd(&s, theirs, NET_FD_LINK);
 	spawn_add_fd(&s, spec->net.config_fd, NET_FD_CONFIG);
+	if (spec->net.events_fd >= 0)
+		spawn_add_fd(&s, spec->net.events_fd, NET_FD_EVENTS);
 	r = spawn_run(&s, &h->pid, &h->pidfd);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot start %s", spec->net.path);

@@ -3,8 +3,9 @@
  * How msb-net is started: descriptors, one word and a description.
  *
  * argv[1] says what a packet on NET_FD_LINK is: "headers" (proto/netframe.h, with msb-vmm) or
- * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON. The
- * process ends when its peer closes the link.
+ * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON.
+ * NET_FD_EVENTS, if there is one, is a socket of packets for the lines of net/events.h. The process
+ * ends when its peer closes the link.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 #include "net/dns/config.h"
 #include "net/policy/policy.h"
 
-enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4 };
+enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5 };
 
 enum net_link { NET_HEADERS, NET_BARE };
 

@@ -74,6 +74,26 @@ static void hand_over(const struct net_gate *g, struct flow_verdict *v)
 	v->user = g->names;
 }
 
+static void tell(const struct net_gate *g, const char *text)
+{
+	if (g->events)
+		net_events_say(g->events, text);
+}
+
+/* What was said cannot be understood, so the policy is not asked about it. */
+static void tell_bad(const struct net_gate *g, const struct flow_query *q)
+{
+	const struct net_peer *remote = &q->tuple.remote;
+	bool v6 = remote->addr.family == NET_V6;
+	char addr[NET_ADDR_TEXT];
+	char text[NET_ADDR_TEXT + 128];
+
+	(void)snprintf(text, sizeof(text),
+		"egress tcp %s%s%s:%u: denied: the first bytes do not say clearly whom they want",
+		v6 ? "[" : "", net_addr_text(&remote->addr, addr), v6 ? "]" : "", remote->port);
+	tell(g, text);
+}
+
 void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struct flow_verdict *v)
 {
 	struct policy_verdict answer;
@@ -95,6 +115,7 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 		v->hold_down = g->config->policy.strict;
 		break;
 	case POLICY_DENY:
+		tell(g, answer.text);
 		return;
 	}
 	dial(g, q, v);
@@ -111,11 +132,16 @@ enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_qu
 	if (seen.kind == PEEK_MORE && !last)
 		return FLOW_INSPECT;
 	/* Half a hello hides as much as a bad one. Nothing at all says nothing. */
-	if (seen.kind == PEEK_BAD || (seen.kind == PEEK_MORE && len > 0))
+	if (seen.kind == PEEK_BAD || (seen.kind == PEEK_MORE && len > 0)) {
+		tell_bad(g, q);
 		return FLOW_DENY;
+	}
 	ask_about(g, q, &ask);
 	peek_apply(&seen, &ask.q);
 	policy_decide(&g->config->policy, &ask.q, &answer);
 	*tag = (uint32_t)answer.rule;
-	return answer.action == POLICY_ALLOW ? FLOW_DIAL : FLOW_DENY;
+	if (answer.action == POLICY_ALLOW)
+		return FLOW_DIAL;
+	tell(g, answer.text);
+	return FLOW_DENY;
 }

@@ -8,12 +8,14 @@
 #pragma once
 
 #include "net/config.h"
+#include "net/events.h"
 #include "net/flow/flow.h"
 #include "net/names.h"
 
 struct net_gate {
 	const struct net_config *config;
 	struct names *names; /* answers questions about names; NULL: nobody does */
+	struct net_events *events; /* hears of what is denied; NULL: nobody does */
 };
 
 /** net_gate_decide - flow_ops.decide: fill @v for @q */

@@ -2,10 +2,11 @@
 /*
  * msb-net: the network of one sandbox. See config.h for how it is started.
  *
- * It gives up every right but that to open Internet sockets before it reads the first frame. Its
- * only output is one line on stderr when it cannot start or go on; the exit status is 0 when the
- * machine ended it, 1 for a failure and 2 for words it does not know.
+ * It gives up every right but that to open Internet sockets before it reads the first frame. What
+ * it denies goes to the supervisor (events.h); stderr gets one line when it cannot start or go on;
+ * the exit status is 0 when the machine ended it, 1 for a failure and 2 for words it does not know.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@ struct net {
 	struct net_config config;
 	struct net_wire wire;
 	struct net_gate gate;
+	struct net_events events;
 	struct flows *flows;
 };
 
@@ -112,14 +114,17 @@ static int start_names(struct net *net, struct msb_err *err)
 
 	if (r < 0)
 		return r;
-	r = names_new(&net->loop, &dns, &c->policy, &net->gate.names);
+	r = names_new(&net->loop, &dns, &c->policy, &net->events, &net->gate.names);
 	net->gate.config = c;
+	net->gate.events = &net->events;
 	return r < 0 ? msb_err_errno(err, r, "cannot set up the name server") : 0;
 }
 
 static int setup(struct net *net, enum net_link link, struct msb_err *err)
 {
-	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG};
+	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG, NET_FD_EVENTS};
+	/* Asked before the number could become somebody else's. */
+	int events = fcntl(NET_FD_EVENTS, F_GETFD) < 0 ? -EBADF : NET_FD_EVENTS;
 	uint32_t level = 0;
 	int r;
 
@@ -136,6 +141,7 @@ static int setup(struct net *net, enum net_link link, struct msb_err *err)
 		r = net_wire_init(&net->wire, &net->loop, NET_FD_LINK, link);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot use the link to the machine");
+	net_events_init(&net->events, &net->loop, events);
 	r = start_names(net, err);
 	if (r == 0)
 		r = start_flows(net, link, err);

@@ -50,6 +50,7 @@ struct slot {
 struct names {
 	struct loop *loop;
 	struct dns_forwarder *forwarder;
+	struct net_events *events;
 	struct loop_timer timer;
 	struct client *clients;
 	uint32_t n_clients;
@@ -432,10 +433,29 @@ static void on_random(void *arg, void *to, size_t n)
 		abort();
 }
 
+static void on_event(void *arg, const struct dns_event *e)
+{
+	struct names *n = arg;
+	char text[EVENTS_LINE_MAX];
+
+	if (!n->events)
+		return;
+	if (e->outcome == DNS_DENIED) {
+		net_events_say(n->events, e->text);
+	} else if (e->outcome == DNS_REBIND) {
+		(void)snprintf(text, sizeof(text), "lookup of %.254s: denied: %s",
+			e->query->name.text, e->text);
+		net_events_say(n->events, text);
+	}
+}
+
 static const struct stack_udp_ops udp_ops = {.datagram = on_datagram, .closed = on_udp_closed};
 static const struct stack_tcp_ops tcp_ops = {.readable = on_tcp_readable, .closed = on_tcp_closed};
-static const struct dns_ops dns_ops = {
-	.send = on_send, .done = on_done, .answer = on_answer, .random = on_random};
+static const struct dns_ops dns_ops = {.send = on_send,
+	.done = on_done,
+	.answer = on_answer,
+	.event = on_event,
+	.random = on_random};
 
 void names_take_udp(void *user, struct stack_udp *u, const struct net_tuple *t)
 {
@@ -468,13 +488,14 @@ size_t names_of(struct names *n, const struct net_addr *addr, const char **ret, 
 }
 
 int names_new(struct loop *l, const struct dns_config *config, const struct policy *policy,
-	struct names **ret)
+	struct net_events *events, struct names **ret)
 {
 	struct names *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return -ENOMEM;
 	n->loop = l;
+	n->events = events;
 	for (size_t i = 0; i < ARRAY_SIZE(n->slots); i++)
 		n->slots[i].names = n;
 	n->forwarder = dns_forwarder_new(config, policy, &dns_ops, n);

@@ -11,13 +11,15 @@
 #include "base/loop.h"
 
 #include "net/dns/forward.h"
+#include "net/events.h"
 #include "net/stack/tcp.h"
 
 struct names;
 
-/** names_new - @config is copied, @policy borrowed; 0 or -ENOMEM */
+/** names_new - @config is copied, @policy borrowed, @events, too (NULL: nobody hears of what is
+ * denied); 0 or -ENOMEM */
 int names_new(struct loop *l, const struct dns_config *config, const struct policy *policy,
-	struct names **ret) MSB_MUST_CHECK;
+	struct net_events *events, struct names **ret) MSB_MUST_CHECK;
 
 /** names_free - before the stack; NULL is fine; returns NULL */
 struct names *names_free(struct names *n);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The default policy, asked as flows are. */
+#include <sys/socket.h>
+
+#include "base/io.h"
+
 #include "net/gate.h"
 
 #include "test.h"
@@ -101,6 +105,46 @@ TEST(first_bytes_decide_where_a_name_does)
 	ASSERT_EQ(inspect(&c, hello_good, 20, false), FLOW_INSPECT);
 	ASSERT_EQ(inspect(&c, hello_good, 20, true), FLOW_DENY);
 	ASSERT_EQ(inspect(&c, "SSH-2.0-x\r\n", 11, false), FLOW_DIAL);
+	net_config_deinit(&c);
+}
+
+static void expect_told(int fd, const char *begin)
+{
+	char text[EVENTS_LINE_MAX + 1];
+	ssize_t n = recv(fd, text, EVENTS_LINE_MAX, MSG_DONTWAIT);
+
+	ASSERT_TRUE(n > 0);
+	text[n] = '\0';
+	if (strncmp(text, begin, strlen(begin)) != 0)
+		test_fail(__FILE__, __LINE__, "'%s' does not begin with '%s'", text, begin);
+}
+
+TEST(what_is_denied_is_told)
+{
+	struct net_config c = config();
+	struct flow_query q = {.proto = FLOW_TCP, .tuple.remote.port = 80};
+	struct flow_verdict v = {.action = FLOW_DENY};
+	struct net_events events;
+	struct net_gate g = {.config = &c, .events = &events};
+	struct loop l;
+	uint32_t tag = 0;
+	int fds[2];
+
+	ASSERT_OK(loop_init(&l));
+	ASSERT_OK(io_socketpair(SOCK_SEQPACKET, fds));
+	net_events_init(&events, &l, fds[0]);
+	ASSERT_OK(net_addr_parse("1.1.1.1", &q.tuple.remote.addr));
+	net_gate_decide(&g, &q, &v);
+	ASSERT_EQ(v.action, FLOW_DIAL);
+	ASSERT_EQ(net_gate_inspect(&g, &q, "GET \n", 5, false, &tag), FLOW_DENY);
+	ASSERT_OK(net_addr_parse("fe80::1", &q.tuple.remote.addr));
+	net_gate_decide(&g, &q, &v);
+	expect_told(fds[1], "egress tcp 1.1.1.1:80: denied: the first bytes");
+	expect_told(fds[1], "egress tcp [fe80::1]:80 (link-local): denied by default");
+	ASSERT_TRUE(recv(fds[1], &tag, sizeof(tag), MSG_DONTWAIT) < 0);
+	net_events_deinit(&events);
+	loop_deinit(&l);
+	(void)close(fds[1]);
 	net_config_deinit(&c);
 }
 

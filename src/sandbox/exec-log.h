@@ -10,9 +10,10 @@
  *	{"seq":17}
  *	{"t":"2026-11-21T05:45:06.123Z","s":"stdout","d":"text\n","id":3}
  *
- * `s` is stdout, stderr, output (a terminal, where both are one) or system (what the supervisor
- * says); `id` counts the commands of one run of the sandbox, 0 is the supervisor; `d` is a piece
- * as it came, with "e":"b64" in base64 when it is not UTF-8. Pieces are not lines.
+ * `s` is stdout, stderr, output (a terminal, where both are one), system (what the supervisor says)
+ * or network (what was denied, from msb-net); `id` counts the commands of one run of the sandbox, 0
+ *is the supervisor; `d` is a piece as it came, with "e":"b64" in base64 when it is not UTF-8.
+ *Pieces are not lines.
  */
 #pragma once
 

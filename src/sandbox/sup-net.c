@@ -15,7 +15,10 @@
 
 #include "base/io.h"
 
-enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096 };
+#include "net/events.h"
+#include "sandbox/sup-internal.h"
+
+enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096, EVENTS_BATCH = 64 };
 
 /* Does the host know a way to public IPv6 addresses? Asks the routing table, sends nothing. */
 static bool host_has_ipv6(void)
@@ -85,9 +88,23 @@ static int write_config(const struct net_config *c, int *ret_fd)
 	return r;
 }
 
-int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engine_spec *es,
-	struct msg_net *ret, struct msb_err *err)
+/* A socket that keeps lines apart: one end for msb-net, the other one for the log. */
+static int open_events(struct supervisor *sup, struct sup_net *n)
 {
+	int fds[2];
+	int r = io_socketpair(SOCK_SEQPACKET, fds);
+
+	if (r < 0)
+		return r;
+	n->events_fd = fds[0];
+	sup->net_events_fd = fds[1];
+	return 0;
+}
+
+int sup_net_open(
+	struct supervisor *sup, struct sup_net *n, struct engine_spec *es, struct msb_err *err)
+{
+	const struct sandbox_spec *spec = &sup->spec;
 	struct net_config c;
 	int r;
 
@@ -105,9 +122,12 @@ int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engi
 	r = policy_copy(&c.policy, spec->net.policy);
 	if (r == 0)
 		r = write_config(&c, &n->config_fd);
+	if (r == 0)
+		r = open_events(sup, n);
 	if (r == 0) {
-		tell_agent(&c, ret);
-		es->net = (struct engine_net){.path = n->path, .config_fd = n->config_fd};
+		tell_agent(&c, &sup->net);
+		es->net = (struct engine_net){
+			.path = n->path, .config_fd = n->config_fd, .events_fd = n->events_fd};
 		memcpy(es->net.mac, c.guest_mac, sizeof(es->net.mac));
 	}
 	net_config_deinit(&c);
@@ -117,4 +137,53 @@ int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engi
 void sup_net_deinit(struct sup_net *n)
 {
 	n->config_fd = fd_close(n->config_fd);
+	n->events_fd = fd_close(n->events_fd);
+}
+
+/* Whoever has taken msb-net over writes what it likes: lines stay lines, and harmless to print. */
+static void log_event(struct supervisor *sup, char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+	}
+	text[len] = '\n';
+	exec_log_write(&sup->log, "network", 0, text, len + 1);
+}
+
+/* Return: is there more to come? */
+static bool read_events(struct supervisor *sup)
+{
+	char text[EVENTS_LINE_MAX + 1];
+	ssize_t n = 1;
+
+	for (int i = 0; i < EVENTS_BATCH && n > 0; i++) {
+		n = recv(sup->net_events_fd, text, EVENTS_LINE_MAX, MSG_DONTWAIT);
+		if (n > 0)
+			log_event(sup, text, (size_t)n);
+	}
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+static void on_event(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	if (!read_events(container_of(src, struct supervisor, net_events_src)))
+		loop_fd_del(src);
+}
+
+int sup_net_watch(struct supervisor *sup)
+{
+	if (sup->net_events_fd < 0)
+		return 0;
+	return loop_fd_add(&sup->loop, &sup->net_events_src, sup->net_events_fd, EPOLLIN, on_event);
+}
+
+void sup_net_unwatch(struct supervisor *sup)
+{
+	if (sup->net_events_fd < 0)
+		return;
+	loop_fd_del(&sup->net_events_src);
+	(void)read_events(sup);
+	sup->net_events_fd = fd_close(sup->net_events_fd);
 }

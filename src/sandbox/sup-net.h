@@ -6,16 +6,26 @@
 #include "net/config.h"
 #include "sandbox/spec.h"
 
+struct supervisor;
+
 struct sup_net {
 	int config_fd; /* owned, until msb-net runs; -EBADF without network */
+	int events_fd; /* the same: where it tells what it denies */
 	char path[PATH_MAX];
 };
 
 /**
- * sup_net_open - describe the network in @es, if @spec wants one; strings live in @n
- * @ret: for the agent, but for the size of its packets, which is the engine's
+ * sup_net_open - describe the network in @es, if the sandbox wants one; strings live in @n
+ *
+ * What is for the agent is in @sup->net then, but for the size of packets, which is the engine's.
  */
-int sup_net_open(struct sup_net *n, const struct sandbox_spec *spec, struct engine_spec *es,
-	struct msg_net *ret, struct msb_err *err) MSB_MUST_CHECK;
+int sup_net_open(struct supervisor *sup, struct sup_net *n, struct engine_spec *es,
+	struct msb_err *err) MSB_MUST_CHECK;
 
 void sup_net_deinit(struct sup_net *n);
+
+/** sup_net_watch - what msb-net tells goes into the log; 0 or a negative errno */
+int sup_net_watch(struct supervisor *sup) MSB_MUST_CHECK;
+
+/** sup_net_unwatch - after its last lines */
+void sup_net_unwatch(struct supervisor *sup);

@@ -188,7 +188,8 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	const struct sandbox_spec *spec = &sup->spec;
 	char vmm_path[PATH_MAX];
 	cleanup_with(sup_shares_deinit) struct sup_shares shares;
-	cleanup_with(sup_net_deinit) struct sup_net net = {.config_fd = -EBADF};
+	cleanup_with(sup_net_deinit) struct sup_net net = {
+		.config_fd = -EBADF, .events_fd = -EBADF};
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
@@ -204,7 +205,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	if (r == 0)
 		r = sup_shares_open(sup, &shares, &es, err);
 	if (r == 0)
-		r = sup_net_open(&net, spec, &es, &sup->net, err);
+		r = sup_net_open(sup, &net, &es, err);
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;
@@ -306,6 +307,8 @@ static int watch_machine(struct supervisor *sup, struct msb_err *err)
 			&sup->loop, &sup->console_src, vm->console_fd, EPOLLIN, sup_console_event);
 	if (r == 0)
 		r = sup_shares_watch(sup);
+	if (r == 0)
+		r = sup_net_watch(sup);
 	return r < 0 ? msb_err_errno(err, r, "start of the machine") : 0;
 }
 
@@ -528,6 +531,7 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sup->signal_fd = -EBADF;
 	sup->listen_fd = -EBADF;
 	sup->record_fd = -EBADF;
+	sup->net_events_fd = -EBADF;
 	sup->record.exit_status = -1;
 	/* Before anything else can have these numbers. */
 	sup->adopted = fcntl(SUP_FD_DIR, F_SETFD, FD_CLOEXEC) == 0 &&

@@ -521,6 +521,7 @@ void sup_unwatch(struct supervisor *sup)
 	loop_fd_del(&sup->control_src);
 	loop_fd_del(&sup->console_src);
 	sup_shares_unwatch(sup);
+	sup_net_unwatch(sup);
 }
 
 /* The process of the machine has ended. */

@@ -68,6 +68,8 @@ struct supervisor {
 	struct loop_fd vm_src;
 	struct loop_fd control_src;
 	struct loop_fd console_src;
+	int net_events_fd; /* what msb-net tells for the log, -EBADF: nothing */
+	struct loop_fd net_events_src;
 	struct sup_share_watch share_watches[LIMIT_SHARES + 1]; /* as vm.helpers */
 
 	int signal_fd;

@@ -221,6 +221,34 @@ def test_a_named_sandbox_keeps_its_policy(bed, msb):
         call("rm", "-f", "kept")
 
 
+def test_what_is_denied_is_logged(bed, msb):
+    def call(*argv):
+        r = subprocess.run([MSB, *argv], stdin=subprocess.DEVNULL, capture_output=True, env=msb.env, timeout=LIMIT, check=False,
+                           preexec_fn=bed.preexec)
+        assert r.returncode == 0, r
+        return r.stdout.decode()
+    bed.names.table.update({"good.example": [netbed.PUBLIC4], "rebind.example": [netbed.PRIVATE[0]]})
+    bed.serve(netbed.PUBLIC4, 80, page)
+    call("create", "--name", "watched", "--net-rule", "deny@bad.example")
+    try:
+        call("exec", "watched", "--", "sh", "-c",
+             f"nc -w 60 {netbed.METADATA} 80 </dev/null; nc -w 60 {netbed.PRIVATE6} 22 </dev/null; nslookup bad.example; nslookup rebind.example; "
+             f"ping -c 1 -w 5 {netbed.PRIVATE[1]}; wget -qO- --header 'Host: bad.example' http://good.example/; true")
+        lines = call("logs", "--source", "network", "watched").splitlines()
+        wanted = (f"egress tcp {netbed.METADATA}:80 (meta): denied", f"egress tcp [{netbed.PRIVATE6}]:22 (private): denied",
+                  "lookup of bad.example: denied by rule 1", "lookup of rebind.example: denied: the answer holds 10.1.2.3",
+                  f"egress icmpv4 {netbed.PRIVATE[1]} (private): denied", f"egress tcp {netbed.PUBLIC4}:80 (public, bad.example): denied by rule 1")
+        for w in wanted:
+            assert any(line.startswith(w) for line in lines), (w, lines)
+        assert not any("good.example" in line for line in lines)
+        entries = [json.loads(line) for line in call("logs", "--source", "network", "--json", "watched").splitlines()]
+        assert [e["d"] for e in entries] == [line + "\n" for line in lines]
+        assert all(e["s"] == "network" and e["id"] == 0 and e["t"].endswith("Z") for e in entries)
+        assert "denied" not in call("logs", "watched")
+    finally:
+        call("rm", "-f", "watched")
+
+
 def test_options_that_cannot_be(msb):
     r = msb.run("--no-net", "--net", "public", "--", "true")
     assert r.returncode == 2

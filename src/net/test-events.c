@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines for the log: whole, few, and counted where they are left out. */
+#include <sys/socket.h>
+
+#include "base/io.h"
+#include "base/str.h"
+
+#include "net/events.h"
+
+#include "test.h"
+
+struct rig {
+	struct loop loop;
+	struct net_events events;
+	int fd;
+};
+
+static void rig_init(struct rig *g)
+{
+	int fds[2];
+
+	ASSERT_OK(io_socketpair(SOCK_SEQPACKET, fds));
+	ASSERT_OK(loop_init(&g->loop));
+	g->fd = fds[1];
+	net_events_init(&g->events, &g->loop, fds[0]);
+}
+
+static void rig_deinit(struct rig *g)
+{
+	net_events_deinit(&g->events);
+	loop_deinit(&g->loop);
+	(void)close(g->fd);
+}
+
+/* The next line; -1 when there is none. */
+static ssize_t line(const struct rig *g, char *to, size_t size)
+{
+	ssize_t n = recv(g->fd, to, size - 1, MSG_DONTWAIT);
+
+	to[MAX(n, (ssize_t)0)] = '\0';
+	return n;
+}
+
+/* What a line of the number says, 0 for other lines. */
+static uint64_t number_in(const char *text)
+{
+	char digits[32] = {0};
+	uint64_t n = 0;
+
+	memcpy(digits, text, MIN(strcspn(text, " "), sizeof(digits) - 1));
+	return strstr(text, "more were not told of") && str_to_u64(digits, &n) == 0 ? n : 0;
+}
+
+/* Reads until told of and counted are @all. Return: how many lines there were. */
+static unsigned int collect(struct rig *g, unsigned int all)
+{
+	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
+	unsigned int lines = 0;
+	uint64_t counted = 0;
+	char text[1024];
+
+	while (lines + counted < all) {
+		if (line(g, text, sizeof(text)) < 0) {
+			ASSERT_TRUE(clock_mono_ns() < deadline);
+			ASSERT_OK(loop_once(&g->loop, clock_mono_ns() + NSEC_PER_SEC));
+		} else if (number_in(text)) {
+			counted += number_in(text);
+		} else {
+			ASSERT_STREQ(text, "egress tcp 10.0.0.1:80 (private): denied");
+			lines++;
+		}
+	}
+	ASSERT_EQ(lines + counted, all);
+	return lines;
+}
+
+static void flood(struct rig *g, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		net_events_say(&g->events, "egress tcp 10.0.0.1:80 (private): denied");
+}
+
+TEST(few_are_told_as_they_are)
+{
+	struct rig g;
+
+	rig_init(&g);
+	flood(&g, EVENTS_BURST);
+	ASSERT_EQ(collect(&g, EVENTS_BURST), EVENTS_BURST);
+	rig_deinit(&g);
+}
+
+TEST(of_many_the_number_is_told)
+{
+	enum { MANY = 10000 };
+	struct rig g;
+	unsigned int lines;
+
+	rig_init(&g);
+	flood(&g, MANY);
+	lines = collect(&g, MANY);
+	ASSERT_TRUE(lines >= EVENTS_BURST && lines < MANY / 2);
+	rig_deinit(&g);
+}
+
+TEST(a_reader_who_is_slow_gets_the_number)
+{
+	struct rig g;
+	int small = 1;
+
+	rig_init(&g);
+	ASSERT_EQ(setsockopt(g.events.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	flood(&g, EVENTS_BURST);
+	ASSERT_TRUE(collect(&g, EVENTS_BURST) < EVENTS_BURST);
+	rig_deinit(&g);
+}
+
+TEST(nobody_listens)
+{
+	struct net_events e;
+	struct loop l;
+
+	ASSERT_OK(loop_init(&l));
+	net_events_init(&e, &l, -EBADF);
+	net_events_say(&e, "nobody hears this");
+	ASSERT_TRUE(!e.timer.loop);
+	net_events_deinit(&e);
+	loop_deinit(&l);
+}
