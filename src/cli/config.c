@@ -80,16 +80,60 @@ static int check_registries(const struct config *c, struct msb_err *err)
 	return r < 0 ? msb_err_prefix(err, r, "registries") : 0;
 }
 
+/* Known from other programs with such a file, and what does it here. */
+static const struct {
+	const char *key;
+	const char *instead;
+} unsupported[] = {
+	{"home", "set MSB_HOME"},
+	{"paths", "set MSB_HOME, and MSB_LIB for the installation"},
+	{"log_level", "give --debug to a command, and see 'msb logs --source system'"},
+	{"deployment_profile", NULL},
+	{"database", "there is none: the directories of sandboxes say what there is"},
+	{"runtime", NULL},
+	{"ssh", NULL},
+	{"metrics", NULL},
+	{"active_profile", NULL},
+	{"profiles", NULL},
+};
+
+/* null and {} are how such files say that nothing is set. */
+static bool says_nothing(const struct json *v)
+{
+	return json_type(v) == JSON_NULL || (json_type(v) == JSON_OBJECT && !json_first(v));
+}
+
+/* What has no effect is refused: it would be believed to have one. */
+static int check_sections(const struct config *c, struct msb_err *err)
+{
+	static const char *const keys[] = {"sandbox_defaults", "registries"};
+	const char *all[ARRAY_SIZE(keys) + ARRAY_SIZE(unsupported)];
+	size_t n = ARRAY_SIZE(keys);
+	int r;
+
+	memcpy(all, keys, sizeof(keys));
+	for (size_t i = 0; i < ARRAY_SIZE(unsupported); i++)
+		all[n++] = unsupported[i].key;
+	r = json_only(c->root, all, n, err);
+	for (size_t i = 0; i < ARRAY_SIZE(unsupported) && r == 0; i++) {
+		const struct json *v = json_find(c->root, unsupported[i].key);
+
+		if (!v || says_nothing(v))
+			continue;
+		r = msb_err_set(
+			err, -EINVAL, MSB_USAGE, "'%s' is not supported", unsupported[i].key);
+		if (unsupported[i].instead)
+			r = msb_err_hint(err, r, "%s", unsupported[i].instead);
+	}
+	return r;
+}
+
 static int check(const struct config *c, struct msb_err *err)
 {
-	/* Sections of other parts, present and future, of the one file. */
-	static const char *const keys[] = {"home", "log_level", "deployment_profile", "database",
-		"paths", "sandbox_defaults", "runtime", "registries", "ssh", "metrics",
-		"active_profile", "profiles"};
 	static const char *const defaults[] = {"cpus", "memory_mib", "engine", "shell", "workdir",
 		"root_disk", "max_duration", "idle_timeout"};
 	const struct json *section = NULL;
-	int r = json_only(c->root, keys, ARRAY_SIZE(keys), err);
+	int r = check_sections(c, err);
 
 	if (r == 0)
 		r = json_opt_object(c->root, "sandbox_defaults", &section, err);

@@ -15,8 +15,8 @@
  * ca_certs		authorities for this host only
  *
  * Hosts are those of image references, docker.io for short ones. Relative files are relative to the
- * configuration. What is not known is refused, so that a misspelt key is no silent hole; sections
- * that belong to other parts of msb are left to them.
+ * configuration. What is not known or not supported is refused, so that a misspelt key is no silent
+ * hole; only null and {} may stand anywhere.
  */
 #pragma once
 

@@ -82,7 +82,7 @@ TEST(registries)
 	make_dir();
 	(void)snprintf(path, sizeof(path), "%.4000s/ca.pem", dir);
 	ASSERT_OK(io_write_file_atomic(AT_FDCWD, path, "x", 1, 0600, false));
-	ASSERT_OK(load("{\"log_level\":\"info\",\"registries\":{\"ca_certs\":\"ca.pem\",\"hosts\":{"
+	ASSERT_OK(load("{\"log_level\":null,\"registries\":{\"ca_certs\":\"ca.pem\",\"hosts\":{"
 		       "\"index.docker.io\":{\"mirrors\":[\"http://m:1/p\",\"n\"]},"
 		       "\"localhost:5000\":{\"insecure\":true,\"ca_certs\":\"./ca.pem\"},"
 		       "\"ghcr.io\":{}}}}",
@@ -98,6 +98,24 @@ TEST(registries)
 		dir);
 	ASSERT_STREQ(text, want);
 	free(text);
+	config_deinit(&c);
+}
+
+TEST(what_has_no_effect_is_refused)
+{
+	struct config c;
+
+	make_dir();
+	refused("{\"log_level\":\"info\"}", "'log_level' is not supported");
+	ASSERT_TRUE(strstr(err.hint, "--debug") != NULL);
+	refused("{\"paths\":{\"cache\":\"/c\"}}", "'paths' is not supported");
+	ASSERT_TRUE(strstr(err.hint, "MSB_HOME") != NULL);
+	refused("{\"home\":\"/h\"}", "'home' is not supported");
+	refused("{\"deployment_profile\":\"multi-tenant\"}", "not supported");
+	refused("{\"profiles\":{\"x\":{}}}", "not supported");
+	refused("{\"ssh\":{\"inactivity_timeout_secs\":5}}", "not supported");
+	/* Nothing is asked for. */
+	ASSERT_OK(load("{\"log_level\":null,\"paths\":{},\"profiles\":{},\"home\":null}", &c));
 	config_deinit(&c);
 }
 

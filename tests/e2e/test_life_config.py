@@ -45,6 +45,9 @@ def test_show_and_origins(cli):
 @pytest.mark.parametrize("config,text", [
     ({"sandbox_defaults": {"cpu": 1}}, b"cpu"), ({"sandbox_defaults": {"cpus": 0}}, b"sandbox_defaults.cpus"),
     ({"sandbox_defaults": {"cpus": [1]}}, b"sandbox_defaults.cpus"), ({"sandbox_defaults": []}, b"sandbox_defaults"),
+    ({"log_level": "info"}, b"'log_level' is not supported; give --debug"),
+    ({"paths": {"cache": "/c"}}, b"'paths' is not supported; set MSB_HOME"),
+    ({"home": "/elsewhere"}, b"'home' is not supported; set MSB_HOME"), ({"nonsense": 1}, b"nonsense"),
     ({"sandbox_defaults": {"engine": "warp"}}, b"sandbox_defaults.engine"), ({"sandbox_defaults": {"shell": 5}}, b"a text"),
 ])
 def test_mistakes_are_named(cli, config, text):
