@@ -14,6 +14,7 @@
 struct cp_args {
 	struct cli_common common;
 	bool archive;
+	bool follow;
 };
 
 static const struct opt opts[] = {
@@ -22,6 +23,11 @@ static const struct opt opts[] = {
 		.type = OPT_FLAG,
 		.offset = offsetof(struct cp_args, archive),
 		.help = "Keep the numbers of user and group, too"},
+	{.name = "follow-link",
+		.letter = 'L',
+		.type = OPT_FLAG,
+		.offset = offsetof(struct cp_args, follow),
+		.help = "Copy what SRC points to if it is a symbolic link"},
 };
 
 static const struct opt_operand operands[] = {
@@ -41,6 +47,7 @@ static const struct opt_example examples[] = {
 	{"A directory out of it", "msb cp dev:/var/log ./log"},
 	{"What is in a directory, not the directory", "msb cp ./src/. dev:/app"},
 	{"From one sandbox to another", "msb cp dev:/srv/. test:/srv"},
+	{"What a link points to", "msb cp -L dev:/etc/os-release ."},
 	{"Through a pipe", "msb cp dev:/etc/passwd - | wc -l"},
 };
 
@@ -116,6 +123,22 @@ static int guest_errno(int r, const struct end *e, struct msb_err *err)
 		str_quote(q, sizeof(q), e->path, strlen(e->path)), e->name);
 }
 
+/* Is it the link itself that is copied? With a slash behind it is what it points to. */
+static bool takes_link(const struct copy *c, const struct end *src)
+{
+	return !c->follow && !src->slash && !src->contents && !src->stdio;
+}
+
+static int link_leads_out(const struct end *src, struct msb_err *err)
+{
+	char q[200];
+
+	return msb_err_hint(err,
+		msb_err_set(err, -EXDEV, MSB_FAIL, "the link %s leads to another directory",
+			str_quote(q, sizeof(q), src->path, strlen(src->path))),
+		"give --follow-link to copy what it points to");
+}
+
 /* Where a file or directory called @base goes in the guest. */
 static int guest_target(struct guest_fs *guest, struct end *dst, const char *base, bool dir,
 	bool contents, struct msb_err *err)
@@ -137,7 +160,8 @@ static int guest_target(struct guest_fs *guest, struct end *dst, const char *bas
 	return 0;
 }
 
-static int copy_in(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+static int copy_in_followed(
+	struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
 {
 	cleanup_fd int fd = src->stdio
 				    ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
@@ -171,6 +195,32 @@ static int copy_in(struct copy *c, const struct end *src, struct end *dst, struc
 		return r;
 	r = guest_fs_setattr(c->guest, dst->path, &attr);
 	return r < 0 ? guest_errno(r, dst, err) : 0;
+}
+
+/* 1: it is no link. */
+static int copy_in_link(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	char target[LIMIT_PATH];
+	char base[NAME_MAX + 1];
+	ssize_t n = readlink(src->path, target, sizeof(target) - 1);
+	int r;
+
+	if (n < 0)
+		return 1;
+	target[n] = '\0';
+	last_part(src->path, base);
+	r = guest_target(c->guest, dst, base, false, false, err);
+	if (r < 0)
+		return r;
+	r = guest_fs_symlink(c->guest, dst->path, target);
+	return r < 0 ? guest_errno(r, dst, err) : 0;
+}
+
+static int copy_in(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	int linked = takes_link(c, src) ? copy_in_link(c, src, dst, err) : 1;
+
+	return linked == 1 ? copy_in_followed(c, src, dst, err) : linked;
 }
 
 static int to_stdout(void *arg, const void *p, size_t n)
@@ -226,15 +276,48 @@ static int out_directory(struct copy *c, const struct end *src, const struct msg
 	return r;
 }
 
-static int copy_out(
+/* A link of a guest: its target on the other side, which is hostile like the guest itself. */
+static int guest_link(struct copy *c, const struct end *src, char target[LIMIT_PATH],
+	char base[NAME_MAX + 1], struct msb_err *err)
+{
+	char raw[LIMIT_PATH];
+	int r = copy_read_link(c, src->path, raw, err);
+
+	if (r < 0)
+		return r;
+	last_part(src->path, base);
+	/* There is no tree to take an absolute one as inside of. */
+	if (raw[0] == '/' || copy_link_target(raw, 0, target, LIMIT_PATH) < 0)
+		return link_leads_out(src, err);
+	return 0;
+}
+
+static int copy_out_link(
 	struct copy *c, const struct end *src, const struct end *dst, struct msb_err *err)
 {
 	cleanup_fd int dir_fd = -EBADF;
 	char name[NAME_MAX + 1] = "";
+	char target[LIMIT_PATH];
+	char base[NAME_MAX + 1];
+	int r = guest_link(c, src, target, base, err);
+
+	if (r == 0)
+		r = host_target(dst, base, false, false, &dir_fd, name, err);
+	return r < 0 ? r : copy_make_link(target, dir_fd, name, err);
+}
+
+static int copy_out(
+	struct copy *c, const struct end *src, const struct end *dst, struct msb_err *err)
+{
+	bool link = takes_link(c, src) && !dst->stdio;
+	cleanup_fd int dir_fd = -EBADF;
+	char name[NAME_MAX + 1] = "";
 	char base[NAME_MAX + 1];
 	struct msg_stat st;
-	int r = guest_fs_stat(c->guest, src->path, true, &st);
+	int r = guest_fs_stat(c->guest, src->path, !link, &st);
 
+	if (r == 0 && S_ISLNK(st.mode))
+		return copy_out_link(c, src, dst, err);
 	if (r == 0 && !S_ISDIR(st.mode) && !S_ISREG(st.mode))
 		r = -EOPNOTSUPP;
 	if (r == 0 && dst->stdio && S_ISDIR(st.mode))
@@ -262,13 +345,30 @@ static bool is_inside(const struct end *src, const struct end *dst)
 	       (dst->path[n] == '/' || dst->path[n] == '\0' || src->path[n - 1] == '/');
 }
 
+static int copy_across_link(
+	struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
+{
+	char target[LIMIT_PATH];
+	char base[NAME_MAX + 1];
+	int r = guest_link(c, src, target, base, err);
+
+	if (r == 0)
+		r = guest_target(c->to, dst, base, false, false, err);
+	if (r < 0)
+		return r;
+	r = guest_fs_symlink(c->to, dst->path, target);
+	return r < 0 ? guest_errno(r, dst, err) : 0;
+}
+
 static int copy_across(struct copy *c, const struct end *src, struct end *dst, struct msb_err *err)
 {
 	char base[NAME_MAX + 1];
 	struct guest_attr attr;
 	struct msg_stat st;
-	int r = guest_fs_stat(c->guest, src->path, true, &st);
+	int r = guest_fs_stat(c->guest, src->path, !takes_link(c, src), &st);
 
+	if (r == 0 && S_ISLNK(st.mode))
+		return copy_across_link(c, src, dst, err);
 	if (r == 0 && !S_ISDIR(st.mode) && !S_ISREG(st.mode))
 		r = -EOPNOTSUPP;
 	if (r < 0)
@@ -318,7 +418,7 @@ static int copy_between(const struct cp_args *a, const struct end *src, struct e
 {
 	struct guest_fs guest = {.sb = NULL};
 	struct guest_fs to = {.sb = NULL};
-	struct copy c = {.guest = &guest, .archive = a->archive};
+	struct copy c = {.guest = &guest, .archive = a->archive, .follow = a->follow};
 	struct places p;
 	int r = sandbox_home_default(p.home, sizeof(p.home), err);
 	int e;
@@ -376,8 +476,9 @@ const struct cli_command cmd_cp = {
 			"only what is in the directory is copied. Permission bits and times are "
 			"kept; the owner is who writes, or root in a sandbox. Links are copied as "
 			"links; out of a sandbox only "
-			"those that stay inside the copied tree. The source itself may be a link "
-			"and is followed. With - a single file comes from standard input or goes "
+			"those that stay inside the copied tree. That goes for the source itself, "
+			"too, unless --follow-link is given or a slash stands behind it. With - a "
+			"single file comes from standard input or goes "
 			"to standard output. A sandbox that does not run is started for it.",
 		.group = "Sandboxes",
 		.opts = opts,

@@ -180,25 +180,59 @@ int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, i
 	return 0;
 }
 
+/* There is no operation for one link; its directory is listed with targets. */
+int copy_read_link(struct copy *c, const char *path, char target[LIMIT_PATH], struct msb_err *err)
+{
+	const char *name = strrchr(path, '/');
+	char dir[LIMIT_PATH];
+	struct msg_dirent e;
+	struct wire_in in;
+	struct buf list;
+	char q[200];
+	int n = name ? snprintf(dir, sizeof(dir), "%.*s/.", (int)(name - path), path) : -1;
+	bool found = false;
+	int r;
+
+	if (n < 0 || (size_t)n >= sizeof(dir))
+		return msb_err_errno(err, -ENAMETOOLONG, "link %s", quoted(path, q));
+	buf_init(&list, GUEST_LIST_MAX);
+	r = guest_fs_list(c->guest, dir, &list);
+	wire_in_init(&in, buf_data(&list), buf_len(&list));
+	while (r == 0 && !found && in.at < in.end) {
+		r = msg_get_dirent(&in, &e);
+		found = r == 0 && streq(e.name, name + 1) && S_ISLNK(e.st.mode);
+	}
+	if (r == 0)
+		r = found ? str_copy(target, LIMIT_PATH, e.target) : -ENOENT;
+	buf_deinit(&list);
+	return r < 0 ? msb_err_errno(err, r, "link %s", quoted(path, q)) : 0;
+}
+
+int copy_make_link(const char *target, int dir_fd, const char *name, struct msb_err *err)
+{
+	struct stat st;
+	char q[200];
+
+	if (symlinkat(target, dir_fd, name) == 0)
+		return 0;
+	/* One link takes the place of another, of nothing else. */
+	if (errno == EEXIST && fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(st.st_mode) && unlinkat(dir_fd, name, 0) == 0 &&
+		symlinkat(target, dir_fd, name) == 0)
+		return 0;
+	return msb_err_errno(err, -errno, "link %s", quoted(name, q));
+}
+
 static int out_link(struct copy *c, const char *path, const struct msg_dirent *e, int dir_fd,
 	unsigned int depth, struct msb_err *err)
 {
 	char target[LIMIT_PATH];
-	struct stat st;
-	char q[200];
 
 	if (copy_link_target(e->target, depth, target, sizeof(target)) < 0) {
 		copy_skip(c, path, e->name, "the link leads out of the tree");
 		return 0;
 	}
-	if (symlinkat(target, dir_fd, e->name) == 0)
-		return 0;
-	/* One link takes the place of another, of nothing else. */
-	if (errno == EEXIST && fstatat(dir_fd, e->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		S_ISLNK(st.st_mode) && unlinkat(dir_fd, e->name, 0) == 0 &&
-		symlinkat(target, dir_fd, e->name) == 0)
-		return 0;
-	return msb_err_errno(err, -errno, "link %s", quoted(e->name, q));
+	return copy_make_link(target, dir_fd, e->name, err);
 }
 
 static int out_tree(

@@ -23,6 +23,7 @@ struct copy {
 	struct guest_fs *guest; /* the one end */
 	struct guest_fs *to; /* the other one, if it is a sandbox, too */
 	bool archive; /* owners are kept */
+	bool follow; /* the source, if it is a link */
 	unsigned int entries; /* so far */
 	unsigned int skipped; /* what could not be copied, each with a note */
 };
@@ -37,6 +38,14 @@ int copy_link_target(const char *target, unsigned int depth, char *to, size_t si
 /** copy_out_file - file @path of the guest becomes @name in the directory @dir_fd */
 int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, int dir_fd,
 	const char *name, struct msb_err *err) MSB_MUST_CHECK;
+
+/** copy_read_link - target of the link @path of the guest, as it is */
+int copy_read_link(struct copy *c, const char *path, char target[LIMIT_PATH], struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** copy_make_link - @name in the directory @dir_fd becomes a link; it replaces links only */
+int copy_make_link(const char *target, int dir_fd, const char *name, struct msb_err *err)
+	MSB_MUST_CHECK;
 
 /** copy_out_tree - what is in directory @path of the guest goes into the directory @dir_fd */
 int copy_out_tree(struct copy *c, const char *path, int dir_fd, struct msb_err *err) MSB_MUST_CHECK;

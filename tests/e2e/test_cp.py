@@ -75,6 +75,39 @@ def test_trees_both_ways(box, tmp_path):
     assert tree(tmp_path / "back/x") == tree(root)
 
 
+def test_a_link_as_the_source(box, tmp_path):
+    sh(box, "cd /srv && mkdir d e && echo text >d/f && ln -s d/f file && ln -s d dir && ln -s ../etc/passwd up && ln -s /etc/passwd abs")
+    (tmp_path / "to").mkdir()
+    # As a link, under its own name or another one; over another link, over nothing else.
+    for _ in range(2):
+        ok(box, "cp", "box:/srv/file", str(tmp_path / "to"))
+        ok(box, "cp", "box:/srv/dir", str(tmp_path / "to/x"))
+    assert os.readlink(tmp_path / "to/file") == "d/f" and os.readlink(tmp_path / "to/x") == "d"
+    (tmp_path / "to/plain").write_text("kept")
+    assert box("cp", "box:/srv/file", str(tmp_path / "to/plain")).returncode == 125 and (tmp_path / "to/plain").read_text() == "kept"
+    # What a hostile guest would like to have there.
+    for name in ("up", "abs"):
+        r = box("cp", f"box:/srv/{name}", str(tmp_path / "to"))
+        assert r.returncode == 125 and b"give --follow-link" in r.stderr and not os.path.lexists(tmp_path / "to" / name)
+    # What it points to: asked for, or with a slash behind it.
+    ok(box, "cp", "-L", "box:/srv/file", str(tmp_path / "f"))
+    ok(box, "cp", "--follow-link", "box:/srv/abs", str(tmp_path / "abs"))
+    ok(box, "cp", "box:/srv/dir/", str(tmp_path / "d"))
+    ok(box, "cp", "box:/srv/dir/.", str(tmp_path / "c"))
+    assert (tmp_path / "f").read_text() == "text\n" and "root:" in (tmp_path / "abs").read_text()
+    assert tree(tmp_path / "d") == tree(tmp_path / "c") == {"f": b"text\n"} and not (tmp_path / "abs").is_symlink()
+    assert ok(box, "cp", "box:/srv/file", "-") == "text\n"
+    # Into the sandbox, where any target is its own business; within it; a link to nothing.
+    (tmp_path / "in").symlink_to("/etc/passwd")
+    (tmp_path / "nowhere").symlink_to("not-there")
+    ok(box, "cp", str(tmp_path / "in"), "box:/srv/e")
+    ok(box, "cp", str(tmp_path / "nowhere"), "box:/srv/e/n")
+    ok(box, "cp", "-L", str(tmp_path / "f"), "box:/srv/e/f")
+    ok(box, "cp", "box:/srv/file", "box:/srv/e/")
+    assert sh(box, "cd /srv/e && for l in in n file; do readlink $l; done; test ! -L f").split() == ["/etc/passwd", "not-there", "d/f"]
+    assert box("cp", "-L", str(tmp_path / "nowhere"), "box:/srv/e/m").returncode == 125
+
+
 def test_pipes(box):
     r = box("cp", "-", "box:/root/in", input=b"through a pipe\n")
     assert r.returncode == 0, r.stderr
