@@ -56,6 +56,7 @@ extern const struct cli_command cmd_touch;
 extern const struct cli_command cmd_kill;
 extern const struct cli_command cmd_cp;
 extern const struct cli_command cmd_metrics;
+extern const struct cli_command cmd_top;
 extern const struct cli_command cmd_net_explain;
 extern const struct cli_command cmd_pull;
 extern const struct cli_command cmd_image_ls;

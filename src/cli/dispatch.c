@@ -94,6 +94,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_kill.table,
 	&cmd_cp.table,
 	&cmd_metrics.table,
+	&cmd_top.table,
 	&cmd_net_explain.table,
 	&cmd_pull.table,
 	&cmd_image_ls.table,

@@ -54,7 +54,7 @@ int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, con
 		return msb_err_errno(err, r, "cannot start");
 	for (int i = 0; i < ATTEMPTS; i++) {
 		r = sandbox_connect(&g->loop, home, name, &events, g, &g->sb, err);
-		if (r == -ENOTCONN)
+		if (r == -ENOTCONN && lib_dir)
 			r = start_stopped(g, home, lib_dir, name, err);
 		if (r != -EWOULDBLOCK)
 			break;

@@ -45,6 +45,7 @@ struct guest_attr {
 	uint32_t gid;
 };
 
+/** guest_fs_open - connect; one that does not run is started, unless @lib_dir is NULL: -ENOTCONN */
 int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
 	struct msb_err *err) MSB_MUST_CHECK;
 /** guest_fs_close - 0, or a negative errno when stopping what was started has failed */

@@ -3,12 +3,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
-from conftest import MSB
+from conftest import MSB, ROOT
 
 USAGE, FAILED = 2, 125
 
@@ -118,6 +119,21 @@ def test_help_and_version(cli):
         r = cli(*argv, "--help")
         assert r.returncode == 0 and r.stderr == b""
         assert all(len(line) <= 80 for line in r.stdout.decode().splitlines())
+
+
+def test_the_readme_names_every_command(cli):
+    readme = (ROOT / "README.md").read_text().splitlines()
+    commands = re.findall(r"^  ([a-z]+)(?: ([a-z]+))?  +[A-Z]", cli("--help").stdout.decode(), re.M)
+    assert ("run", "") in commands and ("net", "explain") in commands
+    for command, word in commands:
+        lines = [line for line in readme if f"msb {command}" in line or (word and f"; {command} " in line)]
+        if (command, word) not in (("version", ""), ("help", "")):
+            assert any(re.search(rf"\b{word or command}\b", line) for line in lines), f"msb {command} {word}"
+    # And nothing that is not there.
+    known = {c for pair in commands for c in pair}
+    for line in readme:
+        if line.startswith("msb "):
+            assert line.split()[1] in known | {"images"} or line.split()[1].startswith("-"), line
 
 
 def test_options_of_run_do_not_reach_into_the_command(cli):
