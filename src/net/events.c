@@ -26,7 +26,7 @@ void net_events_deinit(struct net_events *e)
 
 static bool put(struct net_events *e, const char *text)
 {
-	size_t len = strnlen(text, EVENTS_LINE_MAX);
+	size_t len = MIN(strlen(text), (size_t)EVENTS_LINE_MAX);
 
 	return send(e->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
 }

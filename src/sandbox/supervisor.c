@@ -15,6 +15,7 @@
 #include "base/str.h"
 
 #include "sandbox/sup-internal.h"
+#include "sandbox/sup-net.h"
 
 enum {
 	/* From SHUTDOWN's grace to the end of unmounting. */
