@@ -198,7 +198,46 @@ static void peek_tls(struct view v, struct peek *ret)
 		*ret = (struct peek){.kind = PEEK_BAD};
 }
 
-/* Upper-case letters and a space, as far as there are bytes. Servers take no other methods. */
+static bool is_token_char(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static bool is_token(struct view v)
+{
+	for (size_t i = 0; i < v.len; i++) {
+		if (!is_token_char(v.p[i]))
+			return false;
+	}
+	return v.len > 0;
+}
+
+/*
+ * No request as clients write it, but perhaps one to a server that is not strict: behind empty
+ * lines or spaces, or with a method of other characters. Such a request would be taken for another
+ * protocol, which says no name, so its first line has to be seen.
+ */
+static enum peek_kind looks_like_odd_http(struct view v)
+{
+	const uint8_t *end;
+	size_t n = 0;
+
+	if (v.p[0] == '\r' || v.p[0] == '\n' || v.p[0] == ' ' || v.p[0] == '\t')
+		return PEEK_BAD;
+	while (n < v.len && is_token_char(v.p[n]))
+		n++;
+	if (n < v.len && (n == 0 || (v.p[n] != ' ' && v.p[n] != '\t')))
+		return PEEK_OTHER;
+	end = memchr(v.p, '\n', v.len);
+	if (memchr(v.p, '\0', end ? (size_t)(end - v.p) : v.len))
+		return PEEK_OTHER;
+	if (!end)
+		return PEEK_MORE;
+	return memmem(v.p, (size_t)(end - v.p), "HTTP/", 5) ? PEEK_BAD : PEEK_OTHER;
+}
+
+/* Upper-case letters and a space, as far as there are bytes. */
 static enum peek_kind looks_like_http(struct view v)
 {
 	static const char preface[] = "PRI * HTTP/2.0";
@@ -210,7 +249,7 @@ static enum peek_kind looks_like_http(struct view v)
 		n++;
 	if (n == v.len && n < METHOD_MAX)
 		return PEEK_MORE;
-	return n && n < METHOD_MAX && v.p[n] == ' ' ? PEEK_HTTP : PEEK_OTHER;
+	return n && n < METHOD_MAX && v.p[n] == ' ' ? PEEK_HTTP : looks_like_odd_http(v);
 }
 
 /* The next line without its CR LF: PEEK_HTTP, PEEK_MORE or PEEK_BAD. */
@@ -319,18 +358,6 @@ static bool read_request_line(struct view line, struct peek *ret)
 		(line.p[7] != '0' && line.p[7] != '1'))
 		return false;
 	return read_target(method, target, ret);
-}
-
-static bool is_token(struct view v)
-{
-	for (size_t i = 0; i < v.len; i++) {
-		uint8_t c = v.p[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-			    (c && strchr("!#$%&'*+-.^_`|~", c))))
-			return false;
-	}
-	return v.len > 0;
 }
 
 static struct view trim(struct view v)

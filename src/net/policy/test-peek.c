@@ -71,6 +71,14 @@ TEST(what_servers_read_differently_is_refused)
 		"GET / HTTP/1.12\r\nHost: a.example\r\n\r\n",
 		"GET /\r\nHost: a.example\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a.exam\x01ple\r\n\r\n",
+		"\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		" GET / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"GET\t/\tHTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"get / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"G-T / HTTP/1.1\r\nHost: a.example\r\n\r\n",
+		"G_1 /\xff HTTP/1.1\nHost: a.example\n\n",
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\nHost: a.example\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -85,9 +93,15 @@ TEST(other_protocols_are_told_at_once)
 	ASSERT_EQ(http("hello\r\n", NULL), PEEK_OTHER);
 	ASSERT_EQ(http("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NULL), PEEK_OTHER);
 	ASSERT_EQ(http("\x16\x02", NULL), PEEK_OTHER);
-	ASSERT_EQ(http("ABCDEFGHIJKLMNOPQRSTUVWXYZ", NULL), PEEK_OTHER);
+	ASSERT_EQ(http("ABCDEFGHIJKLMNOPQRSTUVWXYZ\r\n", NULL), PEEK_OTHER);
+	ASSERT_EQ(http("SSH-2.0-OpenSSH_9.2 comment\r\n", NULL), PEEK_OTHER);
+	ASSERT_EQ(http("get key\r\n", NULL), PEEK_OTHER);
+	ASSERT_EQ(http("*1\r\n$4\r\nPING\r\n", NULL), PEEK_OTHER);
+	ASSERT_EQ(http("{\"json\": 1}", NULL), PEEK_OTHER);
 	ASSERT_EQ(http("", NULL), PEEK_MORE);
 	ASSERT_EQ(http("G", NULL), PEEK_MORE);
+	ASSERT_EQ(http("g", NULL), PEEK_MORE);
+	ASSERT_EQ(http("get / HTT", NULL), PEEK_MORE);
 	ASSERT_EQ(http("\x16", NULL), PEEK_MORE);
 }
 
