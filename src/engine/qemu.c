@@ -159,7 +159,11 @@ static void args_shares(struct qemu_args *a, const struct engine_spec *spec, int
 	}
 }
 
-/* No offloads: there is nowhere to say what is left to do. */
+/*
+ * No offloads: there is nowhere to say what is left to do. No control queue either, as msb-vmm has
+ * none: the wire takes every packet whatever the guest would ask for, and each question costs it a
+ * round trip.
+ */
 static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd)
 {
 	const uint8_t *m = spec->net.mac;
@@ -170,7 +174,8 @@ static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd
 	arg(a, "dgram,id=net,local.type=fd,local.str=%d", fd);
 	arg(a, "-device");
 	arg(a,
-		"virtio-net-device,netdev=net,"
+		"virtio-net-device,netdev=net,ctrl_vq=off,ctrl_rx=off,ctrl_rx_extra=off,"
+		"ctrl_vlan=off,ctrl_mac_addr=off,ctrl_guest_offloads=off,guest_announce=off,"
 		"mac=%02x:%02x:%02x:%02x:%02x:%02x",
 		m[0], m[1], m[2], m[3], m[4], m[5]);
 }
