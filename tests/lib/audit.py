@@ -143,17 +143,19 @@ def audit(home, names, running, below=None, tmp=None):
                 bad.append(f"a lock on {name}/{f}")
     found = processes(home, below)
     supervisors = [p for p in found if p.comm == "msb-sandbox"]
-    machines = [p for p in found if p.ppid in [s.pid for s in supervisors]]
+    children = [p for p in found if p.ppid in [s.pid for s in supervisors]]
+    networks = [p for p in children if p.comm == "msb-net"]
+    machines = [p for p in children if p not in networks]
     named = named_sockets()
     for p in found:
         n = sum(t.startswith("socket:") and t[8:-1] in named for t in p.fds.values())
         if n != (p in supervisors):
             bad.append(f"{p} has {n} sockets to be reached through or connected to")
-    other = [p for p in found if p not in supervisors and p not in machines]
+    other = [p for p in found if p not in supervisors and p not in children]
     if other:
         bad.append(f"processes: {other}")
-    if len(supervisors) != len(running) or len(machines) != len(running):
-        bad.append(f"{len(running)} sandboxes run, with {supervisors} and {machines}")
+    if any(len(p) != len(running) for p in (supervisors, machines, networks)):
+        bad.append(f"{len(running)} sandboxes run, with {supervisors}, {machines} and {networks}")
     return bad
 
 

@@ -352,7 +352,7 @@ static int super_write(struct erofs_builder *b, uint64_t end, uint64_t inos)
 		.magic = EROFS_MAGIC,
 		.feature_compat = EROFS_COMPAT_CHKSUM | EROFS_COMPAT_MTIME,
 		.blkszbits = 12,
-		.root_nid = (uint16_t)b->nodes->nid, /* it may have moved to the next block */
+		.root_nid = (uint16_t)erofs_root(b)->nid, /* it may have moved to the next block */
 		.inos = inos,
 		.build_time = (uint64_t)b->opts.mtime_s,
 		.blocks = (uint32_t)(end / EROFS_BLOCK),
