@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A QEMU and a msb-vmm for tests, in one program: as which it was started it sees by its name. The
- * kernel command line ends with "fake=MODE", which says what it does.
+ * A QEMU, a msb-vmm and a msb-net for tests, in one program: as which it was started it sees by its
+ * name. The kernel command line ends with "fake=MODE", which says what the machines do.
  */
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 
+#include "net/config.h"
 #include "vmm/config.h"
 
 /* Descriptor numbers of qemu.c. */
@@ -163,6 +164,11 @@ static void check_vmdk(void)
 	complain(!streq(text, want), "another VMDK descriptor");
 }
 
+static void send_frame(int link)
+{
+	complain(send(link, "frame", 5, MSG_NOSIGNAL) != 5, "no link to msb-net");
+}
+
 static void qemu(const char *mode)
 {
 	char long_line[20000];
@@ -204,6 +210,10 @@ static void qemu(const char *mode)
 	if (streq(mode, "echoes")) {
 		say(QFD_CONSOLE, "[    0.000000] Linux version\r\n");
 		echo(QFD_CHANNEL);
+	}
+	if (streq(mode, "network")) {
+		check_process(QFD_DISK + 2);
+		send_frame(QFD_DISK + 2);
 	}
 	say(QFD_QMP, reset);
 	_exit(0);
@@ -255,6 +265,10 @@ static void vmm(const char *mode, const struct vmm_config *c)
 		say(c->log_fd, "[    0.000000] Linux version\r\n");
 		echo(c->channel_fd);
 	}
+	if (streq(mode, "network")) {
+		check_process(c->net.fd);
+		send_frame(c->net.fd);
+	}
 	if (streq(mode, "guest-fault"))
 		tell(VMM_EV_EXIT, VMM_EXIT_GUEST_FAULT, "read of nothing at 0xdead");
 	else if (streq(mode, "host-fault"))
@@ -265,6 +279,23 @@ static void vmm(const char *mode, const struct vmm_config *c)
 		tell(VMM_EV_EXIT, VMM_EXIT_STOPPED, "");
 	else
 		tell(VMM_EV_EXIT, VMM_EXIT_POWEROFF, "");
+	_exit(0);
+}
+
+/* Tells its word, its description and the first packet, and ends with the link. */
+static void net(const char *word)
+{
+	struct pollfd p = {.fd = NET_FD_LINK, .events = POLLIN};
+	char config[64] = {0}, frame[64] = {0}, line[256];
+	int n;
+
+	check_process(NET_FD_EVENTS);
+	complain(pread(NET_FD_CONFIG, config, sizeof(config) - 1, 0) <= 0, "no description");
+	complain(recv(NET_FD_LINK, frame, sizeof(frame) - 1, 0) <= 0, "no packet");
+	n = snprintf(line, sizeof(line), "%s %s %s", word, config, frame);
+	complain(send(NET_FD_EVENTS, line, (size_t)n, MSG_NOSIGNAL) != n, "nobody listens");
+	if (poll(&p, 1, -1) != 1)
+		_exit(99);
 	_exit(0);
 }
 
@@ -281,6 +312,8 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return 99;
+	if (streq(argv[0], "msb-net") && argc == 2)
+		net(argv[1]);
 	if (streq(argv[0], "msb-vmm")) {
 		if (recv(VMM_FD_CONTROL, &c, sizeof(c), 0) != (ssize_t)c.size ||
 			c.magic != VMM_CONFIG_MAGIC || c.size != vmm_config_size(c.n_extents))

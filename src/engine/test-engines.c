@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -457,6 +458,47 @@ TEST(start_survives_a_full_descriptor_table)
 		machine_deinit(&m);
 		assert_no_children();
 	}
+}
+
+/*
+ * msb-net gets its descriptors and nothing else, and a link to the machine. The end of the machine
+ * shows on that link where it is a connection, which it is not with QEMU.
+ */
+static void check_network(const struct engine_ops *ops, const char *want, bool ends)
+{
+	struct machine m;
+	struct pollfd p = {.events = POLLIN};
+	char line[256] = "";
+	int events[2];
+
+	machine_init(&m, "network");
+	ASSERT_OK(io_socketpair(SOCK_SEQPACKET, events));
+	m.spec.net = (struct engine_net){
+		.path = m.spec.vmm_path, .config_fd = memfd("description"), .events_fd = events[0]};
+	start(&m, ops);
+	live(&m);
+	ASSERT_EQ(m.vm.exit, ENGINE_EXIT_POWEROFF);
+	ASSERT_EQ(m.vm.n_helpers, 1);
+	p.fd = events[1];
+	ASSERT_EQ(poll(&p, 1, PATIENCE_MS), 1);
+	ASSERT_TRUE(recv(events[1], line, sizeof(line) - 1, MSG_DONTWAIT) > 0);
+	ASSERT_STREQ(line, want);
+	p.fd = m.vm.helpers[0].pidfd;
+	ASSERT_TRUE(!ends || poll(&p, 1, PATIENCE_MS) == 1);
+	if (ends && engine_helper_ended(&m.vm, 0, &m.err) != 0)
+		test_fail(__FILE__, __LINE__, "%s: %s", ops->name, m.err.msg);
+	engine_vm_deinit(&m.vm);
+	fd_close(m.spec.net.config_fd);
+	fd_close(events[0]);
+	fd_close(events[1]);
+	machine_deinit(&m);
+	assert_no_children();
+}
+
+TEST(the_network_is_a_process_beside_the_machine)
+{
+	check_network(&engine_qemu, "bare description frame", false);
+	check_network(&engine_kvm, "headers description frame", true);
 }
 
 TEST(engine_names)

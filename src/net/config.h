@@ -5,7 +5,7 @@
  * argv[1] says what a packet on NET_FD_LINK is: "headers" (proto/netframe.h, with msb-vmm) or
  * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON.
  * NET_FD_EVENTS, if there is one, is a socket of packets for the lines of net/events.h. The process
- * ends when its peer closes the link.
+ * ends when its peer closes the link; with QEMU that does not show, and the supervisor ends it.
  */
 #pragma once
 
