@@ -127,14 +127,16 @@ def check(name, *argv, env=None, timeout=600):
     return code == 0
 
 
-def check_twice(name, *argv, env=None, timeout=600):
-    """A measurement that another load on the machine may spoil: a second look when the first is bad."""
+def measure(name, *argv, env=None, timeout=900):
+    """A measurement that another load on the machine may spoil: a second look when the first is bad. Shows its figures."""
     code, out = sh(*argv, env=env, timeout=timeout)
     if code != 0:
         print(f"{name}: exit code {code}, measuring once more\n{out[-2000:]}", flush=True)
         code, out = sh(*argv, env=env, timeout=timeout)
         if code == 0:
             print(f"{name}: good the second time", flush=True)
+    if code == 0:
+        print(f"{name}:\n{out[-2000:].rstrip()}", flush=True)
     R.add(name, code == 0, f"$ {shlex.join(str(a) for a in argv)}\n{out[-6000:]}" if code else "")
 
 
@@ -318,14 +320,14 @@ def lab():
 
 def bench():
     env = product_env()
-    check("bench/boot-icount", "bench/boot-icount", "--check", env=env, timeout=900)
-    check_twice("bench/ls", "bench/ls", "--check", env=env, timeout=600)
-    check_twice("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env, timeout=900)
-    check_twice("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
-    check_twice("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env, timeout=900)
-    check_twice("bench/volumes", "bench/volumes", "--check", "--prefix", PREFIX, env=env, timeout=900)
-    check_twice("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env, timeout=900)
-    check_twice("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env, timeout=900)
+    measure("bench/boot-icount", "bench/boot-icount", "--check", env=env)
+    measure("bench/ls", "bench/ls", "--check", env=env, timeout=600)
+    measure("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env)
+    measure("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
+    measure("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env)
+    measure("bench/volumes", "bench/volumes", "--check", "--prefix", PREFIX, env=env)
+    measure("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env)
+    measure("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env)
 
 
 STAGES = [packages, rules, unit, setup, integration, e2e, fault, lab, tidy, fuzz, bench]
