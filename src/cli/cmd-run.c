@@ -57,6 +57,7 @@ struct run_args {
 	int pull; /* index into pull_policies */
 	bool quiet;
 	bool timing;
+	int security; /* index into security_profiles */
 	int later; /* target of options that do not exist yet */
 };
 
@@ -70,6 +71,10 @@ static int not_yet(void *target, const char *value, struct msb_err *err)
 
 static const char *const engines[] = {
 	[ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_QEMU] = "qemu", NULL};
+
+enum { SECURITY_DEFAULT, SECURITY_RESTRICTED };
+static const char *const security_profiles[] = {
+	[SECURITY_DEFAULT] = "default", [SECURITY_RESTRICTED] = "restricted", NULL};
 
 /* The last one is another word for if-missing. */
 enum { PULL_MISSING = PULL_NEVER + 1 };
@@ -251,6 +256,15 @@ static const struct opt opts[] = {
 		.arg = "NAME",
 		MACHINE,
 		.help = "Host name of the guest"},
+	{.name = "security",
+		.type = OPT_CHOICE,
+		AT(security),
+		.arg = "PROFILE",
+		MACHINE,
+		.choices = security_profiles,
+		.def = "default",
+		.help = "restricted: no process can mount, debug others' or load code into the "
+			"guest's kernel, as root neither, nor gain rights by set-user-ID programs"},
 	{.name = "engine",
 		.type = OPT_CHOICE,
 		AT(engine),
@@ -480,6 +494,7 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
 	spec->n_rlimits = a->rlimits.n;
 	memcpy(spec->rlimits, a->rlimits.list, sizeof(spec->rlimits));
+	spec->restricted = a->security == SECURITY_RESTRICTED;
 	spec->max_duration_ns = a->max_duration_ns;
 	spec->idle_timeout_ns = a->idle_timeout_ns;
 	spec->log_level = (enum log_level)a->common.log_level;

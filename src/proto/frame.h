@@ -40,7 +40,7 @@
 #include "base/buf.h"
 #include "base/caps.h"
 
-enum { PROTO_VERSION = 1, FRAME_HEADER = 12 };
+enum { PROTO_VERSION = 2, FRAME_HEADER = 12 };
 
 enum frame_type {
 	/* Control stream, guest to host. */

@@ -355,6 +355,10 @@ static const struct field config_fields[] = {
 	STR(msg_config, cwd, LIMIT_PATH - 1),
 };
 
+static const struct field config_tail_fields[] = {
+	U32_MAX(msg_config, restricted, 1),
+};
+
 static const struct field tmpfs_fields[] = {
 	STR(msg_tmpfs, path, LIMIT_PATH - 1),
 	U64(msg_tmpfs, size_bytes),
@@ -402,6 +406,7 @@ int msg_put_config(struct buf *out, const struct msg_config *m, const char *cons
 	for (uint32_t i = 0; i < m->n_shares; i++)
 		FIELDS_PUT(&w, share_fields, &m->shares[i]);
 	FIELDS_PUT(&w, net_fields, &m->net);
+	FIELDS_PUT(&w, config_tail_fields, m);
 	return frame_finish(out, mark, w.error);
 }
 
@@ -421,6 +426,7 @@ int msg_get_config(const struct frame *f, struct msg_config *ret)
 	for (uint32_t i = 0; i < ret->n_shares; i++)
 		FIELDS_GET(&in, share_fields, &ret->shares[i]);
 	FIELDS_GET(&in, net_fields, &ret->net);
+	FIELDS_GET(&in, config_tail_fields, ret);
 	return wire_end(&in);
 }
 

@@ -90,6 +90,7 @@ struct msg_config {
 	uint32_t n_shares;
 	struct msg_share shares[LIMIT_SHARES];
 	struct msg_net net;
+	uint32_t restricted; /* 1: every process of the user gives up what administers a machine */
 };
 
 struct msg_clock {

@@ -148,6 +148,7 @@ static struct msg_config full_config(void)
 			.ip6 = {UINT64_MAX, 2},
 			.gateway6 = {UINT64_MAX, 1},
 			.prefix6 = 64},
+		.restricted = 1,
 	};
 
 	for (uint32_t i = 0; i < LIMIT_MOUNTS; i++)
@@ -171,6 +172,7 @@ TEST(config_round_trip)
 	ASSERT_EQ(got.version, PROTO_VERSION);
 	ASSERT_TRUE(got.real_ns == UINT64_MAX);
 	ASSERT_EQ(got.root_kind, ROOT_DISK);
+	ASSERT_EQ(got.restricted, 1);
 	ASSERT_STREQ(got.root_fstype, "ext4");
 	ASSERT_EQ(got.upper_bytes, 4 * GIB);
 	ASSERT_STREQ(got.hostname, m.hostname);

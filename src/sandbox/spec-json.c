@@ -20,6 +20,8 @@ struct spec_storage {
 	struct policy policy;
 };
 
+#define SECURITY_RESTRICTED "restricted"
+
 static const char *const engine_names[] = {
 	[ENGINE_AUTO] = "auto",
 	[ENGINE_KVM] = "kvm",
@@ -116,6 +118,8 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	for (size_t i = 0; spec->env && spec->env[i]; i++)
 		json_put_str(o, NULL, spec->env[i]);
 	json_end_array(o);
+	if (spec->restricted)
+		json_put_str(o, "security", SECURITY_RESTRICTED);
 	if (spec->stop_signal)
 		json_put_u64(o, "stop_signal", spec->stop_signal);
 	json_begin_array(o, "tmpfs");
@@ -581,10 +585,22 @@ static int get_rlimits(const struct json *obj, struct sandbox_spec *spec, struct
 	return 0;
 }
 
+static int get_security(const struct json *guest, struct sandbox_spec *spec, struct msb_err *err)
+{
+	const char *text = NULL;
+	int r = json_opt_str(guest, "security", &text, err);
+
+	if (r < 0 || !text)
+		return r;
+	spec->restricted = streq(text, SECURITY_RESTRICTED);
+	return spec->restricted ? 0
+				: msb_err_set(err, -EINVAL, MSB_FAIL, "security: unknown profile");
+}
+
 static int get_guest(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {
-		"hostname", "user", "workdir", "shell", "env", "stop_signal", "tmpfs", "rlimits"};
+	static const char *const keys[] = {"hostname", "user", "workdir", "shell", "env",
+		"security", "stop_signal", "tmpfs", "rlimits"};
 	const struct json *obj;
 	int r = json_get_object(root, "guest", &obj, err);
 
@@ -600,6 +616,8 @@ static int get_guest(const struct json *root, struct sandbox_spec *spec, struct 
 		r = json_opt_str(obj, "shell", &spec->shell, err);
 	if (r == 0)
 		r = get_env(obj, spec, err);
+	if (r == 0)
+		r = get_security(obj, spec, err);
 	if (r == 0)
 		r = json_opt_u32(obj, "stop_signal", 0, UINT32_MAX, &spec->stop_signal, err);
 	if (r == 0)

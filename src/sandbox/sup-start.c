@@ -252,6 +252,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		.cwd = spec->workdir,
 		.n_tmpfs = spec->n_tmpfs,
 		.n_rlimits = spec->n_rlimits,
+		.restricted = spec->restricted,
 	};
 
 	if (!spec->hostname || !spec->hostname[0]) {

@@ -35,6 +35,7 @@ static void fill(struct sandbox_spec *s)
 	s->vcpus = 3;
 	s->mem_mib = 777;
 	s->hostname = "h";
+	s->restricted = true;
 	s->user = "nobody:1000";
 	s->workdir = "/w";
 	s->shell = "/bin/ash";
@@ -85,6 +86,7 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	for (size_t i = 0; b->env[i]; i++)
 		ASSERT_STREQ(a->env[i], b->env[i]);
 	ASSERT_TRUE(!a->env[ARRAY_SIZE(env) - 1]);
+	ASSERT_EQ(a->restricted, b->restricted);
 	ASSERT_EQ(a->stop_signal, b->stop_signal);
 	ASSERT_EQ(a->n_labels, b->n_labels);
 	for (uint32_t i = 0; i < b->n_labels; i++) {

@@ -44,5 +44,6 @@ int mount_all(const struct msg_config *cfg, struct boot_error *err) MSB_MUST_CHE
 /** mount_option_flag - apply the option to flags of mount(2); false when it is none of those */
 bool mount_option_flag(const char *name, size_t len, unsigned long *flags);
 
-/** share_mount - a shared directory or file of the host */
-int share_mount(const struct msg_share *s, struct boot_error *err) MSB_MUST_CHECK;
+/** share_mount - a shared directory or file of the host, with the flags @force besides its own */
+int share_mount(const struct msg_share *s, unsigned long force, struct boot_error *err)
+	MSB_MUST_CHECK;

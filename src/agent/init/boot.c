@@ -161,6 +161,27 @@ static void workdir_make(const char *path)
 		log_warn("cannot make %s: %s", path, strerror(-r));
 }
 
+/*
+ * Files of the kernel by which any process with user ID 0 changes the machine or has programs run
+ * by the kernel. Who cannot mount cannot make them writable again.
+ */
+static int lock_kernel_files(struct boot_error *err)
+{
+	static const char *const paths[] = {"/proc/sys", "/proc/sysrq-trigger", "/sys"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (mount(paths[i], paths[i], NULL, MS_BIND | MS_REC, NULL) < 0) {
+			if (errno == ENOENT)
+				continue;
+			return boot_fail(err, STAGE_MOUNT, "bind %s", paths[i]);
+		}
+		if (mount(NULL, paths[i], NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | API_FLAGS,
+			    NULL) < 0)
+			return boot_fail(err, STAGE_MOUNT, "make %s read-only", paths[i]);
+	}
+	return 0;
+}
+
 static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
 {
 	int r = root_assemble(cfg, have_lower, err);
@@ -171,6 +192,8 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = switch_root(err);
 	if (r == 0)
 		r = mount_all(cfg, err);
+	if (r == 0 && cfg->restricted)
+		r = lock_kernel_files(err);
 	if (r == 0)
 		r = net_up(&cfg->net, err);
 	if (r < 0)

@@ -99,11 +99,12 @@ static bool is_disk(const struct msg_share *s)
 	return s->tag[0] == '/';
 }
 
-int share_mount(const struct msg_share *s, struct boot_error *err)
+int share_mount(const struct msg_share *s, unsigned long force, struct boot_error *err)
 {
 	unsigned long flags;
 	int r = flags_of(s->options, &flags);
 
+	flags |= force;
 	if (s->path[0] != '/' || s->path[1] == '\0')
 		r = -EINVAL;
 	if (r == 0 && is_disk(s))

@@ -36,7 +36,7 @@ bool mount_option_flag(const char *name, size_t len, unsigned long *flags)
 	return false;
 }
 
-static int tmpfs_mount(const struct msg_tmpfs *t, struct boot_error *err)
+static int tmpfs_mount(const struct msg_tmpfs *t, unsigned long force, struct boot_error *err)
 {
 	unsigned long flags = MS_NOSUID | MS_NODEV;
 	char data[512] = "";
@@ -70,7 +70,7 @@ static int tmpfs_mount(const struct msg_tmpfs *t, struct boot_error *err)
 		errno = -r;
 		return boot_fail(err, STAGE_TMPFS, "mkdir %s", t->path);
 	}
-	if (mount("tmpfs", t->path, "tmpfs", flags, data) < 0)
+	if (mount("tmpfs", t->path, "tmpfs", flags | force, data) < 0)
 		return boot_fail(err, STAGE_TMPFS, "mount tmpfs at %s (%s)", t->path, t->options);
 	return 0;
 }
@@ -87,11 +87,12 @@ static unsigned int path_depth(const char *path)
 /* The mounts whose path has @depth components; how many there are deeper down. */
 static int mount_depth(const struct msg_config *cfg, unsigned int depth, struct boot_error *err)
 {
+	unsigned long force = cfg->restricted ? MS_NOSUID | MS_NODEV : 0;
 	int deeper = 0;
 
 	for (uint32_t i = 0; i < cfg->n_shares; i++) {
 		unsigned int at = path_depth(cfg->shares[i].path);
-		int r = at == depth ? share_mount(&cfg->shares[i], err) : 0;
+		int r = at == depth ? share_mount(&cfg->shares[i], force, err) : 0;
 
 		if (r < 0)
 			return r;
@@ -99,7 +100,7 @@ static int mount_depth(const struct msg_config *cfg, unsigned int depth, struct 
 	}
 	for (uint32_t i = 0; i < cfg->n_tmpfs; i++) {
 		unsigned int at = path_depth(cfg->tmpfs[i].path);
-		int r = at == depth ? tmpfs_mount(&cfg->tmpfs[i], err) : 0;
+		int r = at == depth ? tmpfs_mount(&cfg->tmpfs[i], force, err) : 0;
 
 		if (r < 0)
 			return r;

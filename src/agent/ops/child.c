@@ -69,6 +69,25 @@ static int child_stdio(struct child *c)
 	return 0;
 }
 
+/*
+ * What administers the machine, or reaches PID 1 or the kernel, which still can. Dropped for good:
+ * whatever is executed later, no program gets it back.
+ */
+static int child_restrict(void)
+{
+	static const int dropped[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE, CAP_SYS_MODULE, CAP_SYS_RAWIO,
+		CAP_BPF, CAP_PERFMON, CAP_CHECKPOINT_RESTORE, CAP_SYSLOG, CAP_MAC_ADMIN};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dropped); i++) {
+		/* A kernel of the user may know fewer. */
+		if (prctl(PR_CAPBSET_DROP, dropped[i], 0, 0, 0) < 0 && errno != EINVAL)
+			return -errno;
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
+		return -errno;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
 static int child_rights(struct child *c)
 {
 	int r;
@@ -87,7 +106,9 @@ static int child_rights(struct child *c)
 	 * and a halt would look like nothing at all. `reboot`, `poweroff` and `halt` ask PID 1.
 	 */
 	(void)prctl(PR_CAPBSET_DROP, CAP_SYS_BOOT, 0, 0, 0);
-	r = child_user(c->user);
+	r = c->restricted ? child_restrict() : 0;
+	if (r == 0)
+		r = child_user(c->user);
 	if (r < 0)
 		return r;
 	c->stage = STAGE_CWD;

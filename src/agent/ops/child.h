@@ -23,6 +23,7 @@ struct child {
 	const struct msg_rlimit *rlimits[2]; /* configured, then the request's */
 	uint32_t n_rlimits[2];
 	int stdio[3]; /* borrowed */
+	bool restricted; /* see struct msg_config */
 	bool pty; /* stdio[0] becomes the controlling terminal */
 
 	/* Set on failure. */

@@ -531,6 +531,7 @@ static int exec_spawn(struct exec *e, const struct msg_exec *m, const struct use
 		.rlimits = {cfg->rlimits, m->rlimits},
 		.n_rlimits = {cfg->n_rlimits, m->n_rlimits},
 		.stdio = {io->fd[0], io->fd[1], io->fd[2]},
+		.restricted = cfg->restricted,
 		.pty = e->pty,
 	};
 	int r;
