@@ -126,12 +126,15 @@ static void check_installation(struct doctor_report *r)
 	}
 	check_file(r, dir, "msb-sandbox", X_OK, DOCTOR_FAIL);
 	check_file(r, dir, "msb-vmm", X_OK, DOCTOR_FAIL);
+	check_file(r, dir, "msb-net", X_OK, DOCTOR_FAIL); /* unless --no-net, every sandbox has one */
 	check_file(r, dir, "vmlinux", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "initramfs.cpio", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "base.erofs", R_OK, DOCTOR_FAIL);
-	/* Without them there are no images of registries. */
+	/* Without them there are no shared directories, images of registries, archives. */
+	check_file(r, dir, "msb-fs", X_OK, DOCTOR_WARN);
 	check_file(r, dir, "msb-pull", X_OK, DOCTOR_WARN);
 	check_file(r, dir, "msb-layer", X_OK, DOCTOR_WARN);
+	check_file(r, dir, "msb-archive", X_OK, DOCTOR_WARN);
 }
 
 static void check_config(struct doctor_report *r)
