@@ -126,7 +126,8 @@ static void check_installation(struct doctor_report *r)
 	}
 	check_file(r, dir, "msb-sandbox", X_OK, DOCTOR_FAIL);
 	check_file(r, dir, "msb-vmm", X_OK, DOCTOR_FAIL);
-	check_file(r, dir, "msb-net", X_OK, DOCTOR_FAIL); /* unless --no-net, every sandbox has one */
+	check_file(
+		r, dir, "msb-net", X_OK, DOCTOR_FAIL); /* unless --no-net, every sandbox has one */
 	check_file(r, dir, "vmlinux", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "initramfs.cpio", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "base.erofs", R_OK, DOCTOR_FAIL);

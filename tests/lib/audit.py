@@ -154,7 +154,8 @@ def audit(home, names, running, below=None, tmp=None):
     other = [p for p in found if p not in supervisors and p not in children]
     if other:
         bad.append(f"processes: {other}")
-    if any(len(p) != len(running) for p in (supervisors, machines, networks)):
+    # One without a network has no process for it.
+    if any(len(p) != len(running) for p in (supervisors, machines)) or len({p.ppid for p in networks}) != len(networks):
         bad.append(f"{len(running)} sandboxes run, with {supervisors}, {machines} and {networks}")
     return bad
 

@@ -13,10 +13,10 @@ STAT = {'ino': 7, 'size': 4096, 'mode': 0o100644, 'nlink': 1, 'mtime_s': -1, 'mt
 
 # In the order of the decoders in src/proto/fuzz-msg.c.
 MESSAGES = [
-    ('HELLO', {'version': 1, 'pid1_ns': 5, 'agent_version': '0.1.0', 'kernel': '6.12.0'}),
+    ('HELLO', {'version': p.VERSION, 'pid1_ns': 5, 'agent_version': '0.1.0', 'kernel': '6.12.0'}),
     ('READY', {'ready_ns': 9, 'cpus': 4, 'mem_total_kib': 262144}),
     ('FAILED', {'stage': 12, 'errno': 2, 'what': '/bin/x'}),
-    ('CONFIG', {'version': 1, 'real_ns': 1, 'root_fstype': 'erofs', 'hostname': 'box', 'user': 'app:1000',
+    ('CONFIG', {'version': p.VERSION, 'real_ns': 1, 'root_fstype': 'erofs', 'hostname': 'box', 'user': 'app:1000',
                 'cwd': '/w', 'env': ['PATH=/bin', 'EMPTY='],
                 'tmpfs': [{'path': '/tmp', 'size_bytes': 1 << 20, 'options': 'mode=1777'}], 'rlimits': RLIMITS,
                 'shares': [{'tag': 'msb0', 'path': '/app', 'only': '', 'options': 'ro'}],
@@ -69,7 +69,7 @@ def agent_seeds():
 
     data = p.frame('DATA', 1, b'some text', p.EOF_FLAG)
     seeds = {
-        'boot': b'\xfc' + p.message('CONFIG', version=1) + p.frame('PING', 1, b'x') + p.frame('METRICS', 2),
+        'boot': b'\xfc' + p.message('CONFIG', version=p.VERSION) + p.frame('PING', 1, b'x') + p.frame('METRICS', 2),
         'files': b'\xfe' + fs(5, path='/d', flags=2) + fs(3, path='/d/f') + data + fs(2, path='/d/f') +
         fs(4, path='/d') + fs(1, path='/d/f') + fs(7, path='/d/f', path2='/d/g') + fs(6, path='/d', flags=4),
         'streams': b'\x02' + fs(3, path='/f') + p.message('CREDIT', 1, bytes=0) + p.frame('CANCEL', 1) +

@@ -6,7 +6,7 @@ refuse shows a disagreement.
 """
 import struct
 
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct('<IIBBH')
 WINDOW = 256 * 1024
 
@@ -38,7 +38,7 @@ MESSAGES = {
                ('rlimits', [('resource', 'I'), ('soft', 'Q'), ('hard', 'Q')]),
                ('shares', [('tag', 's'), ('path', 's'), ('only', 's'), ('options', 's')]),
                ('mtu', 'I'), ('ip4', 'I'), ('gateway4', 'I'), ('prefix4', 'I'), ('ip6_high', 'Q'), ('ip6_low', 'Q'),
-               ('gateway6_high', 'Q'), ('gateway6_low', 'Q'), ('prefix6', 'I')],
+               ('gateway6_high', 'Q'), ('gateway6_low', 'Q'), ('prefix6', 'I'), ('restricted', 'I')],
     'CLOCK': [('real_ns', 'Q')],
     'SHUTDOWN': [('grace_ms', 'I')],
     'EXEC': [('flags', 'I'), ('rows', 'H'), ('cols', 'H'), ('user', 's'), ('cwd', 's'), ('argv', 'strv'),
