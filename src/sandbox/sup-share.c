@@ -137,7 +137,7 @@ static int open_disks(
 		note->read_only = o.read_only;
 		memcpy(note->mount, o.mount, sizeof(note->mount));
 		memcpy(note->fstype, o.fstype, sizeof(note->fstype));
-		s->disks[i].fd = s->disk_fds[i];
+		s->disks[i] = (struct engine_extent){.fd = s->disk_fds[i]}; /* the whole file */
 		es->disks[es->n_disks++] = (struct engine_disk){
 			.read_only = o.read_only, .n_extents = 1, .extents = &s->disks[i]};
 	}
