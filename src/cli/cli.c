@@ -74,6 +74,21 @@ void cli_done(const char *verb, const char *fmt, ...)
 		return;
 }
 
+int cli_confirm(const char *question, const char *hint, struct msb_err *err)
+{
+	char answer[16] = "";
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+		int r = msb_err_usage(err, "there is nobody to ask");
+
+		return msb_err_hint(err, r, "%s", hint);
+	}
+	(void)!fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin))
+		return 1;
+	return answer[0] == 'y' || answer[0] == 'Y' ? 0 : 1;
+}
+
 static int lib_dir_from_env(const char *value, char *to, size_t size, struct msb_err *err)
 {
 	cleanup_free char *real = realpath(value, NULL);

@@ -308,24 +308,6 @@ static int prune(const char *home, struct store_gc_report *ret, struct msb_err *
 	return 0;
 }
 
-/* Return: 0 to go on, 1 when the user says no, or an error. */
-static int confirm(const struct rmi_args *a, struct msb_err *err)
-{
-	char answer[16] = "";
-
-	if (a->yes)
-		return 0;
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-		int r = msb_err_set(err, -EINVAL, MSB_USAGE, "there is nobody to ask");
-
-		return msb_err_hint(err, r, "give --yes to remove all images that nothing uses");
-	}
-	(void)!fputs("Remove all images that nothing uses? [y/N] ", stderr);
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 1;
-	return answer[0] == 'y' || answer[0] == 'Y' ? 0 : 1;
-}
-
 static int print_report(const struct rmi_args *a, const struct store_gc_report *report)
 {
 	char size[HUMAN_SIZE];
@@ -362,8 +344,9 @@ static int run_prune(void *args, const struct opt_words *words)
 	int r = sandbox_home_default(home, sizeof(home), &err);
 
 	(void)words;
-	if (r == 0)
-		r = confirm(a, &err);
+	if (r == 0 && !a->yes)
+		r = cli_confirm("Remove all images that nothing uses?",
+			"give --yes to remove all images that nothing uses", &err);
 	if (r > 0)
 		return 0;
 	if (r == 0)

@@ -443,24 +443,6 @@ const struct cli_command cmd_volume_rm = {
 	.run = run_rm,
 };
 
-/* Return: 0 to go on, 1 when the user says no, or an error. */
-static int confirm(const struct volume_args *a, struct msb_err *err)
-{
-	char answer[16] = "";
-
-	if (a->yes)
-		return 0;
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-		int r = msb_err_set(err, -EINVAL, MSB_USAGE, "there is nobody to ask");
-
-		return msb_err_hint(err, r, "give --yes to remove all volumes that no sandbox has");
-	}
-	(void)!fputs("Remove all volumes that no sandbox has, with their files? [y/N] ", stderr);
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 1;
-	return answer[0] == 'y' || answer[0] == 'Y' ? 0 : 1;
-}
-
 static int prune(const char *home, bool quiet, uint64_t *ret_n, struct msb_err *err)
 {
 	cleanup_with(sandbox_list_deinit) struct sandbox_list sandboxes = {.n = 0};
@@ -496,8 +478,9 @@ static int run_prune(void *args, const struct opt_words *words)
 	int r = sandbox_home_default(home, sizeof(home), &err);
 
 	(void)words;
-	if (r == 0)
-		r = confirm(a, &err);
+	if (r == 0 && !a->yes)
+		r = cli_confirm("Remove all volumes that no sandbox has, with their files?",
+			"give --yes to remove all volumes that no sandbox has", &err);
 	if (r > 0)
 		return 0;
 	if (r == 0)
