@@ -5,7 +5,6 @@
 #include "base/str.h"
 
 #include "cli/copy.h"
-#include "proto/wire.h"
 
 enum { PIECE = 1024 * 1024 };
 
@@ -86,33 +85,31 @@ static int across_dir(struct copy *c, const char *from, const struct msg_stat *s
 		     : 0;
 }
 
-static int across_entry(struct copy *c, const char *dir, const struct msg_dirent *e,
-	const char *to_dir, unsigned int depth, struct msb_err *err)
+static int across_entry(
+	struct copy *c, const struct copy_entry *entry, void *arg, struct msb_err *err)
 {
+	const struct msg_dirent *e = entry->e;
+	const char *to_dir = arg;
 	char target[LIMIT_PATH];
-	char from[LIMIT_PATH];
 	char to[LIMIT_PATH];
 	char q[200];
-	int r = copy_count(c, err);
+	int r;
 
-	if (r < 0)
-		return r;
-	if (!copy_name_check(e->name) || copy_join(from, dir, e->name) < 0 ||
-		copy_join(to, to_dir, e->name) < 0) {
-		copy_skip(c, dir, e->name, "not a name");
+	if (copy_join(to, to_dir, e->name) < 0) {
+		copy_skip(c, entry->dir, e->name, "not a name");
 		return 0;
 	}
 	if (S_ISDIR(e->st.mode))
-		return across_dir(c, from, &e->st, to, depth, err);
+		return across_dir(c, entry->path, &e->st, to, entry->depth, err);
 	if (S_ISREG(e->st.mode))
-		return copy_across_file(c, from, &e->st, to, err);
+		return copy_across_file(c, entry->path, &e->st, to, err);
 	if (!S_ISLNK(e->st.mode)) {
-		copy_skip(c, dir, e->name, "neither a file nor a directory nor a link");
+		copy_skip(c, entry->dir, e->name, "neither a file nor a directory nor a link");
 		return 0;
 	}
 	/* Through one that leads elsewhere the next entries would be written there. */
-	if (copy_link_target(e->target, depth, target, sizeof(target)) < 0) {
-		copy_skip(c, dir, e->name, "the link leads out of the tree");
+	if (copy_link_target(e->target, entry->depth, target, sizeof(target)) < 0) {
+		copy_skip(c, entry->dir, e->name, "the link leads out of the tree");
 		return 0;
 	}
 	r = guest_fs_symlink(c->to, to, target);
@@ -123,31 +120,7 @@ static int across_entry(struct copy *c, const char *dir, const struct msg_dirent
 static int across_tree(
 	struct copy *c, const char *from, const char *to, unsigned int depth, struct msb_err *err)
 {
-	struct msg_dirent e;
-	struct wire_in in;
-	struct buf list;
-	char q[200];
-	int r;
-
-	if (depth > COPY_DEPTH_MAX)
-		return msb_err_set(err, -E2BIG, MSB_LIMIT,
-			"directories are nested more than %d deep", COPY_DEPTH_MAX);
-	buf_init(&list, GUEST_LIST_MAX);
-	r = guest_fs_list(c->guest, from, &list);
-	wire_in_init(&in, buf_data(&list), buf_len(&list));
-	if (r < 0)
-		(void)msb_err_errno(
-			err, r, "directory %s", str_quote(q, sizeof(q), from, strlen(from)));
-	while (r == 0 && in.at < in.end) {
-		r = msg_get_dirent(&in, &e);
-		if (r < 0)
-			(void)msb_err_errno(err, r, "directory %s",
-				str_quote(q, sizeof(q), from, strlen(from)));
-		else
-			r = across_entry(c, from, &e, to, depth, err);
-	}
-	buf_deinit(&list);
-	return r;
+	return copy_walk(c, from, "", depth, across_entry, (void *)(uintptr_t)to, err);
 }
 
 int copy_across_tree(struct copy *c, const char *from, const char *to, struct msb_err *err)

@@ -88,7 +88,8 @@ int copy_join(char to[LIMIT_PATH], const char *dir, const char *name)
 	return n < 0 || (size_t)n >= LIMIT_PATH ? -ENAMETOOLONG : 0;
 }
 
-int copy_count(struct copy *c, struct msb_err *err)
+/* One more entry. */
+static int copy_count(struct copy *c, struct msb_err *err)
 {
 	if (++c->entries <= COPY_ENTRIES_MAX)
 		return 0;
@@ -235,35 +236,11 @@ static int out_link(struct copy *c, const char *path, const struct msg_dirent *e
 	return copy_make_link(target, dir_fd, e->name, err);
 }
 
-static int out_tree(
-	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err);
-
-static int out_dir(struct copy *c, const char *path, const struct msg_dirent *e, int dir_fd,
-	unsigned int depth, struct msb_err *err)
-{
-	cleanup_fd int fd = -EBADF;
-	char q[200];
-	int r;
-
-	if (mkdirat(dir_fd, e->name, 0700) < 0 && errno != EEXIST)
-		return msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
-	fd = openat(dir_fd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return msb_err_errno(err, -errno, "directory %s", quoted(e->name, q));
-	r = out_tree(c, path, fd, depth + 1, err);
-	/* Last: it may forbid us to write. */
-	if (r == 0) {
-		r = copy_out_attr(c, fd, &e->st);
-		if (r < 0)
-			(void)msb_err_errno(err, r, "directory %s", quoted(e->name, q));
-	}
-	return r;
-}
-
-static int out_entry(struct copy *c, const char *dir, const struct msg_dirent *e, int dir_fd,
-	unsigned int depth, struct msb_err *err)
+static int walk_entry(struct copy *c, const char *dir, const struct msg_dirent *e,
+	unsigned int depth, copy_entry_fn *fn, void *arg, struct msb_err *err)
 {
 	char path[LIMIT_PATH];
+	const struct copy_entry entry = {.dir = dir, .path = path, .e = e, .depth = depth};
 	int r = copy_count(c, err);
 
 	if (r < 0)
@@ -272,18 +249,11 @@ static int out_entry(struct copy *c, const char *dir, const struct msg_dirent *e
 		copy_skip(c, dir, e->name, "not a name");
 		return 0;
 	}
-	if (S_ISDIR(e->st.mode))
-		return out_dir(c, path, e, dir_fd, depth, err);
-	if (S_ISLNK(e->st.mode))
-		return out_link(c, dir, e, dir_fd, depth, err);
-	if (S_ISREG(e->st.mode))
-		return copy_out_file(c, path, &e->st, dir_fd, e->name, err);
-	copy_skip(c, dir, e->name, "neither a file nor a directory nor a link");
-	return 0;
+	return fn(c, &entry, arg, err);
 }
 
-static int out_tree(
-	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err)
+int copy_walk(struct copy *c, const char *dir, const char *of, unsigned int depth,
+	copy_entry_fn *fn, void *arg, struct msb_err *err)
 {
 	struct msg_dirent e;
 	struct wire_in in;
@@ -295,19 +265,65 @@ static int out_tree(
 		return msb_err_set(err, -E2BIG, MSB_LIMIT,
 			"directories are nested more than %d deep", COPY_DEPTH_MAX);
 	buf_init(&list, GUEST_LIST_MAX);
-	r = guest_fs_list(c->guest, path, &list);
+	r = guest_fs_list(c->guest, dir, &list);
 	if (r < 0)
-		(void)msb_err_errno(err, r, "directory %s of the sandbox", quoted(path, q));
+		(void)msb_err_errno(err, r, "directory %s%s", quoted(dir, q), of);
 	wire_in_init(&in, buf_data(&list), buf_len(&list));
 	while (r == 0 && in.at < in.end) {
 		r = msg_get_dirent(&in, &e);
 		if (r < 0)
-			(void)msb_err_errno(err, r, "directory %s of the sandbox", quoted(path, q));
+			(void)msb_err_errno(err, r, "directory %s%s", quoted(dir, q), of);
 		else
-			r = out_entry(c, path, &e, dir_fd, depth, err);
+			r = walk_entry(c, dir, &e, depth, fn, arg, err);
 	}
 	buf_deinit(&list);
 	return r;
+}
+
+static int out_tree(
+	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err);
+
+static int out_dir(struct copy *c, const struct copy_entry *entry, int dir_fd, struct msb_err *err)
+{
+	const char *name = entry->e->name;
+	cleanup_fd int fd = -EBADF;
+	char q[200];
+	int r;
+
+	if (mkdirat(dir_fd, name, 0700) < 0 && errno != EEXIST)
+		return msb_err_errno(err, -errno, "directory %s", quoted(name, q));
+	fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "directory %s", quoted(name, q));
+	r = out_tree(c, entry->path, fd, entry->depth + 1, err);
+	/* Last: it may forbid us to write. */
+	if (r == 0) {
+		r = copy_out_attr(c, fd, &entry->e->st);
+		if (r < 0)
+			(void)msb_err_errno(err, r, "directory %s", quoted(name, q));
+	}
+	return r;
+}
+
+static int out_entry(struct copy *c, const struct copy_entry *entry, void *arg, struct msb_err *err)
+{
+	const struct msg_dirent *e = entry->e;
+	int dir_fd = *(const int *)arg;
+
+	if (S_ISDIR(e->st.mode))
+		return out_dir(c, entry, dir_fd, err);
+	if (S_ISLNK(e->st.mode))
+		return out_link(c, entry->dir, e, dir_fd, entry->depth, err);
+	if (S_ISREG(e->st.mode))
+		return copy_out_file(c, entry->path, &e->st, dir_fd, e->name, err);
+	copy_skip(c, entry->dir, e->name, "neither a file nor a directory nor a link");
+	return 0;
+}
+
+static int out_tree(
+	struct copy *c, const char *path, int dir_fd, unsigned int depth, struct msb_err *err)
+{
+	return copy_walk(c, path, " of the sandbox", depth, out_entry, &dir_fd, err);
 }
 
 int copy_out_tree(struct copy *c, const char *path, int dir_fd, struct msb_err *err)

@@ -63,14 +63,29 @@ struct guest_attr copy_guest_attr(const struct copy *c, const struct msg_stat *s
  * errno */
 int copy_out_attr(const struct copy *c, int fd, const struct msg_stat *st) MSB_MUST_CHECK;
 
-/** copy_count - one more entry; -E2BIG when there are too many */
-int copy_count(struct copy *c, struct msb_err *err) MSB_MUST_CHECK;
-
 /** copy_skip - say that one entry is left out; the rest goes on */
 void copy_skip(struct copy *c, const char *path, const char *name, const char *why);
 
 /** copy_join - @dir/@name; 0 or -ENAMETOOLONG */
 int copy_join(char to[LIMIT_PATH], const char *dir, const char *name) MSB_MUST_CHECK;
+
+/* Something in a directory of the guest; the name is one that may be joined to a path. */
+struct copy_entry {
+	const char *dir;
+	const char *path; /* @dir/@name */
+	const struct msg_dirent *e;
+	unsigned int depth; /* of @dir */
+};
+
+typedef int copy_entry_fn(
+	struct copy *c, const struct copy_entry *entry, void *arg, struct msb_err *err);
+
+/** copy_walk - @fn for everything in directory @dir of @c->guest, @depth below the top. The one
+ * door for what a guest lists: entries are counted, names that are none are skipped
+ * @of: what errors say behind the directory's name
+ */
+int copy_walk(struct copy *c, const char *dir, const char *of, unsigned int depth,
+	copy_entry_fn *fn, void *arg, struct msb_err *err) MSB_MUST_CHECK;
 
 /** copy_across_file, copy_across_tree - from @c->guest to @c->to; both ends distrust each other:
  * the rules of a copy to the host hold */
