@@ -78,6 +78,13 @@ void channel_break(struct channel *ch, int error)
 	ch->owner->broken(ch, error);
 }
 
+/* Answers that pile up in `out` stop the reading: what is read could not be handled, and `in` is
+ * small. */
+static bool channel_reads(const struct channel *ch)
+{
+	return ch->up && !ch->dead && !ch->stopped && buf_len(&ch->out) < OUT_READ;
+}
+
 /* Watches what the channel can use right now. */
 static void channel_watch(struct channel *ch, bool out_blocked)
 {
@@ -87,7 +94,7 @@ static void channel_watch(struct channel *ch, bool out_blocked)
 	if (ch->dead)
 		return;
 	if (ch->up) {
-		if (!ch->stopped && buf_len(&ch->out) < OUT_READ)
+		if (channel_reads(ch))
 			events |= EPOLLIN;
 		if (out_blocked)
 			events |= EPOLLOUT;
@@ -174,7 +181,7 @@ static void channel_dispatch(struct channel *ch)
 	if (ch->dispatching)
 		return;
 	ch->dispatching = true;
-	while (!ch->dead && !ch->stopped && ch->up && buf_len(&ch->out) < OUT_READ) {
+	while (channel_reads(ch)) {
 		r = frame_decode(&ch->in, &f);
 		if (r < 0)
 			break;
@@ -192,7 +199,7 @@ static void channel_dispatch(struct channel *ch)
 
 static void channel_read(struct channel *ch)
 {
-	for (int i = 0; i < IN_READS && ch->up && !ch->dead && !ch->stopped; i++) {
+	for (int i = 0; i < IN_READS && channel_reads(ch); i++) {
 		ssize_t n = buf_read_fd(&ch->in, ch->fd, IN_MAX);
 
 		if (n == -EAGAIN)
@@ -209,13 +216,11 @@ static void channel_read(struct channel *ch)
 		channel_dispatch(ch);
 		/* Less than a port's buffer was probably all; if not, we are called again. */
 		if (n < IN_PORT_BUFFER)
-			return;
-		if (buf_len(&ch->out) >= OUT_READ) {
-			/* Read on when `out` has drained; until then frames stay where they are. */
-			channel_watch(ch, (ch->src.events & EPOLLOUT) != 0);
-			return;
-		}
+			break;
 	}
+	/* Read on when `out` has drained; until then frames stay where they are. */
+	if (ch->up && !channel_reads(ch))
+		channel_watch(ch, (ch->src.events & EPOLLOUT) != 0);
 }
 
 static void channel_event(struct loop_fd *src, uint32_t events)
