@@ -141,9 +141,7 @@ static int run_show(void *args, const struct opt_words *words)
 		return cli_fail(&err);
 	buf_init(&text, CLI_TEXT_MAX);
 	json_out_init(&s.json, &text, JSON_PRETTY);
-	table_init(&s.table, columns);
-	for (size_t i = 0; i < columns; i++)
-		table_add(&s.table, header[i], 0);
+	table_init(&s.table, header, columns);
 	if (s.args->format == FORMAT_JSON)
 		json_begin_object(&s.json, NULL);
 	r = show_all(&s, home, &err);

@@ -166,9 +166,7 @@ static int run_ls(void *args, const struct opt_words *words)
 		return cli_fail(&err);
 	buf_init(&l.out, TEXT_MAX);
 	json_out_init(&l.json, &l.out, JSON_PRETTY);
-	table_init(&l.table, ARRAY_SIZE(headers));
-	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
-		table_add(&l.table, headers[i], 0);
+	table_init(&l.table, headers, ARRAY_SIZE(headers));
 	status = print_list(&l, s, &list);
 	table_deinit(&l.table);
 	buf_deinit(&l.out);

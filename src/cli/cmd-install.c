@@ -462,9 +462,7 @@ static int list(const struct install_args *a)
 	n = scandir(bin, &names, NULL, by_name);
 	buf_init(&l.text, CLI_TEXT_MAX);
 	json_out_init(&l.json, &l.text, JSON_PRETTY);
-	table_init(&l.table, ARRAY_SIZE(header));
-	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		table_add(&l.table, header[i], 0);
+	table_init(&l.table, header, ARRAY_SIZE(header));
 	if (a->format == FORMAT_JSON)
 		json_begin_array(&l.json, NULL);
 	for (int i = 0; i < n; i++) {

@@ -203,9 +203,7 @@ static int put_table(const struct view *v, const struct sandbox_list *list, stru
 	struct table t;
 	int r;
 
-	table_init(&t, v->columns);
-	for (size_t i = 0; i < v->columns; i++)
-		table_add(&t, v->header[i], 0);
+	table_init(&t, v->header, v->columns);
 	for (size_t i = 0; i < list->n; i++)
 		v->row(&t, &list->items[i]);
 	r = table_format(&t, out);

@@ -498,9 +498,7 @@ static int put_text(const struct watcher *w, struct buf *out)
 	if (w->args->sort != SORT_NAME)
 		qsort(order, w->n, sizeof(const struct subject *),
 			w->args->sort == SORT_CPU ? by_cpu : by_mem);
-	table_init(&t, ARRAY_SIZE(header));
-	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		table_add(&t, header[i], 0);
+	table_init(&t, header, ARRAY_SIZE(header));
 	for (size_t i = 0; i < w->n; i++)
 		add_row(&t, order[i]);
 	r = table_format(&t, out);

@@ -405,9 +405,7 @@ static int run_modify(void *args, const struct opt_words *words)
 	int status = 0;
 	int r;
 
-	table_init(&c.table, ARRAY_SIZE(header));
-	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		table_add(&c.table, header[i], 0);
+	table_init(&c.table, header, ARRAY_SIZE(header));
 	r = modify(&c, &p, &err);
 	if (r < 0)
 		status = cli_fail(&err);

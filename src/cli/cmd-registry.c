@@ -329,9 +329,7 @@ static int run_ls(void *args, const struct opt_words *words)
 	(void)words;
 	buf_init(&l.out, CLI_TEXT_MAX);
 	json_out_init(&l.json, &l.out, JSON_PRETTY);
-	table_init(&l.table, ARRAY_SIZE(headers));
-	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
-		table_add(&l.table, headers[i], 0);
+	table_init(&l.table, headers, ARRAY_SIZE(headers));
 	if (l.args->format == FORMAT_JSON)
 		json_begin_array(&l.json, NULL);
 	if (r == 0)

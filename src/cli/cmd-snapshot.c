@@ -251,9 +251,7 @@ static int list_text(const struct snapshot_list *list, bool quiet, struct buf *o
 		cli_note("No snapshots found.");
 		return 0;
 	}
-	table_init(&t, ARRAY_SIZE(headers));
-	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
-		table_add(&t, headers[i], 0);
+	table_init(&t, headers, ARRAY_SIZE(headers));
 	for (size_t i = 0; i < list->n && r == 0; i++) {
 		if (quiet)
 			r = buf_printf(out, "%s\n", list->items[i].name);

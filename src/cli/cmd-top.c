@@ -184,9 +184,7 @@ static int run_top(void *args, const struct opt_words *words)
 
 	buf_init(&text, CLI_TEXT_MAX);
 	json_out_init(&t.json, &text, JSON_PRETTY);
-	table_init(&t.table, ARRAY_SIZE(header));
-	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
-		table_add(&t.table, header[i], 0);
+	table_init(&t.table, header, ARRAY_SIZE(header));
 	if (t.args->format == FORMAT_JSON)
 		json_begin_array(&t.json, NULL);
 	r = ask(&t, words->operands.items[0], &err);

@@ -171,6 +171,7 @@ static void put_members(struct json_out *o, const char *home, const struct volum
 static int put_list(const struct volume_args *a, const char *home, const struct volume_list *list,
 	struct buf *out)
 {
+	static const char *const header[] = {"NAME", "KIND", "SIZE", "CREATED"};
 	struct json_out o;
 	struct table t;
 	int r = 0;
@@ -191,11 +192,7 @@ static int put_list(const struct volume_args *a, const char *home, const struct 
 			r = buf_printf(out, "%s\n", list->items[i].name);
 		return r;
 	}
-	table_init(&t, 4);
-	table_add(&t, "NAME", 0);
-	table_add(&t, "KIND", 0);
-	table_add(&t, "SIZE", 0);
-	table_add(&t, "CREATED", 0);
+	table_init(&t, header, ARRAY_SIZE(header));
 	for (size_t i = 0; i < list->n; i++) {
 		const struct volume_info *v = &list->items[i];
 		char text[TIME_TEXT];

@@ -8,10 +8,12 @@
 
 enum { GAP = 4 };
 
-void table_init(struct table *t, size_t columns)
+void table_init(struct table *t, const char *const *header, size_t columns)
 {
 	assert(columns > 0 && columns <= TABLE_COLUMNS_MAX);
 	*t = (struct table){.columns = columns};
+	for (size_t i = 0; i < columns; i++)
+		table_add(t, header[i], 0);
 }
 
 void table_deinit(struct table *t)

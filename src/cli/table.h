@@ -14,7 +14,8 @@ struct table {
 	int error;
 };
 
-void table_init(struct table *t, size_t columns);
+/** table_init - a table with its header; failures are told by table_format() */
+void table_init(struct table *t, const char *const *header, size_t columns);
 void table_deinit(struct table *t);
 
 /** table_add - next cell; what is not printable is shown as '?', what is longer than @max (0: any)
