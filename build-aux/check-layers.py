@@ -15,7 +15,8 @@ LEVELS = {
     "vmm": 1, "net": 1, "fs": 1, "image": 1, "agent": 1,
     "engine": 2,
     "sandbox": 3,
-    "server": 4, "cli": 4,
+    "lib": 4,
+    "server": 5, "cli": 5,
 }
 # Headers that hold a wire contract between a process and whoever starts it.
 CONTRACTS = {("proto", "base"), ("tls", "base")}

@@ -14,7 +14,7 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/pull-event.h"
+#include "lib/pull-event.h"
 #include "sandbox/state.h"
 
 enum { REQUEST_MAX = 256 * 1024, ARCHIVE_FD = 3 };

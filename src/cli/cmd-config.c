@@ -3,8 +3,8 @@
 #include "base/json.h"
 
 #include "cli/cli.h"
-#include "cli/config.h"
 #include "cli/table.h"
+#include "lib/config.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };

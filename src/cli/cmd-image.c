@@ -4,10 +4,10 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
-#include "cli/images.h"
 #include "cli/table.h"
 #include "image/config.h"
+#include "lib/human.h"
+#include "lib/images.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };

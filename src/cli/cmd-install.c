@@ -10,10 +10,10 @@
 
 #include "cli/alias.h"
 #include "cli/cli.h"
-#include "cli/image-config.h"
 #include "cli/image-fetch.h"
-#include "cli/image.h"
 #include "cli/table.h"
+#include "lib/image-config.h"
+#include "lib/image.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON, COMMAND_WIDTH = 60 };

@@ -14,11 +14,11 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/env-file.h"
 #include "cli/life.h"
 #include "cli/names.h"
-#include "cli/run-args.h"
 #include "cli/table.h"
+#include "lib/env-file.h"
+#include "lib/run-args.h"
 #include "sandbox/info.h"
 
 enum { VALUE_WIDTH = 40, VALUE_MAX = 4096 };

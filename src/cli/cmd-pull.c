@@ -3,8 +3,8 @@
 #include "base/json.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
 #include "cli/pull.h"
+#include "lib/human.h"
 #include "sandbox/state.h"
 
 struct pull_args {

@@ -10,8 +10,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
-#include "cli/images.h"
+#include "lib/human.h"
+#include "lib/images.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };

@@ -6,12 +6,12 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
 #include "cli/names.h"
 #include "cli/snapshot-make.h"
 #include "cli/table.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
+#include "lib/human.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };

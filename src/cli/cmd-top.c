@@ -10,8 +10,8 @@
 #include "cli/cli.h"
 #include "cli/guest-fs.h"
 #include "cli/guest-proc.h"
-#include "cli/human.h"
 #include "cli/table.h"
+#include "lib/human.h"
 #include "proto/wire.h"
 #include "sandbox/state.h"
 

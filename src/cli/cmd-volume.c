@@ -4,8 +4,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
 #include "cli/table.h"
+#include "lib/human.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 #include "sandbox/volume.h"

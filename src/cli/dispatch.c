@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/config.h"
+#include "lib/config.h"
 #include "sandbox/state.h"
 
 static const struct opt common_opts[] = {

@@ -13,8 +13,8 @@
 #include "base/io.h"
 
 #include "cli/cli.h"
-#include "cli/config.h"
 #include "engine/engine.h"
+#include "lib/config.h"
 #include "sandbox/state.h"
 
 #ifndef SYS_landlock_create_ruleset

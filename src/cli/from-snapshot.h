@@ -6,8 +6,8 @@
 #include "base/err.h"
 
 #include "cli/image-fetch.h"
-#include "cli/root-disk.h"
 #include "image/snapshot/snapshot.h"
+#include "lib/root-disk.h"
 
 /**
  * from_snapshot_image - the snapshot @word, and the image that it needs

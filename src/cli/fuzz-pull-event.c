@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of msb-pull: whatever is accepted can be shown on a terminal. */
 #include "cli/progress.h"
-#include "cli/pull-event.h"
+#include "lib/pull-event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-#include "cli/human.h"
+#include "lib/human.h"
 
 /* What a guest's kernel of ours has. */
 enum { TICK_MS = 10, PAGE_BYTES = 4096, KERNEL_THREAD = 0x00200000 };

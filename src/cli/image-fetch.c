@@ -5,8 +5,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
-#include "cli/images.h"
+#include "lib/human.h"
+#include "lib/images.h"
 
 /* Nothing is started for what is here: that is what a repeated run costs. */
 static int look_up(struct image *im, struct msb_err *err)

@@ -5,8 +5,8 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/image.h"
 #include "cli/pull.h"
+#include "lib/image.h"
 
 struct image_fetch_opts {
 	const char *home;

@@ -2,8 +2,8 @@
 /* How a pull looks: see progress.h. */
 #include "cli/progress.h"
 
-#include "cli/human.h"
 #include "image/store/store.h"
+#include "lib/human.h"
 
 enum {
 	DIGITS = 12, /* of a digest that people see */

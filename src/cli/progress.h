@@ -14,7 +14,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-#include "cli/pull-event.h"
+#include "lib/pull-event.h"
 
 enum progress_style { PROGRESS_QUIET, PROGRESS_LINES, PROGRESS_BARS };
 

@@ -21,9 +21,9 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/human.h"
 #include "cli/progress.h"
 #include "cli/term.h"
+#include "lib/human.h"
 
 enum { REQUEST_MAX = 1024 * 1024, SCREEN_MAX = 4 * 1024 * 1024 };
 

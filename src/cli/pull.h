@@ -11,8 +11,8 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/config.h"
 #include "image/ref.h"
+#include "lib/config.h"
 
 enum pull_policy { PULL_ALWAYS, PULL_IF_MISSING, PULL_NEVER };
 

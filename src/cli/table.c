@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-#include "cli/human.h"
+#include "lib/human.h"
 
 enum { GAP = 4 };
 

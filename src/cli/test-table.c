@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <time.h>
 
-#include "cli/human.h"
 #include "cli/table.h"
+#include "lib/human.h"
 
 #include "test.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/images.h"
+#include "lib/images.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration of an image of the store: see image-config.h. */
-#include "cli/image-config.h"
+#include "lib/image-config.h"
 
 #include "image/store/store.h"
 

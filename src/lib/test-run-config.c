@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/run-config.h"
+#include "lib/run-config.h"
 
 #include "test.h"
 

@@ -13,9 +13,9 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/convert.h"
 #include "image/ref.h"
 #include "image/store/store.h"
+#include "lib/convert.h"
 #include "sandbox/spec.h"
 
 struct image {

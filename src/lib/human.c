@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers and foreign text as people read them: see human.h. */
-#include "cli/human.h"
+#include "lib/human.h"
 
 #include "base/str.h"
 

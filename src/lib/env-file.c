@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of --env-file: see env-file.h. */
-#include "cli/env-file.h"
+#include "lib/env-file.h"
 
 #include <fcntl.h>
 
 #include "base/str.h"
 
-#include "cli/run-args.h"
+#include "lib/run-args.h"
 
 enum { QUOTED = 120 };
 

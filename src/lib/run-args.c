@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values of options that describe a sandbox: see run-args.h. */
-#include "cli/run-args.h"
+#include "lib/run-args.h"
 
 #include <strings.h>
 #include <sys/resource.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 
-#include "cli/root-disk.h"
+#include "lib/root-disk.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disk images of other formats: see convert.h. */
-#include "cli/convert.h"
+#include "lib/convert.h"
 
 #include <endian.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "base/caps.h"
 
-#include "cli/run-args.h"
+#include "lib/run-args.h"
 
 #include "test.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What msb-pull says: see pull-event.h. */
-#include "cli/pull-event.h"
+#include "lib/pull-event.h"
 
 #include "base/json.h"
 
-#include "cli/human.h"
+#include "lib/human.h"
 
 /* Position of @word in @words, -EBADMSG if it is not there. */
 static int choose(const char *word, const char *const *words, size_t n)

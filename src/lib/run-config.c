@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What runs in a sandbox: see run-config.h. */
-#include "cli/run-config.h"
+#include "lib/run-config.h"
 
 #include "base/signame.h"
 #include "base/str.h"

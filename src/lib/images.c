@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images of the store as commands name and judge them: see images.h. */
-#include "cli/images.h"
+#include "lib/images.h"
 
 #include "base/str.h"
 

@@ -4,8 +4,8 @@
 #include "base/caps.h"
 #include "base/io.h"
 
-#include "cli/env-file.h"
-#include "cli/run-args.h"
+#include "lib/env-file.h"
+#include "lib/run-args.h"
 
 #include "test.h"
 

@@ -3,7 +3,7 @@
 
 #include "base/io.h"
 
-#include "cli/script-args.h"
+#include "lib/script-args.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The user's configuration: see config.h. */
-#include "cli/config.h"
+#include "lib/config.h"
 
 #include <fcntl.h>
 

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "cli/volume-args.h"
+#include "lib/volume-args.h"
 
 #include "test.h"
 

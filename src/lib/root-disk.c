@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --root-disk: see root-disk.h. */
-#include "cli/root-disk.h"
+#include "lib/root-disk.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include "base/str.h"
 
-#include "cli/image.h"
+#include "lib/image.h"
 
 enum { QUOTED = 160 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options that say what a sandbox may reach: see net-args.h. */
-#include "cli/net-args.h"
+#include "lib/net-args.h"
 
 #include "net/policy/class.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The IMAGE word of `msb run`: see image.h. */
-#include "cli/image.h"
+#include "lib/image.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

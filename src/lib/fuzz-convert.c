@@ -2,7 +2,7 @@
 /* The headers of a disk image that may come from anywhere. */
 #include <sys/mman.h>
 
-#include "cli/convert.h"
+#include "lib/convert.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --volume and --mount-*: see volume-args.h. */
-#include "cli/volume-args.h"
+#include "lib/volume-args.h"
 
 #include <sys/stat.h>
 

@@ -4,7 +4,7 @@
 
 #include "base/io.h"
 
-#include "cli/image.h"
+#include "lib/image.h"
 
 #include "test.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/landlock.h"
 
-#include "cli/convert.h"
+#include "lib/convert.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --script and its forms: see script-args.h. */
-#include "cli/script-args.h"
+#include "lib/script-args.h"
 
 #include <fcntl.h>
 

@@ -4,7 +4,7 @@
 
 #include "base/io.h"
 
-#include "cli/config.h"
+#include "lib/config.h"
 
 #include "test.h"
 

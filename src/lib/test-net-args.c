@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options of the network through the table. */
-#include "cli/net-args.h"
+#include "lib/net-args.h"
 #include "net/policy/rule.h"
 
 #include "test.h"
