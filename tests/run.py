@@ -63,7 +63,7 @@ class Results:
     def add_junit(self, path, prefix, reasons=None):
         """Takes over the cases of a JUnit file; how many of them failed, or None when there is no file to read.
 
-        @reasons: why cases were skipped, by name, where the file does not say.
+        @reasons: why cases were skipped or failed, by name, where the file does not say.
         """
         try:
             root = ET.parse(path).getroot()
@@ -76,11 +76,11 @@ class Results:
             key = case_key(where, case.get("name"))
             problem = case.find("failure") if case.find("failure") is not None else case.find("error")
             skip = case.find("skipped")
+            known = (reasons or {}).get(case.get("name"))
             if problem is not None:
                 failures += 1
-                self.add(name, False, (problem.get("message") or "") + (problem.text or "")[-4000:])
+                self.add(name, False, ((problem.get("message") or "") + (problem.text or "")[-4000:]) or known)
             elif skip is not None:
-                known = (reasons or {}).get(case.get("name"))
                 self.skip(name, skip.get("message") or skip.text or known or "no reason given", key)
             else:
                 self.add(name, True, key=key)
@@ -189,13 +189,14 @@ def meson_build(name, *options, cc="gcc"):
     return build if check(f"{name}/build", "ninja", "-C", build, timeout=1200) else None
 
 
-def skip_reasons(build):
-    """Reasons of skipped TAP cases: meson keeps them only in the output of the programs."""
+def reasons_of(build):
+    """Why TAP cases were skipped or failed, by name: meson keeps that only in the output of the programs."""
     reasons = {}
     try:
         for line in (build / "meson-logs" / "testlog.json").read_text().splitlines():
-            for m in re.finditer(r"^ok (\d+ \S+) # SKIP (.+)$", json.loads(line).get("stdout", ""), re.M):
-                reasons[m[1]] = m[2]
+            for m in re.finditer(r"^((?:#.*\n)*)(?:not )?ok (\d+ \S+)(?: # SKIP (.+))?$", json.loads(line).get("stdout", ""), re.M):
+                if m[3] or m[1]:
+                    reasons[m[2]] = m[3] or m[1]
     except (OSError, ValueError):
         pass
     return reasons
@@ -208,7 +209,7 @@ def meson_test(build, *args):
     env = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
     code, out = sh("meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", *args, timeout=1200,
                    env=env if build.name.endswith("asan") else None)
-    failures = R.add_junit(junit, build.name, skip_reasons(build))
+    failures = R.add_junit(junit, build.name, reasons_of(build))
     if failures is None or (code != 0 and not failures):
         R.add(f"{build.name}/tests", False, out[-6000:])
 
