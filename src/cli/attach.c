@@ -5,8 +5,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/life.h"
 #include "cli/term.h"
+#include "lib/life.h"
 
 enum { ATTEMPTS = 16 };
 

@@ -117,6 +117,3 @@ void cli_note(const char *fmt, ...) MSB_PRINTF(1, 2);
 /** cli_confirm - ask the user; 0 to go on, 1 for no, -EINVAL with @hint when there is nobody to ask
  */
 int cli_confirm(const char *question, const char *hint, struct msb_err *err) MSB_MUST_CHECK;
-
-/** cli_lib_dir - absolute path of the installation's lib/msb: $MSB_LIB or beside this program */
-int cli_lib_dir(char *to, size_t size, struct msb_err *err) MSB_MUST_CHECK;

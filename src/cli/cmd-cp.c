@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/copy.h"
+#include "lib/copy.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 struct cp_args {
@@ -413,18 +414,24 @@ static int copy_with(struct copy *c, const struct end *src, struct end *dst, str
 	return r;
 }
 
+static void say_skipped(void *arg, const char *path, const char *why)
+{
+	cli_note("%s is not copied: %s", path, why);
+}
+
 static int copy_between(const struct cp_args *a, const struct end *src, struct end *dst,
 	unsigned int *ret_skipped, struct msb_err *err)
 {
 	struct guest_fs guest = {.sb = NULL};
 	struct guest_fs to = {.sb = NULL};
-	struct copy c = {.guest = &guest, .archive = a->archive, .follow = a->follow};
+	struct copy c = {
+		.guest = &guest, .archive = a->archive, .follow = a->follow, .skip = say_skipped};
 	struct places p;
 	int r = sandbox_home_default(p.home, sizeof(p.home), err);
 	int e;
 
 	if (r == 0)
-		r = cli_lib_dir(p.lib_dir, sizeof(p.lib_dir), err);
+		r = where_lib_dir(p.lib_dir, sizeof(p.lib_dir), err);
 	if (r == 0)
 		r = guest_fs_open(
 			&guest, p.home, p.lib_dir, src->name[0] ? src->name : dst->name, err);

@@ -9,6 +9,7 @@
 #include "lib/image-config.h"
 #include "lib/run-args.h"
 #include "lib/run-config.h"
+#include "lib/where.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 
@@ -161,7 +162,7 @@ static int find_place(const struct exec_args *a, struct place *p, struct msb_err
 	int r = sandbox_home_default(p->home, sizeof(p->home), err);
 
 	if (r == 0)
-		r = cli_lib_dir(p->lib_dir, sizeof(p->lib_dir), err);
+		r = where_lib_dir(p->lib_dir, sizeof(p->lib_dir), err);
 	if (r == 0 && a->workdir && a->workdir[0] != '/')
 		r = msb_err_set(err, -EINVAL, MSB_USAGE,
 			"option --workdir: %s is not an absolute path",

@@ -10,10 +10,12 @@
 
 #include "cli/alias.h"
 #include "cli/cli.h"
-#include "cli/image-fetch.h"
+#include "cli/pull-show.h"
 #include "cli/table.h"
 #include "lib/image-config.h"
+#include "lib/image-fetch.h"
 #include "lib/image.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON, COMMAND_WIDTH = 60 };
@@ -221,16 +223,23 @@ static int image_command(const struct install_args *a, const char *home, const c
 	struct oci_config *config, struct opt_list *command, struct msb_err *err)
 {
 	struct image im = {.fd = -EBADF};
-	struct image_fetch_opts fo = {.home = home, .policy = PULL_IF_MISSING, .quiet = a->quiet};
+	struct pull_show show;
+	struct pull_result pulled = {.made = false};
+	struct image_fetch_opts fo = {.home = home,
+		.policy = PULL_IF_MISSING,
+		.quiet = a->quiet,
+		.watch = &show.watch,
+		.pulled = &pulled};
 	char lib_dir[PATH_MAX];
-	int signo = 0;
-	int r = cli_lib_dir(lib_dir, sizeof(lib_dir), err);
+	int r = where_lib_dir(lib_dir, sizeof(lib_dir), err);
 
 	fo.lib_dir = lib_dir;
+	pull_show_init(&show);
 	if (r == 0)
 		r = image_resolve(word, lib_dir, &im, err);
 	if (r == 0 && !a->no_pull)
-		r = image_fetch(&im, word, &fo, &signo, err);
+		r = image_fetch(&im, word, &fo, err);
+	pull_show_done(word, &pulled);
 	if (r == 0 && !a->no_pull && im.kind == IMAGE_OCI) {
 		r = image_config_load(home, im.digest, config, err);
 		for (size_t i = 0; r == 0 && config->entrypoint.n == 0 && i < config->cmd.n; i++)

@@ -4,8 +4,8 @@
 
 #include "base/str.h"
 
-#include "cli/archive.h"
 #include "cli/cli.h"
+#include "lib/archive.h"
 
 struct load_args {
 	struct cli_common common;

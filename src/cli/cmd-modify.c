@@ -14,11 +14,13 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/life.h"
+#include "cli/interrupt.h"
 #include "cli/names.h"
 #include "cli/table.h"
 #include "lib/env-file.h"
+#include "lib/life.h"
 #include "lib/run-args.h"
+#include "lib/where.h"
 #include "sandbox/info.h"
 
 enum { VALUE_WIDTH = 40, VALUE_MAX = 4096 };
@@ -322,13 +324,13 @@ static int restart(const char *home, const char *name, struct msb_err *err)
 {
 	struct life_error le = {.console = ""};
 	char lib_dir[PATH_MAX];
-	int r = cli_lib_dir(lib_dir, sizeof(lib_dir), err);
+	int r = where_lib_dir(lib_dir, sizeof(lib_dir), err);
 
 	if (r == 0)
 		r = life_stop(home, name, LIFE_STOP_GRACE_MS, false, err);
 	if (r < 0)
 		return r;
-	r = life_start(home, lib_dir, name, LOG_WARN, &le);
+	r = interrupt_start(home, lib_dir, name, LOG_WARN, &le);
 	if (r < 0)
 		*err = le.err;
 	return r;

@@ -3,8 +3,8 @@
 #include "base/json.h"
 
 #include "cli/cli.h"
-#include "cli/pull.h"
-#include "lib/human.h"
+#include "cli/pull-show.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 struct pull_args {
@@ -81,6 +81,7 @@ static const struct opt_example examples[] = {
 struct pull_command {
 	const struct pull_args *args;
 	struct pull_opts opts;
+	struct pull_show show;
 	struct config config;
 	char home[PATH_MAX];
 	char lib_dir[PATH_MAX];
@@ -89,15 +90,12 @@ struct pull_command {
 
 static void tell(const struct pull_command *c, const char *word, const struct pull_result *r)
 {
-	char size[HUMAN_SIZE];
-
 	if (c->args->quiet)
 		return;
 	if (!r->made)
 		cli_done("Pulled", "%s (already cached)", word);
 	else
-		cli_done("Pulled", "%s (%s, %.1fs)", word, human_size(size, r->downloaded_bytes),
-			(double)r->took_ns / 1e9);
+		pull_show_done(word, r);
 }
 
 static void put_result(
@@ -116,7 +114,7 @@ static void put_result(
 }
 
 /* Return: exit status; a signal ends the command. */
-static int pull_one(struct pull_command *c, const char *word, int *ret_signal)
+static int pull_one(struct pull_command *c, const char *word)
 {
 	struct msb_err err = {0};
 	struct pull_result result = {.layers = 0};
@@ -124,9 +122,9 @@ static int pull_one(struct pull_command *c, const char *word, int *ret_signal)
 	int r = image_ref_parse(word, &ref, &err);
 
 	if (r == 0)
-		r = pull_image(&c->opts, word, &ref, &result, ret_signal, &err);
-	if (r == -EINTR && *ret_signal)
-		return 128 + *ret_signal;
+		r = pull_image(&c->opts, word, &ref, &result, &err);
+	if (r == -ECANCELED && c->show.signo)
+		return 128 + c->show.signo;
 	if (r < 0)
 		return cli_fail(&err);
 	tell(c, word, &result);
@@ -138,18 +136,17 @@ static int pull_all(struct pull_command *c, const struct opt_words *words)
 {
 	int status = 0;
 	struct buf text;
-	int signal = 0;
 
 	buf_init(&text, CLI_TEXT_MAX);
 	json_out_init(&c->out, &text, JSON_PRETTY);
 	json_begin_array(&c->out, NULL);
-	for (size_t i = 0; i < words->operands.n && !signal; i++) {
-		int s = pull_one(c, words->operands.items[i], &signal);
+	for (size_t i = 0; i < words->operands.n && !c->show.signo; i++) {
+		int s = pull_one(c, words->operands.items[i]);
 
 		status = s ? s : status;
 	}
 	json_end_array(&c->out);
-	if (!signal && c->args->format == FORMAT_JSON) {
+	if (!c->show.signo && c->args->format == FORMAT_JSON) {
 		int s = cli_print_json(&c->out, &text);
 
 		status = status ? status : s;
@@ -167,7 +164,7 @@ static int run_pull(void *args, const struct opt_words *words)
 	int r = sandbox_home_default(c.home, sizeof(c.home), &err);
 
 	if (r == 0)
-		r = cli_lib_dir(c.lib_dir, sizeof(c.lib_dir), &err);
+		r = where_lib_dir(c.lib_dir, sizeof(c.lib_dir), &err);
 	if (r == 0)
 		r = config_load(c.home, &c.config, &err);
 	if (r < 0)
@@ -180,7 +177,9 @@ static int run_pull(void *args, const struct opt_words *words)
 		.insecure = a->insecure,
 		.ca_file = a->ca_file,
 		.quiet = a->quiet,
+		.watch = &c.show.watch,
 	};
+	pull_show_init(&c.show);
 	status = pull_all(&c, words);
 	config_deinit(&c.config);
 	return status;

@@ -6,10 +6,11 @@
 #include "base/json.h"
 
 #include "cli/cli.h"
-#include "cli/pull.h"
+#include "cli/pull-show.h"
 #include "cli/secret.h"
 #include "cli/table.h"
 #include "image/registry/creds.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -106,6 +107,7 @@ static int get_secrets(struct login *l, struct msb_err *err)
 static int login(struct login *l)
 {
 	const struct registry_args *a = l->args;
+	struct pull_show show;
 	const struct pull_opts opts = {
 		.home = l->home,
 		.lib_dir = l->lib_dir,
@@ -113,17 +115,18 @@ static int login(struct login *l)
 		.insecure = a->insecure,
 		.ca_file = a->ca_file,
 		.quiet = true,
+		.watch = &show.watch,
 	};
 	struct msb_err err = {0};
-	int signal = 0;
 	int r = get_secrets(l, &err);
 
+	pull_show_init(&show);
 	if (r == -ECANCELED)
 		return 128 + SIGINT;
 	if (r == 0)
-		r = pull_login(&opts, l->host, l->username, l->password, &signal, &err);
-	if (r < 0 && signal)
-		return 128 + signal;
+		r = pull_login(&opts, l->host, l->username, l->password, &err);
+	if (r == -ECANCELED && show.signo)
+		return 128 + show.signo;
 	if (r == 0)
 		r = creds_set(l->home, l->host, l->username, l->password, &err);
 	if (r < 0)
@@ -150,7 +153,7 @@ static int run_login(void *args, const struct opt_words *words)
 	if (r == 0)
 		r = sandbox_home_default(l->home, sizeof(l->home), &err);
 	if (r == 0)
-		r = cli_lib_dir(l->lib_dir, sizeof(l->lib_dir), &err);
+		r = where_lib_dir(l->lib_dir, sizeof(l->lib_dir), &err);
 	if (r == 0)
 		r = config_load(l->home, &l->config, &err);
 	status = r < 0 ? cli_fail(&err) : login(l);

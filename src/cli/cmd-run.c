@@ -7,19 +7,22 @@
 #include "cli/attach.h"
 #include "cli/cli.h"
 #include "cli/detach-keys.h"
-#include "cli/from-snapshot.h"
-#include "cli/image-fetch.h"
-#include "cli/life.h"
+#include "cli/interrupt.h"
 #include "cli/names.h"
+#include "cli/pull-show.h"
 #include "lib/env-file.h"
+#include "lib/from-snapshot.h"
 #include "lib/image-config.h"
+#include "lib/image-fetch.h"
 #include "lib/image.h"
+#include "lib/life.h"
 #include "lib/net-args.h"
 #include "lib/root-disk.h"
 #include "lib/run-args.h"
 #include "lib/run-config.h"
 #include "lib/script-args.h"
 #include "lib/volume-args.h"
+#include "lib/where.h"
 #include "sandbox/info.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
@@ -505,7 +508,7 @@ struct run {
 	struct opt_list env; /* of the user */
 	struct image image;
 	struct snapshot snapshot; /* --from-snapshot */
-	int signal; /* that interrupted the download of the image */
+	struct pull_show show; /* of the download of the image */
 	struct oci_config image_config;
 	struct run_config config;
 	struct sandbox_spec spec;
@@ -578,7 +581,7 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	if (r == 0)
 		r = env_make(&a->env_files, &a->env, &run->env, err);
 	if (r == 0)
-		r = cli_lib_dir(run->lib_dir, sizeof(run->lib_dir), err);
+		r = where_lib_dir(run->lib_dir, sizeof(run->lib_dir), err);
 	if (r == 0)
 		r = sandbox_home_default(run->home, sizeof(run->home), err);
 	if (r == 0)
@@ -614,28 +617,33 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	const char *word = words->operands.n ? words->operands.items[0] : "base";
 	const char *from = run->args->from_snapshot;
 	struct image *im = &run->image;
+	struct pull_result pulled = {.made = false};
 	const struct image_fetch_opts fo = {
 		.home = run->home,
 		.lib_dir = run->lib_dir,
 		.policy = run->args->pull == PULL_MISSING ? PULL_IF_MISSING
 							  : (enum pull_policy)run->args->pull,
 		.quiet = run->args->quiet,
+		.watch = &run->show.watch,
+		.pulled = &pulled,
 	};
 	int r;
 
+	pull_show_init(&run->show);
 	if (from) {
-		r = from_snapshot_image(from, &fo, &run->snapshot, im, &run->signal, err);
+		r = from_snapshot_image(from, &fo, &run->snapshot, im, err);
 		if (r == 0)
 			word = run->snapshot.m.reference;
 	} else {
 		r = image_resolve(word, run->lib_dir, im, err);
 		if (r == 0)
-			r = image_fetch(im, word, &fo, &run->signal, err);
+			r = image_fetch(im, word, &fo, err);
 		if (r == 0)
 			r = image_pack(im, run->home, err);
 	}
 	if (r < 0)
 		return r;
+	pull_show_done(word, &pulled);
 	run->spec.image = word;
 	run->spec.image_kind = im->kind;
 	run->spec.image_digest = im->digest;
@@ -671,8 +679,7 @@ static int ensure_running(const struct run *run)
 {
 	const struct run_args *a = run->args;
 	struct life_error err = {.console = ""};
-	int r = life_start(
-		run->home, run->lib_dir, run->spec.name, (enum log_level)a->common.log_level, &err);
+	int r = interrupt_start(run->home, run->lib_dir, run->spec.name, a->common.log_level, &err);
 
 	return r < 0 && r != -EWOULDBLOCK ? life_fail(&err) : print_name(run);
 }
@@ -731,7 +738,7 @@ static int launch(struct run *run)
 	struct life_error err = {.console = ""};
 
 	run->spec.detached = true;
-	if (life_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1, &err) < 0)
+	if (interrupt_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1, &err) < 0)
 		return life_fail(&err);
 	return run->args->name && !run->args->detach ? 0 : print_name(run);
 }
@@ -789,8 +796,8 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 		r = sandbox_spec_check(&run.spec, &err);
 	if (r == 0 && !exists)
 		r = replace_existing(&run, &err);
-	if (r == -EINTR && run.signal)
-		status = 128 + run.signal;
+	if (r == -ECANCELED && run.show.signo)
+		status = 128 + run.show.signo;
 	else if (r < 0)
 		status = cli_fail(&err);
 	else if (exists)

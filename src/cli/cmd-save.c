@@ -2,8 +2,8 @@
 /* msb save: images of the store as an archive. */
 #include <fcntl.h>
 
-#include "cli/archive.h"
 #include "cli/cli.h"
+#include "lib/archive.h"
 
 struct save_args {
 	struct cli_common common;

@@ -4,10 +4,10 @@
 
 #include "base/str.h"
 
-#include "cli/archive.h"
 #include "cli/cli.h"
-#include "cli/snapshot-archive.h"
 #include "image/store/store.h"
+#include "lib/archive.h"
+#include "lib/snapshot-archive.h"
 #include "sandbox/state.h"
 
 struct archive_args {

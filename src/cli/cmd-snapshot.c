@@ -7,11 +7,11 @@
 
 #include "cli/cli.h"
 #include "cli/names.h"
-#include "cli/snapshot-make.h"
 #include "cli/table.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
 #include "lib/human.h"
+#include "lib/snapshot-make.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };

@@ -3,8 +3,10 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/life.h"
+#include "cli/interrupt.h"
 #include "cli/names.h"
+#include "lib/life.h"
+#include "lib/where.h"
 
 struct start_args {
 	struct cli_common common;
@@ -69,7 +71,7 @@ static int start_one(const char *home, const char *name, void *arg, struct msb_e
 {
 	const struct starting *s = arg;
 	struct life_error le = {.console = ""};
-	int r = life_start(home, s->lib_dir, name, (enum log_level)s->args->common.log_level, &le);
+	int r = interrupt_start(home, s->lib_dir, name, s->args->common.log_level, &le);
 
 	*err = le.err;
 	if (r < 0 && le.console[0]) {
@@ -103,7 +105,7 @@ static int run_each(struct start_args *a, const struct opt_words *words, bool re
 	};
 
 	if (sandbox_home_default(s.home, sizeof(s.home), &err) < 0 ||
-		cli_lib_dir(s.lib_dir, sizeof(s.lib_dir), &err) < 0)
+		where_lib_dir(s.lib_dir, sizeof(s.lib_dir), &err) < 0)
 		return cli_fail(&err);
 	return names_each(&n);
 }

@@ -6,8 +6,8 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/life.h"
 #include "cli/names.h"
+#include "lib/life.h"
 
 struct stop_args {
 	struct cli_common common;

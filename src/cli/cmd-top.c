@@ -8,9 +8,9 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/guest-fs.h"
 #include "cli/guest-proc.h"
 #include "cli/table.h"
+#include "lib/guest-fs.h"
 #include "lib/human.h"
 #include "proto/wire.h"
 #include "sandbox/state.h"

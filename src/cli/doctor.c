@@ -15,6 +15,7 @@
 #include "cli/cli.h"
 #include "engine/engine.h"
 #include "lib/config.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 #ifndef SYS_landlock_create_ruleset
@@ -117,7 +118,7 @@ static void check_installation(struct doctor_report *r)
 	struct msb_err err = {0};
 	char dir[PATH_MAX];
 
-	if (cli_lib_dir(dir, sizeof(dir), &err) < 0) {
+	if (where_lib_dir(dir, sizeof(dir), &err) < 0) {
 		struct doctor_check *c = add(r, "installation", DOCTOR_FAIL);
 
 		detail(c, "%.190s", err.msg);

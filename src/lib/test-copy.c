@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names and link targets that a hostile guest might give. */
-#include "cli/copy.h"
+#include "lib/copy.h"
 
 #include "test.h"
 

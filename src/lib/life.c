@@ -7,19 +7,17 @@
  * when to look again. Closing the lock is seen by inotify a moment before the lock is free, hence
  * the short limit on each wait.
  */
-#include "cli/life.h"
+#include "lib/life.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
 #include "sandbox/client.h"
 #include "sandbox/info.h"
 
@@ -44,11 +42,9 @@ struct talk {
 	bool timed_out;
 	struct life_error *err; /* why it failed, may be NULL */
 	int result;
-	int signal_fd;
-	struct loop_fd signal_src;
-	sigset_t old_mask;
-	bool catching;
-	int fatal; /* signal that ends us */
+	const struct cancel *cancel; /* may be NULL */
+	struct loop_fd cancel_src;
+	bool cancelled;
 	struct sandbox_stream signal; /* of life_signal() */
 	struct msb_err *signal_err;
 };
@@ -59,7 +55,7 @@ static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg
 
 	t->ready = true;
 	/* Interrupted: what counts is the end. */
-	if (!t->fatal)
+	if (!t->cancelled)
 		loop_stop(&t->loop, 0);
 }
 
@@ -94,7 +90,7 @@ static int talk_init(struct talk *t, struct life_error *err)
 {
 	int r;
 
-	*t = (struct talk){.err = err, .signal_fd = -EBADF};
+	*t = (struct talk){.err = err};
 	r = loop_init(&t->loop);
 	return r < 0 ? msb_err_errno(err ? &err->err : NULL, r, "cannot start") : 0;
 }
@@ -103,60 +99,34 @@ static void talk_deinit(struct talk *t)
 {
 	t->sb = sandbox_close(t->sb);
 	loop_timer_del(&t->limit);
-	loop_fd_del(&t->signal_src);
-	t->signal_fd = fd_close(t->signal_fd);
+	loop_fd_del(&t->cancel_src);
 	loop_deinit(&t->loop);
-	if (t->catching)
-		(void)sigprocmask(SIG_SETMASK, &t->old_mask, NULL);
 }
 
-/* The first one stops the sandbox that comes up, the second one does not wait for that. */
-static void on_signal(struct loop_fd *src, uint32_t events)
+/* The first time stops the sandbox that comes up, the second time does not wait for that. */
+static void on_cancel(struct loop_fd *src, uint32_t events)
 {
-	struct talk *t = container_of(src, struct talk, signal_src);
-	struct signalfd_siginfo info;
+	struct talk *t = container_of(src, struct talk, cancel_src);
 
-	if (read(t->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+	if (!cancel_asked(t->cancel))
 		return;
-	if (t->fatal || !t->sb || sandbox_stop(t->sb, 0) < 0)
+	/* Nobody reads it: it would be readable for ever. */
+	if (!t->cancel->asked)
+		loop_fd_del(src);
+	if (t->cancelled || !t->sb || sandbox_stop(t->sb, 0) < 0)
 		loop_stop(&t->loop, 0);
-	t->fatal = (int)info.ssi_signo;
+	t->cancelled = true;
 }
 
-static int catch_signals(struct talk *t, struct msb_err *err)
+static int watch_cancel(struct talk *t, const struct cancel *cancel, struct msb_err *err)
 {
-	static const int asking[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	sigset_t set;
 	int r;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
-		struct sigaction sa;
-
-		/* What the caller had us ignore stays ignored. */
-		if (sigaction(asking[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-			sigaddset(&set, asking[i]);
-	}
-	if (sigprocmask(SIG_BLOCK, &set, &t->old_mask) < 0)
-		return msb_err_errno(err, -errno, "cannot catch signals");
-	t->catching = true;
-	t->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	r = t->signal_fd < 0
-		    ? -errno
-		    : loop_fd_add(&t->loop, &t->signal_src, t->signal_fd, EPOLLIN, on_signal);
-	return r < 0 ? msb_err_errno(err, r, "cannot catch signals") : 0;
-}
-
-/* As if we had never caught it. */
-static void die_of(int signo)
-{
-	struct sigaction sa = {.sa_handler = SIG_DFL};
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, signo);
-	if (sigaction(signo, &sa, NULL) == 0 && kill(getpid(), signo) == 0)
-		(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	if (!cancel)
+		return 0;
+	t->cancel = cancel;
+	r = loop_fd_add(&t->loop, &t->cancel_src, cancel->fd, EPOLLIN, on_cancel);
+	return r < 0 ? msb_err_errno(err, r, "cannot wait for an interrupt") : 0;
 }
 
 static void limit_passed(struct loop_timer *timer)
@@ -179,9 +149,11 @@ static int wait_ready(struct talk *t, const char *name)
 
 	if (r < 0)
 		return msb_err_errno(&t->err->err, r, "waiting for the sandbox");
-	if (t->ready && !t->fatal)
+	if (t->ready && !t->cancelled)
 		return 0;
-	if (t->result == 0)
+	if (t->cancelled)
+		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL, "interrupted");
+	else if (t->result == 0)
 		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL,
 			"sandbox '%s' was stopped before it was ready", name);
 	/* It has said its last word, and is our child. */
@@ -190,14 +162,15 @@ static int wait_ready(struct talk *t, const char *name)
 	return t->result;
 }
 
-int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+int life_create(const struct sandbox_spec *spec, int image_fd, const struct cancel *cancel,
+	struct life_error *err)
 {
 	struct talk t;
 	int r = talk_init(&t, err);
 
 	if (r < 0)
 		return r;
-	r = catch_signals(&t, &err->err);
+	r = watch_cancel(&t, cancel, &err->err);
 	if (r == 0)
 		r = sandbox_spawn(&t.loop, spec, image_fd, &talk_events, &t, &t.sb, &err->err);
 	if (r == 0) {
@@ -206,12 +179,14 @@ int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error
 		r = wait_ready(&t, spec->name);
 	}
 	talk_deinit(&t);
-	if (t.fatal) {
-		/* It was up already, and is ours. */
-		if (t.ready && !spec->ephemeral &&
-			life_remove(spec->home, spec->name, true, NULL) < 0)
-			cli_note("sandbox '%s' could not be removed", spec->name);
-		die_of(t.fatal);
+	/* It was up already, and is ours. */
+	if (t.cancelled && t.ready && !spec->ephemeral) {
+		int e = life_remove(spec->home, spec->name, true, &err->err);
+
+		if (e < 0 && e != -ENOENT)
+			return msb_err_prefix(
+				&err->err, e, "interrupted, and it could not be removed");
+		r = msb_err_set(&err->err, -ECANCELED, MSB_FAIL, "interrupted");
 	}
 	return r;
 }
@@ -243,7 +218,7 @@ void life_unlock(struct life_lock *l)
 }
 
 int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
-	struct life_error *err)
+	const struct cancel *cancel, struct life_error *err)
 {
 	struct life_lock l;
 	struct talk t;
@@ -254,7 +229,7 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 	l.spec.log_level = level;
 	r = talk_init(&t, err);
 	if (r == 0) {
-		r = catch_signals(&t, &err->err);
+		r = watch_cancel(&t, cancel, &err->err);
 		if (r == 0)
 			r = sandbox_start(
 				&t.loop, &l.spec, &l.dir, &talk_events, &t, &t.sb, &err->err);
@@ -262,8 +237,6 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 		if (r == 0)
 			r = wait_ready(&t, name);
 		talk_deinit(&t);
-		if (t.fatal)
-			die_of(t.fatal);
 	} else {
 		life_unlock(&l);
 	}
@@ -503,18 +476,4 @@ int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct ms
 		return r;
 	r = wait_dead(dir_fd, deadline);
 	return r < 0 ? msb_err_set(err, r, MSB_TIMEOUT, "sandbox '%s' still runs", name) : 0;
-}
-
-int life_fail(const struct life_error *err)
-{
-	int status = cli_fail(&err->err);
-	size_t len = strlen(err->console);
-
-	if (len == 0)
-		return status;
-	cli_note("last lines of the guest's console:");
-	if (io_write_full(STDERR_FILENO, err->console, len) == 0 && err->console[len - 1] != '\n' &&
-		io_write_full(STDERR_FILENO, "\n", 1) < 0)
-		return status;
-	return status;
 }

@@ -2,17 +2,15 @@
 /*
  * Images from registries: see pull.h.
  *
- * One loop over three descriptors: the events of msb-pull, its pidfd, and a signalfd. The bars are
- * drawn when nothing more is to be read, so that a fast registry costs no more drawing than a slow
- * one. The request goes through a memfd: it may hold a password, which belongs on no command line
- * and in no environment, and nobody has to be waited for to write it.
+ * Two descriptors are waited for: the events of msb-pull, and what cancels. The request goes
+ * through a memfd: it may hold a password, which belongs on no command line and in no environment,
+ * and nobody has to be waited for to write it.
  */
-#include "cli/pull.h"
+#include "lib/pull.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "base/io.h"
@@ -20,25 +18,17 @@
 #include "base/spawn.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
-#include "cli/progress.h"
-#include "cli/term.h"
-#include "lib/human.h"
-
-enum { REQUEST_MAX = 1024 * 1024, SCREEN_MAX = 4 * 1024 * 1024 };
+enum { REQUEST_MAX = 1024 * 1024 };
 
 struct pulling {
-	struct progress progress;
+	const struct pull_watch *watch;
 	struct buf in; /* what msb-pull said */
-	struct buf screen; /* what goes to stderr */
-	int signal_fd;
 	int out_fd;
 	int pid_fd;
 	pid_t pid;
-	sigset_t old_mask;
-	int signal; /* that ended it */
 	bool ended; /* msb-pull closed its output */
 	bool finished; /* it said "done" or "error" */
+	bool made; /* it put an image together */
 	struct pull_event last;
 };
 
@@ -133,21 +123,31 @@ static int login_request(const struct pull_opts *o, const char *host, const char
 	return r;
 }
 
-/* Signals that end us come through a descriptor from now on, SIGCONT as well. */
-static int take_signals(struct pulling *p)
+/* Ours, with the MSB_LIB that we found: it looks for its worker there, too. @ret and what
+ * @variable holds are the caller's to free. */
+static int make_env(const char *lib_dir, char ***ret, char **variable)
 {
-	sigset_t mask;
+	size_t n = 0;
+	size_t used = 0;
+	char **env;
 
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
-	sigaddset(&mask, SIGQUIT);
-	sigaddset(&mask, SIGCONT);
-	if (sigprocmask(SIG_BLOCK, &mask, &p->old_mask) < 0)
-		return -errno;
-	p->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	return p->signal_fd < 0 ? -errno : 0;
+	while (environ[n])
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return -ENOMEM;
+	if (asprintf(variable, "MSB_LIB=%s", lib_dir) < 0) {
+		*variable = NULL;
+		free(env);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!str_starts(environ[i], "MSB_LIB="))
+			env[used++] = environ[i];
+	}
+	env[used] = *variable;
+	*ret = env;
+	return 0;
 }
 
 static int start(struct pulling *p, const struct pull_opts *o, int request_fd, struct msb_err *err)
@@ -155,7 +155,9 @@ static int start(struct pulling *p, const struct pull_opts *o, int request_fd, s
 	char path[PATH_MAX];
 	char name[] = "msb-pull";
 	char *const argv[] = {name, NULL};
-	struct spawn s = {.path = path, .argv = argv, .envp = environ, .cgroup_fd = -1};
+	cleanup_free char **env = NULL;
+	cleanup_free char *variable = NULL;
+	struct spawn s = {.path = path, .argv = argv, .cgroup_fd = -1};
 	cleanup_fd int out_read = -EBADF;
 	cleanup_fd int out_write = -EBADF;
 	int fds[2];
@@ -167,12 +169,11 @@ static int start(struct pulling *p, const struct pull_opts *o, int request_fd, s
 		out_write = fds[1];
 		r = io_nonblock(out_read, true);
 	}
-	/* It looks for its worker there, too, and wants an absolute path. */
-	if (r == 0 && getenv("MSB_LIB") && setenv("MSB_LIB", o->lib_dir, 1) < 0)
-		r = -errno;
+	if (r == 0)
+		r = make_env(o->lib_dir, &env, &variable);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot start %.300s", path);
-	s.envp = environ;
+	s.envp = env;
 	spawn_add_fd(&s, request_fd, STDIN_FILENO);
 	spawn_add_fd(&s, out_write, STDOUT_FILENO);
 	if (log_enabled(LOG_DEBUG))
@@ -186,27 +187,6 @@ static int start(struct pulling *p, const struct pull_opts *o, int request_fd, s
 	return 0;
 }
 
-/* When stderr is gone there is nobody to show anything to. */
-static void flush(struct pulling *p)
-{
-	if (buf_len(&p->screen) &&
-		io_write_full(STDERR_FILENO, buf_data(&p->screen), buf_len(&p->screen)) < 0)
-		p->progress.style = PROGRESS_QUIET;
-	buf_consume(&p->screen, buf_len(&p->screen));
-}
-
-static int draw(struct pulling *p, struct msb_err *err)
-{
-	uint16_t rows = 24;
-	uint16_t columns = 80;
-	int r;
-
-	(void)term_size(STDERR_FILENO, &rows, &columns);
-	r = progress_draw(&p->progress, rows, columns, &p->screen);
-	flush(p);
-	return r < 0 ? msb_err_errno(err, r, "showing the progress") : 0;
-}
-
 static int on_event(struct pulling *p, const char *line, size_t len, struct msb_err *err)
 {
 	struct pull_event e;
@@ -214,18 +194,12 @@ static int on_event(struct pulling *p, const char *line, size_t len, struct msb_
 
 	if (r < 0)
 		return r;
-	if (e.type == PULL_WARNING) {
-		r = progress_clear(&p->progress, &p->screen);
-		flush(p);
-		cli_note("warning: %s", e.err.msg);
-	}
+	p->made |= e.type == PULL_MERGE;
 	if (e.type == PULL_DONE || e.type == PULL_ERROR) {
 		p->finished = true;
 		p->last = e;
 	}
-	if (r == 0)
-		r = progress_event(&p->progress, &e, &p->screen);
-	return r < 0 ? msb_err_errno(err, r, "showing the progress") : 0;
+	return p->watch->event ? p->watch->event(p->watch->arg, &e, err) : 0;
 }
 
 /* Everything that is there, line by line. */
@@ -248,34 +222,23 @@ static int on_output(struct pulling *p, struct msb_err *err)
 			return r;
 		buf_consume(&p->in, len + 1);
 	}
-	if (p->progress.style == PROGRESS_LINES)
-		flush(p);
 	return 0;
 }
 
-static int on_signal(struct pulling *p)
+static int idle(const struct pull_watch *w, struct msb_err *err)
 {
-	struct signalfd_siginfo si;
-
-	if (read(p->signal_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
-		return 0;
-	if (si.ssi_signo == SIGCONT) {
-		/* The shell wrote over the bars. */
-		progress_forget(&p->progress);
-		return 0;
-	}
-	p->signal = (int)si.ssi_signo;
-	return -EINTR;
+	return w->idle ? w->idle(w->arg, err) : 0;
 }
 
 static int loop(struct pulling *p, struct msb_err *err)
 {
-	enum { OUTPUT, SIGNAL };
+	enum { OUTPUT, CANCEL };
+	const struct cancel *cancel = p->watch->cancel;
 	struct pollfd fds[] = {
 		[OUTPUT] = {.fd = p->out_fd, .events = POLLIN},
-		[SIGNAL] = {.fd = p->signal_fd, .events = POLLIN},
+		[CANCEL] = {.fd = cancel ? cancel->fd : -1, .events = POLLIN},
 	};
-	int r = draw(p, err);
+	int r = idle(p->watch, err);
 
 	while (r == 0 && !p->ended) {
 		r = poll(fds, ARRAY_SIZE(fds), -1);
@@ -285,11 +248,11 @@ static int loop(struct pulling *p, struct msb_err *err)
 			r = 0;
 			continue;
 		}
-		r = fds[SIGNAL].revents ? on_signal(p) : 0;
-		if (r == 0 && fds[OUTPUT].revents)
-			r = on_output(p, err);
+		if (fds[CANCEL].revents && cancel_asked(cancel))
+			return msb_err_set(err, -ECANCELED, MSB_FAIL, "interrupted");
+		r = fds[OUTPUT].revents ? on_output(p, err) : 0;
 		if (r == 0)
-			r = draw(p, err);
+			r = idle(p->watch, err);
 	}
 	return r;
 }
@@ -305,7 +268,8 @@ static int reap(struct pulling *p, bool kill_it)
 	do
 		pid = waitpid(p->pid, &status, 0);
 	while (pid < 0 && errno == EINTR);
-	return pid < 0 ? -1 : status;
+	/* Somebody else of this process has taken it: then only its own word counts. */
+	return pid < 0 ? 0 : status;
 }
 
 static int judge(const struct pulling *p, int status, struct msb_err *err)
@@ -323,103 +287,79 @@ static int judge(const struct pulling *p, int status, struct msb_err *err)
 	return msb_err_set(err, -EIO, MSB_FAIL, "msb-pull ended without a result");
 }
 
-static int converse(struct pulling *p, const struct pull_opts *o, int request_fd, int *ret_signal,
-	struct msb_err *err)
+static int converse(
+	struct pulling *p, const struct pull_opts *o, int request_fd, struct msb_err *err)
 {
-	int r = take_signals(p);
+	int r = start(p, o, request_fd, err);
 	int status;
 
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot catch signals");
-	r = start(p, o, request_fd, err);
 	if (r < 0)
 		return r;
 	r = loop(p, err);
 	status = reap(p, r < 0);
-	if (progress_clear(&p->progress, &p->screen) == 0)
-		flush(p);
-	if (p->signal) {
-		*ret_signal = p->signal;
-		return -EINTR;
-	}
 	return r < 0 ? r : judge(p, status, err);
 }
 
-static int run(const struct pull_opts *o, enum progress_style style, const char *word,
-	int request_fd, struct pull_event *ret, bool *ret_made, int *ret_signal,
-	struct msb_err *err)
+static int run(struct pulling *p, const struct pull_opts *o, const char *word, bool quiet,
+	int request_fd, struct msb_err *err)
 {
-	struct pulling p = {.signal_fd = -EBADF, .out_fd = -EBADF, .pid_fd = -EBADF};
-	int r;
+	static const struct pull_watch nobody = {.cancel = NULL};
+	int r = 0;
 
-	*ret_signal = 0;
-	progress_init(&p.progress, style, word);
-	buf_init(&p.in, PULL_LINE_MAX + 1);
-	buf_init(&p.screen, SCREEN_MAX);
-	r = converse(&p, o, request_fd, ret_signal, err);
-	*ret = p.last;
-	*ret_made = p.progress.merging;
-	fd_close(p.signal_fd);
-	fd_close(p.out_fd);
-	fd_close(p.pid_fd);
-	buf_deinit(&p.in);
-	buf_deinit(&p.screen);
-	progress_deinit(&p.progress);
-	(void)sigprocmask(SIG_SETMASK, &p.old_mask, NULL);
+	p->watch = o->watch ? o->watch : &nobody;
+	p->out_fd = -EBADF;
+	p->pid_fd = -EBADF;
+	if (p->watch->begin)
+		r = p->watch->begin(p->watch->arg, word, quiet, err);
+	if (r < 0)
+		return r;
+	buf_init(&p->in, PULL_LINE_MAX + 1);
+	r = converse(p, o, request_fd, err);
+	fd_close(p->out_fd);
+	fd_close(p->pid_fd);
+	buf_deinit(&p->in);
+	if (p->watch->end)
+		p->watch->end(p->watch->arg);
 	return r;
 }
 
-static enum progress_style choose_style(const struct pull_opts *o)
-{
-	const char *term = getenv("TERM");
-
-	if (o->quiet)
-		return PROGRESS_QUIET;
-	return isatty(STDERR_FILENO) && term && !streq(term, "dumb") ? PROGRESS_BARS
-								     : PROGRESS_LINES;
-}
-
 int pull_image(const struct pull_opts *opts, const char *word, const struct image_ref *ref,
-	struct pull_result *ret, int *ret_signal, struct msb_err *err)
+	struct pull_result *ret, struct msb_err *err)
 {
 	cleanup_fd int fd = memfd_create("msb-request", MFD_CLOEXEC);
 	uint64_t begin = clock_mono_ns();
-	struct pull_event last = {.type = PULL_ERROR};
-	bool made = false;
+	struct pulling p = {.last = {.type = PULL_ERROR}};
 	int r;
 
-	*ret_signal = 0;
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "cannot write a request to msb-pull");
 	r = pull_request(opts, ref, fd, err);
 	if (r == 0)
-		r = run(opts, choose_style(opts), word, fd, &last, &made, ret_signal, err);
+		r = run(&p, opts, word, opts->quiet, fd, err);
 	if (r < 0)
 		return r;
-	if (!last.digest[0])
+	if (!p.last.digest[0])
 		return msb_err_set(err, -EBADMSG, MSB_PROTOCOL, "msb-pull ended without a result");
 	*ret = (struct pull_result){
-		.layers = last.layers,
-		.downloaded_layers = last.downloaded_layers,
-		.downloaded_bytes = last.downloaded_bytes,
-		.made = made,
+		.layers = p.last.layers,
+		.downloaded_layers = p.last.downloaded_layers,
+		.downloaded_bytes = p.last.downloaded_bytes,
+		.made = p.made,
 		.took_ns = clock_mono_ns() - begin,
 	};
-	memcpy(ret->digest, last.digest, sizeof(ret->digest));
+	memcpy(ret->digest, p.last.digest, sizeof(ret->digest));
 	return 0;
 }
 
 int pull_login(const struct pull_opts *opts, const char *host, const char *username,
-	const char *password, int *ret_signal, struct msb_err *err)
+	const char *password, struct msb_err *err)
 {
 	cleanup_fd int fd = memfd_create("msb-request", MFD_CLOEXEC);
-	struct pull_event last = {.type = PULL_ERROR};
-	bool made = false;
+	struct pulling p = {.last = {.type = PULL_ERROR}};
 	int r;
 
-	*ret_signal = 0;
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "cannot write a request to msb-pull");
 	r = login_request(opts, host, username, password, fd, err);
-	return r < 0 ? r : run(opts, PROGRESS_QUIET, host, fd, &last, &made, ret_signal, err);
+	return r < 0 ? r : run(&p, opts, host, true, fd, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A snapshot of a sandbox: see snapshot-make.h. */
-#include "cli/snapshot-make.h"
+#include "lib/snapshot-make.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,9 +8,9 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#include "cli/life.h"
 #include "image/snapshot/sparse.h"
 #include "image/store/store.h"
+#include "lib/life.h"
 #include "sandbox/client.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"

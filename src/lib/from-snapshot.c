@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --from-snapshot: see from-snapshot.h. */
-#include "cli/from-snapshot.h"
+#include "lib/from-snapshot.h"
 
 #include "base/str.h"
 
-#include "cli/snapshot-make.h"
+#include "lib/snapshot-make.h"
 
 /* The image of the installation has no versions that could be fetched. */
 static int take_base(
@@ -24,7 +24,7 @@ static int take_base(
 
 /* Whatever the reference means by now, it is the digest that counts. */
 static int take_image(const struct snapshot *s, const struct image_fetch_opts *fo, struct image *im,
-	int *ret_signal, struct msb_err *err)
+	struct msb_err *err)
 {
 	cleanup_with(store_image_deinit) struct store_image have = {.n_layers = 0};
 	char word[REF_TEXT_MAX + 1];
@@ -45,20 +45,19 @@ static int take_image(const struct snapshot *s, const struct image_fetch_opts *f
 	im->ref.tag[0] = '\0';
 	memcpy(im->ref.digest, s->m.image_digest, sizeof(im->ref.digest));
 	image_ref_short(&im->ref, word);
-	r = image_fetch(im, word, fo, ret_signal, err);
+	r = image_fetch(im, word, fo, err);
 	return r < 0 ? msb_err_prefix(err, r, "image of snapshot '%s'", s->name) : 0;
 }
 
 int from_snapshot_image(const char *word, const struct image_fetch_opts *fo, struct snapshot *s,
-	struct image *im, int *ret_signal, struct msb_err *err)
+	struct image *im, struct msb_err *err)
 {
 	int r = snapshot_open(fo->home, word, s, err);
 
-	*ret_signal = 0;
 	if (r < 0)
 		return r;
 	return s->m.image == SNAPSHOT_BASE ? take_base(s, fo->lib_dir, im, err)
-					   : take_image(s, fo, im, ret_signal, err);
+					   : take_image(s, fo, im, err);
 }
 
 int from_snapshot_disk(const struct snapshot *s, const struct run_root_disk *wish,

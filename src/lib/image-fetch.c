@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The image of the store that a reference means: see image-fetch.h. */
-#include "cli/image-fetch.h"
+#include "lib/image-fetch.h"
 
 #include "base/str.h"
 
-#include "cli/cli.h"
-#include "lib/human.h"
 #include "lib/images.h"
 
 /* Nothing is started for what is here: that is what a repeated run costs. */
@@ -19,7 +17,7 @@ static int look_up(struct image *im, struct msb_err *err)
 }
 
 static int download(struct image *im, const char *word, const struct image_fetch_opts *opts,
-	int *ret_signal, struct msb_err *err)
+	struct msb_err *err)
 {
 	struct pull_result result = {.layers = 0};
 	struct config config = {0};
@@ -29,20 +27,19 @@ static int download(struct image *im, const char *word, const struct image_fetch
 		.config = &config,
 		.policy = opts->policy,
 		.quiet = opts->quiet,
+		.watch = opts->watch,
 	};
-	char size[HUMAN_SIZE];
 	int r = config_load(opts->home, &config, err);
 
 	if (r < 0)
 		return r;
-	r = pull_image(&po, word, &im->ref, &result, ret_signal, err);
+	r = pull_image(&po, word, &im->ref, &result, err);
 	config_deinit(&config);
 	if (r < 0)
 		return r;
 	memcpy(im->digest, result.digest, sizeof(im->digest));
-	if (result.made)
-		cli_done("Pulled", "%s (%s, %.1fs)", word,
-			human_size(size, result.downloaded_bytes), (double)result.took_ns / 1e9);
+	if (opts->pulled)
+		*opts->pulled = result;
 	return 0;
 }
 
@@ -75,11 +72,10 @@ static int not_here(const char *word, const struct image *im, struct msb_err *er
 }
 
 int image_fetch(struct image *im, const char *word, const struct image_fetch_opts *opts,
-	int *ret_signal, struct msb_err *err)
+	struct msb_err *err)
 {
 	int r;
 
-	*ret_signal = 0;
 	if (im->kind != IMAGE_OCI)
 		return 0;
 	r = store_open(opts->home, &im->store, err);
@@ -90,8 +86,8 @@ int image_fetch(struct image *im, const char *word, const struct image_fetch_opt
 		return r;
 	if (opts->policy == PULL_NEVER)
 		return not_here(word, im, err);
-	r = download(im, word, opts, ret_signal, err);
-	return r < 0 && !*ret_signal ? explain(word, im, r, err) : r;
+	r = download(im, word, opts, err);
+	return r < 0 && r != -ECANCELED ? explain(word, im, r, err) : r;
 }
 
 void image_release(struct image *im)

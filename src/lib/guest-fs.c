@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of a sandbox: see guest-fs.h. */
-#include "cli/guest-fs.h"
+#include "lib/guest-fs.h"
 
 #include "base/io.h"
 
-#include "cli/life.h"
+#include "lib/life.h"
 
 enum { ATTEMPTS = 16, CHUNK = 128 * 1024, STOP_LIMIT_S = 60 };
 

@@ -5,19 +5,18 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/image-fetch.h"
 #include "image/snapshot/snapshot.h"
+#include "lib/image-fetch.h"
 #include "lib/root-disk.h"
 
 /**
  * from_snapshot_image - the snapshot @word, and the image that it needs
  * @s: snapshot_close(), also after a failure
- * @ret_signal: as of image_fetch()
  *
  * The image is downloaded, by its digest, if it is not here and the policy does not forbid that.
  */
 int from_snapshot_image(const char *word, const struct image_fetch_opts *fo, struct snapshot *s,
-	struct image *im, int *ret_signal, struct msb_err *err) MSB_MUST_CHECK;
+	struct image *im, struct msb_err *err) MSB_MUST_CHECK;
 
 /** from_snapshot_disk - the root disk of @spec; --root-disk SIZE may make it larger */
 int from_snapshot_disk(const struct snapshot *s, const struct run_root_disk *wish,

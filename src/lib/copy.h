@@ -15,7 +15,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/guest-fs.h"
+#include "lib/guest-fs.h"
 
 enum { COPY_DEPTH_MAX = 100, COPY_ENTRIES_MAX = 1000000 };
 
@@ -25,7 +25,10 @@ struct copy {
 	bool archive; /* owners are kept */
 	bool follow; /* the source, if it is a link */
 	unsigned int entries; /* so far */
-	unsigned int skipped; /* what could not be copied, each with a note */
+	unsigned int skipped; /* what could not be copied */
+	/* Told of each; @path is printable. May be NULL */
+	void (*skip)(void *arg, const char *path, const char *why);
+	void *skip_arg;
 };
 
 /** copy_name_check - may an entry of the guest have this name on the host? */

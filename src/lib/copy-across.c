@@ -4,7 +4,7 @@
 
 #include "base/str.h"
 
-#include "cli/copy.h"
+#include "lib/copy.h"
 
 enum { PIECE = 1024 * 1024 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Images from and into archives: see archive.h. */
-#include "cli/archive.h"
+#include "lib/archive.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -13,8 +13,8 @@
 #include "base/spawn.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
 #include "lib/pull-event.h"
+#include "lib/where.h"
 #include "sandbox/state.h"
 
 enum { REQUEST_MAX = 256 * 1024, ARCHIVE_FD = 3 };
@@ -79,7 +79,7 @@ static int start(int request_fd, int archive_fd, const int *more, pid_t *ret_pid
 	char *const envp[] = {variable, NULL};
 	struct spawn s = {.path = path, .argv = argv, .envp = envp, .cgroup_fd = -1};
 	int out[2];
-	int r = cli_lib_dir(lib, sizeof(lib), err);
+	int r = where_lib_dir(lib, sizeof(lib), err);
 
 	if (r < 0)
 		return r;

@@ -5,25 +5,26 @@
 #include "base/base.h"
 #include "base/err.h"
 
-#include "cli/pull.h"
 #include "lib/image.h"
+#include "lib/pull.h"
 
 struct image_fetch_opts {
 	const char *home;
 	const char *lib_dir;
 	enum pull_policy policy;
 	bool quiet;
+	const struct pull_watch *watch; /* may be NULL */
+	struct pull_result *pulled; /* filled in when something was downloaded; may be NULL */
 };
 
 /**
  * image_fetch - the digest of @im's reference; downloads the image if the policy says so
  * @word: as the user wrote it
- * @ret_signal: as of pull_image()
  *
  * On success the store is held open: nothing removes the image before image_release().
  */
 int image_fetch(struct image *im, const char *word, const struct image_fetch_opts *opts,
-	int *ret_signal, struct msb_err *err) MSB_MUST_CHECK;
+	struct msb_err *err) MSB_MUST_CHECK;
 
 /** image_release - the sandbox is up, from now on its description keeps the image */
 void image_release(struct image *im);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots and archives: see snapshot-archive.h. */
-#include "cli/snapshot-archive.h"
+#include "lib/snapshot-archive.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,10 +9,10 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#include "cli/archive.h"
 #include "image/archive/tar-out.h"
 #include "image/snapshot/extents.h"
 #include "image/snapshot/sparse.h"
+#include "lib/archive.h"
 
 enum { CHUNK = 256 * 1024, NAME_MAX_ARCHIVE = TAR_OUT_NAME_MAX };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copying trees between the host and a sandbox: see copy.h. */
-#include "cli/copy.h"
+#include "lib/copy.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,7 +10,6 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
 #include "proto/wire.h"
 
 enum { MODE_BITS = 0777, TMP_NAME = 32 };
@@ -26,7 +25,8 @@ void copy_skip(struct copy *c, const char *path, const char *name, const char *w
 	char q[200];
 
 	(void)snprintf(full, sizeof(full), "%s/%s", path, name);
-	cli_note("%s is not copied: %s", quoted(full, q), why);
+	if (c->skip)
+		c->skip(c->skip_arg, quoted(full, q), why);
 	c->skipped++;
 }
 

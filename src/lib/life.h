@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
+#include "lib/cancel.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
 
@@ -28,18 +29,18 @@ struct life_error {
 };
 
 /*
- * A signal that asks us to end while a sandbox comes up ends the sandbox first: of one that was to
- * be made nothing is left, one that was to be started is stopped. Then it ends this process.
+ * @cancel: a wait that is cancelled ends the sandbox that comes up first: of one that was to be
+ * made nothing is left, one that was to be started is stopped; -ECANCELED. May be NULL.
  */
 
 /** life_create - make a sandbox and wait until its guest is ready; nothing is left on failure
  * @image_fd: as for sandbox_spawn() */
-int life_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
-	MSB_MUST_CHECK;
+int life_create(const struct sandbox_spec *spec, int image_fd, const struct cancel *cancel,
+	struct life_error *err) MSB_MUST_CHECK;
 
 /** life_start - start a stopped one; -EWOULDBLOCK (MSB_BUSY) when it runs */
 int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
-	struct life_error *err) MSB_MUST_CHECK;
+	const struct cancel *cancel, struct life_error *err) MSB_MUST_CHECK;
 
 struct life_lock {
 	struct sandbox_dir dir;
@@ -72,6 +73,3 @@ int life_await_listening(const char *home, const char *name, struct msb_err *err
 /** life_wait - until it does not run; -ETIMEDOUT after @timeout_ns (0: no limit) */
 int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct msb_err *err)
 	MSB_MUST_CHECK;
-
-/** life_fail - cli_fail(), and the console */
-int life_fail(const struct life_error *err);

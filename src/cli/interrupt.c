@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals that ask msb to end: see interrupt.h. */
+#include "cli/interrupt.h"
+
+#include <sys/signalfd.h>
+
+#include "base/io.h"
+
+#include "cli/cli.h"
+#include "lib/life.h"
+
+static bool asked(void *arg)
+{
+	struct interrupt *in = arg;
+	struct signalfd_siginfo info;
+
+	if (read(in->cancel.fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return false;
+	in->signo = (int)info.ssi_signo;
+	return true;
+}
+
+int interrupt_begin(struct interrupt *in, struct msb_err *err)
+{
+	static const int asking[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+	sigset_t set;
+
+	*in = (struct interrupt){.cancel = {.fd = -EBADF, .asked = asked, .arg = in}};
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
+		struct sigaction sa;
+
+		/* What the caller had us ignore stays ignored. */
+		if (sigaction(asking[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(&set, asking[i]);
+	}
+	in->cancel.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (in->cancel.fd < 0)
+		return msb_err_errno(err, -errno, "cannot catch signals");
+	if (sigprocmask(SIG_BLOCK, &set, &in->old_mask) < 0) {
+		int r = msb_err_errno(err, -errno, "cannot catch signals");
+
+		in->cancel.fd = fd_close(in->cancel.fd);
+		return r;
+	}
+	return 0;
+}
+
+static void die_of(int signo)
+{
+	struct sigaction sa = {.sa_handler = SIG_DFL};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	if (sigaction(signo, &sa, NULL) == 0 && kill(getpid(), signo) == 0)
+		(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void interrupt_end(struct interrupt *in)
+{
+	in->cancel.fd = fd_close(in->cancel.fd);
+	(void)sigprocmask(SIG_SETMASK, &in->old_mask, NULL);
+	if (in->signo)
+		die_of(in->signo);
+}
+
+/* What went wrong while we were asked to end nobody else will say. */
+static int ended(struct interrupt *in, int r, const struct life_error *err)
+{
+	if (in->signo && r < 0 && r != -ECANCELED)
+		(void)cli_fail(&err->err);
+	interrupt_end(in);
+	return r;
+}
+
+int interrupt_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+{
+	struct interrupt in;
+	int r = interrupt_begin(&in, &err->err);
+
+	return r < 0 ? r : ended(&in, life_create(spec, image_fd, &in.cancel, err), err);
+}
+
+int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,
+	struct life_error *err)
+{
+	struct interrupt in;
+	int r = interrupt_begin(&in, &err->err);
+
+	return r < 0 ? r
+		     : ended(&in,
+			       life_start(home, lib_dir, name, (enum log_level)log_level,
+				       &in.cancel, err),
+			       err);
+}
+
+int life_fail(const struct life_error *err)
+{
+	int status = cli_fail(&err->err);
+	size_t len = strlen(err->console);
+
+	if (len == 0)
+		return status;
+	cli_note("last lines of the guest's console:");
+	if (io_write_full(STDERR_FILENO, err->console, len) == 0 && err->console[len - 1] != '\n' &&
+		io_write_full(STDERR_FILENO, "\n", 1) < 0)
+		return status;
+	return status;
+}

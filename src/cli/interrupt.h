@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals that ask msb to end, while it waits for something that must be put in order first. */
+#pragma once
+
+#include <signal.h>
+
+#include "base/base.h"
+#include "base/err.h"
+
+#include "lib/cancel.h"
+
+struct interrupt {
+	struct cancel cancel; /* for the one who waits */
+	int signo; /* that came, 0: none */
+	sigset_t old_mask;
+};
+
+/** interrupt_begin - catch them; what the caller had us ignore stays ignored. Not to be moved until
+ * interrupt_end() */
+int interrupt_begin(struct interrupt *in, struct msb_err *err) MSB_MUST_CHECK;
+
+/** interrupt_end - the signals do what they did; if one came we die of it, as if it had not been
+ * caught */
+void interrupt_end(struct interrupt *in);
+
+/** life_create(), life_start() between the two */
+struct sandbox_spec;
+struct life_error;
+int interrupt_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+	MSB_MUST_CHECK;
+int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,
+	struct life_error *err) MSB_MUST_CHECK;
+
+/** life_fail - cli_fail(), and the console */
+int life_fail(const struct life_error *err);
