@@ -28,10 +28,13 @@ static inline const struct opt *opt_next(
 	const struct opt_program *prog, const struct opt_command *cmd, size_t *at)
 {
 	const struct opt *own = cmd ? cmd->opts : prog->top;
-	size_t n = cmd ? cmd->n_opts : prog->n_top;
+	size_t n = cmd ? opt_own(cmd) : prog->n_top;
+	size_t more = n + (cmd ? cmd->n_more : 0);
 
-	while (*at < n + prog->n_common) {
-		const struct opt *o = *at < n ? &own[*at] : &prog->common[*at - n];
+	while (*at < more + prog->n_common) {
+		const struct opt *o = *at < n	   ? &own[*at]
+				      : *at < more ? &cmd->more[*at - n]
+						   : &prog->common[*at - more];
 
 		++*at;
 		if (!o->hidden)

@@ -4,11 +4,12 @@
 #include "base/opt-internal.h"
 #include "base/str.h"
 
-enum { QUOTED = 80, TABLES = 2 };
+enum { QUOTED = 80, TABLES = 3 };
 
 struct table {
 	const struct opt *opts;
 	size_t n;
+	size_t at; /* of what they are about, in the argument struct */
 };
 
 struct parser {
@@ -24,10 +25,11 @@ struct parser {
 static void get_tables(
 	const struct opt_program *prog, const struct opt_command *cmd, struct table ret[TABLES])
 {
-	ret[0] = cmd ? (struct table){cmd->opts, cmd->n_opts}
-		     : (struct table){prog->top, prog->n_top};
-	ret[1] = (struct table){prog->common, prog->n_common};
-	assert(ret[0].n <= 64 && ret[1].n <= 64);
+	ret[0] = cmd ? (struct table){cmd->opts, opt_own(cmd), cmd->opts_at}
+		     : (struct table){prog->top, prog->n_top, 0};
+	ret[1] = cmd ? (struct table){cmd->more, cmd->n_more, 0} : (struct table){NULL, 0, 0};
+	ret[2] = (struct table){prog->common, prog->n_common, 0};
+	assert(ret[0].n <= 64 && ret[1].n <= 64 && ret[2].n <= 64);
 }
 
 static bool takes_value(const struct opt *o)
@@ -188,7 +190,11 @@ static int set_value(const struct opt *o, void *target, const char *value, struc
 
 static void *target_of(const struct parser *p, const struct opt *o)
 {
-	return (char *)p->args + o->offset;
+	size_t at = 0;
+
+	if (p->tables[0].n && o >= p->tables[0].opts && o < p->tables[0].opts + p->tables[0].n)
+		at = p->tables[0].at;
+	return (char *)p->args + at + o->offset;
 }
 
 static int apply(struct parser *p, unsigned int table, const struct opt *o, const char *value)
@@ -419,7 +425,7 @@ static int apply_configured(struct parser *p, const struct opt *o)
 {
 	const char *value = NULL;
 	char number[OPT_NUMBER];
-	int r = p->prog->configured(o->config, number, &value, p->err);
+	int r = p->prog->configured(p->prog->configured_arg, o->config, number, &value, p->err);
 
 	if (r < 0 || !value)
 		return r;
@@ -573,7 +579,8 @@ void opt_deinit(const struct opt_program *prog, const struct opt_command *cmd, v
 
 			if (tables[t].opts[i].type != OPT_LIST)
 				continue;
-			list = (struct opt_list *)(void *)((char *)args + tables[t].opts[i].offset);
+			list = (struct opt_list *)(void *)((char *)args + tables[t].at +
+							   tables[t].opts[i].offset);
 			free(list->items);
 			*list = (struct opt_list){.n = 0};
 		}

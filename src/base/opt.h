@@ -35,6 +35,8 @@ enum opt_complete { OPT_COMPLETE_NONE, OPT_COMPLETE_FILE, OPT_COMPLETE_DIR };
 
 enum { OPT_ALIASES_MAX = 4, OPT_OPERANDS_MAX = 4, OPT_NUMBER = 32 };
 
+#define OPT_ENDED SIZE_MAX
+
 struct opt_list {
 	const char **items; /* @n of them and a NULL, or NULL */
 	size_t n;
@@ -92,7 +94,10 @@ struct opt_command {
 	const char *description; /* paragraphs, separated by an empty line; may be NULL */
 	const char *group; /* heading in the list of commands */
 	const struct opt *opts;
-	size_t n_opts;
+	size_t n_opts; /* or OPT_ENDED: up to one without a name */
+	size_t opts_at; /* in the argument struct: the struct whose fields @opts are about */
+	const struct opt *more; /* further options, about the argument struct itself */
+	size_t n_more;
 	const struct opt_operand *operands;
 	size_t n_operands;
 	bool takes_command;
@@ -101,6 +106,18 @@ struct opt_command {
 	const char *exit_status; /* text for the man page, may be NULL */
 	bool hidden;
 };
+
+/** opt_own - number of its @opts */
+static inline size_t opt_own(const struct opt_command *cmd)
+{
+	size_t n = 0;
+
+	if (cmd->n_opts != OPT_ENDED)
+		return cmd->n_opts;
+	while (cmd->opts[n].name)
+		n++;
+	return n;
+}
 
 struct opt_variable {
 	const char *name;
@@ -124,8 +141,9 @@ struct opt_program {
 	 * Value of a key of the user's configuration, NULL if there is none; text that outlives
 	 * the arguments, or a number printed into @number. May be NULL.
 	 */
-	int (*configured)(
-		const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err);
+	int (*configured)(void *arg, const char *key, char number[OPT_NUMBER], const char **ret,
+		struct msb_err *err);
+	void *configured_arg;
 	const struct opt_variable *variables; /* environment variables that no option names */
 	size_t n_variables;
 	const char *exit_status; /* text for the man page, may be NULL */

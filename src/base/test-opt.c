@@ -187,7 +187,7 @@ static const struct opt_group groups[] = {{"box", "Boxes of all kinds"}};
 static unsigned int looked_up; /* how often */
 
 static int configured(
-	const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
+	void *arg, const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
 {
 	looked_up++;
 	if (!getenv("MSB_TEST_BROKEN")) {
@@ -251,6 +251,75 @@ static void refuse(const char *line, const char *msg, const char *hint)
 	ASSERT_STREQ(err.hint, hint);
 	ASSERT_EQ(err.kind, MSB_USAGE);
 	ASSERT_EQ(msb_kind_exit_code(err.kind), 2);
+}
+
+/* Options of two tables, the first of which is about a struct inside the arguments. */
+TEST(options_may_be_about_a_part_of_the_arguments)
+{
+	struct part {
+		const char *name;
+		struct opt_list list;
+	};
+	struct whole {
+		struct args args; /* of common_opts */
+		bool loud;
+		struct part part;
+	};
+	static const struct opt part_opts[] = {
+		{.name = "name",
+			.type = OPT_STRING,
+			.offset = offsetof(struct part, name),
+			.arg = "NAME",
+			.help = "Name"},
+		{.name = "item",
+			.type = OPT_LIST,
+			.offset = offsetof(struct part, list),
+			.arg = "ITEM",
+			.help = "Item"},
+		{.name = NULL},
+	};
+	static const struct opt whole_opts[] = {
+		{.name = "loud",
+			.type = OPT_FLAG,
+			.offset = offsetof(struct whole, loud),
+			.excludes = "quiet",
+			.help = "Be loud"},
+	};
+	static const struct opt_command c = {.name = "both",
+		.summary = "Both",
+		.opts = part_opts,
+		.n_opts = OPT_ENDED,
+		.opts_at = offsetof(struct whole, part),
+		.more = whole_opts,
+		.n_more = ARRAY_SIZE(whole_opts)};
+	char n[] = "--name=x";
+	char i[] = "--item=y";
+	char l[] = "--loud";
+	char q[] = "--quiet";
+	char *argv[] = {n, l, i, NULL};
+	char *both[] = {l, q, NULL};
+	struct whole w = {.loud = false};
+	struct opt_words words;
+	struct msb_err err = {0};
+	struct buf text;
+
+	ASSERT_OK(opt_parse(&prog, &c, 3, argv, &w, &words, &err));
+	ASSERT_STREQ(w.part.name, "x");
+	ASSERT_EQ(w.part.list.n, 1);
+	ASSERT_STREQ(w.part.list.items[0], "y");
+	ASSERT_TRUE(w.loud);
+	opt_deinit(&prog, &c, &w);
+	opt_words_deinit(&words);
+	ASSERT_EQ(w.part.list.n, 0);
+	w = (struct whole){.loud = false};
+	ASSERT_ERR(opt_parse(&prog, &c, 2, both, &w, &words, &err), EINVAL);
+	opt_deinit(&prog, &c, &w);
+	opt_words_deinit(&words);
+	buf_init(&text, 65536);
+	ASSERT_OK(opt_help(&prog, &c, &text));
+	ASSERT_TRUE(strstr(buf_cstr(&text), "--item") != NULL);
+	ASSERT_TRUE(strstr(buf_cstr(&text), "--loud") != NULL);
+	buf_deinit(&text);
 }
 
 TEST(every_type_and_every_spelling)

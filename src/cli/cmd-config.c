@@ -114,7 +114,7 @@ static int show_all(struct shown *s, const char *home, struct msb_err *err)
 	int r = 0;
 
 	show(s, "home", home, set_variable("MSB_HOME") ? "environment MSB_HOME" : "default");
-	for (size_t i = 0; i < create->n_opts && r == 0; i++) {
+	for (size_t i = 0; i < opt_own(create) && r == 0; i++) {
 		if (create->opts[i].config)
 			r = show_option(s, &create->opts[i], err);
 	}

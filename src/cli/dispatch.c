@@ -149,7 +149,7 @@ static struct config configuration;
 static bool configuration_read;
 
 static int configured(
-	const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
+	void *arg, const char *key, char number[OPT_NUMBER], const char **ret, struct msb_err *err)
 {
 	char home[PATH_MAX];
 	int r;

@@ -126,33 +126,39 @@ TEST(wrong_words)
 	expect("msb rm --label =x y", 2, "msb: option --label: a label is KEY or KEY=VALUE");
 }
 
+static void check_option(const struct opt_command *c, const struct opt *o, size_t at)
+{
+	bool value = o->type != OPT_FLAG && o->type != OPT_CONST;
+	size_t own = opt_own(c);
+
+	ASSERT_TRUE(o->hidden || (o->help && o->help[0]));
+	ASSERT_TRUE(o->hidden || o->help[strlen(o->help) - 1] != '.');
+	ASSERT_TRUE(value == (o->arg != NULL));
+	ASSERT_TRUE((o->type == OPT_CHOICE) == (o->choices != NULL));
+	for (size_t j = 0; j < at; j++) {
+		const struct opt *other = j < own ? &c->opts[j] : &c->more[j - own];
+
+		ASSERT_TRUE(!streq(o->name, other->name));
+		ASSERT_TRUE(!o->letter || o->letter != other->letter);
+	}
+	for (size_t j = 0; j < cli_program.n_common; j++) {
+		ASSERT_TRUE(!streq(o->name, cli_program.common[j].name));
+		ASSERT_TRUE(!o->letter || o->letter != cli_program.common[j].letter);
+	}
+}
+
 /* Of options and commands that people see, and of those only. */
 TEST(tables_are_complete)
 {
 	for (size_t i = 0; i < cli_program.n_commands; i++) {
 		const struct opt_command *c = cli_program.commands[i];
+		size_t own = opt_own(c);
 
 		ASSERT_TRUE(c->summary && c->summary[0]);
 		ASSERT_TRUE(c->summary[strlen(c->summary) - 1] != '.');
 		ASSERT_TRUE(c->group != NULL);
-		for (size_t k = 0; k < c->n_opts; k++) {
-			const struct opt *o = &c->opts[k];
-			bool value = o->type != OPT_FLAG && o->type != OPT_CONST;
-
-			ASSERT_TRUE(o->hidden || (o->help && o->help[0]));
-			ASSERT_TRUE(o->hidden || o->help[strlen(o->help) - 1] != '.');
-			ASSERT_TRUE(value == (o->arg != NULL));
-			ASSERT_TRUE((o->type == OPT_CHOICE) == (o->choices != NULL));
-			for (size_t j = 0; j < k; j++) {
-				ASSERT_TRUE(!streq(o->name, c->opts[j].name));
-				ASSERT_TRUE(!o->letter || o->letter != c->opts[j].letter);
-			}
-			for (size_t j = 0; j < cli_program.n_common; j++) {
-				ASSERT_TRUE(!streq(o->name, cli_program.common[j].name));
-				ASSERT_TRUE(
-					!o->letter || o->letter != cli_program.common[j].letter);
-			}
-		}
+		for (size_t k = 0; k < own + c->n_more; k++)
+			check_option(c, k < own ? &c->opts[k] : &c->more[k - own], k);
 	}
 }
 
