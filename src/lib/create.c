@@ -1,68 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* msb run: a command in a new sandbox, which ends with the command; msb create: a sandbox. */
-#include <fcntl.h>
+/* From options and an image to the description of a new sandbox: see create.h. */
+#include "lib/create.h"
 
 #include "base/str.h"
 
-#include "cli/attach.h"
-#include "cli/cli.h"
-#include "cli/detach-keys.h"
-#include "cli/interrupt.h"
-#include "cli/names.h"
-#include "cli/pull-show.h"
 #include "lib/env-file.h"
-#include "lib/from-snapshot.h"
 #include "lib/image-config.h"
-#include "lib/image-fetch.h"
-#include "lib/image.h"
+#include "lib/labels.h"
 #include "lib/life.h"
-#include "lib/net-args.h"
-#include "lib/root-disk.h"
-#include "lib/run-args.h"
-#include "lib/run-config.h"
-#include "lib/script-args.h"
-#include "lib/volume-args.h"
 #include "lib/where.h"
 #include "sandbox/info.h"
-#include "sandbox/spec.h"
 #include "sandbox/state.h"
-
-struct run_args {
-	struct cli_common common;
-	const char *name;
-	struct opt_list labels;
-	bool replace;
-	uint64_t replace_grace_ns;
-	uint32_t mem_mib;
-	uint32_t cpus;
-	int engine;
-	const char *kernel;
-	struct opt_list env;
-	struct opt_list env_files;
-	const char *workdir;
-	const char *user;
-	const char *hostname;
-	const char *shell;
-	const char *entrypoint;
-	int tty; /* 1: -t, -1: --no-tty, 0: as stdin and stdout are */
-	struct run_tmpfs tmpfs;
-	struct run_volumes volumes;
-	struct run_net net;
-	struct run_rlimits rlimits;
-	struct run_scripts scripts;
-	struct run_root_disk root_disk;
-	const char *from_snapshot;
-	uint64_t timeout_ns;
-	uint64_t max_duration_ns;
-	uint64_t idle_timeout_ns;
-	bool detach;
-	struct detach_keys detach_keys;
-	int pull; /* index into pull_policies */
-	bool quiet;
-	bool timing;
-	int security; /* index into security_profiles */
-	int later; /* target of options that do not exist yet */
-};
 
 /* Words of the command line that mean something in msb's documentation, but not to this version:
  * an explanation is better than "unknown option". */
@@ -87,16 +35,14 @@ static const char *const pull_policies[] = {[PULL_ALWAYS] = "always",
 	[PULL_MISSING] = "missing",
 	NULL};
 
-#define AT(field) .offset = offsetof(struct run_args, field)
+#define AT(field) .offset = offsetof(struct create_args, field)
 #define SANDBOX	  .group = "Sandbox"
 #define MACHINE	  .group = "Machine"
 #define PROCESS	  .group = "Command"
-#define OUTPUT	  .group = "Running"
 #define NOT_YET \
 	.type = OPT_PARSE, AT(later), .parse = not_yet, .arg = "VALUE", .help = "", .hidden = true
 
-/* msb run has all of them, msb create the first ones. */
-static const struct opt opts[] = {
+const struct opt create_opts[] = {
 	{.name = "name",
 		.letter = 'n',
 		.type = OPT_STRING,
@@ -230,7 +176,7 @@ static const struct opt opts[] = {
 		.repeatable = true,
 		.help = "Mount a raw disk image or block device with a file system; options: ro, "
 			"noexec, nosuid, nodev, fstype=ext4|xfs|erofs|squashfs"},
-	RUN_NET_OPTS(struct run_args, net),
+	RUN_NET_OPTS(struct create_args, net),
 	{.name = "tmpfs",
 		.type = OPT_PARSE,
 		AT(tmpfs),
@@ -366,78 +312,11 @@ static const struct opt opts[] = {
 		.repeatable = true,
 		.help = "Resource limit of the command, e.g. nofile=1024:2048 or core=unlimited"},
 	{.name = "port", .letter = 'p', NOT_YET, .aliases = {"publish"}},
-	/* Only msb run. */
-	{.name = "detach",
-		.letter = 'd',
-		.type = OPT_FLAG,
-		AT(detach),
-		OUTPUT,
-		.help = "Run the command in the background and print the sandbox's name; the "
-			"sandbox ends with the command"},
-	{.name = "tty",
-		.letter = 't',
-		.type = OPT_CONST,
-		AT(tty),
-		.value = 1,
-		OUTPUT,
-		.excludes = "no-tty",
-		.help = "Give the command a terminal; done by itself when stdin and stdout are "
-			"one"},
-	{.name = "no-tty",
-		.type = OPT_CONST,
-		AT(tty),
-		.value = -1,
-		OUTPUT,
-		.help = "No terminal: stdout and stderr stay apart"},
-	{.name = "timeout",
-		.type = OPT_DURATION,
-		AT(timeout_ns),
-		.arg = "TIME",
-		OUTPUT,
-		.min = 1,
-		.help = "Kill the command after this long (30s, 5m) and exit with 124"},
-	{.name = "detach-keys",
-		.type = OPT_PARSE,
-		AT(detach_keys),
-		.parse = detach_keys_parse,
-		.arg = "KEYS",
-		OUTPUT,
-		.def = "ctrl-]",
-		.help = "Keys that leave the terminal while the command goes on, e.g. "
-			"ctrl-p,ctrl-q, or none"},
-	{.name = "timing",
-		.type = OPT_FLAG,
-		AT(timing),
-		OUTPUT,
-		.help = "Show on stderr when each phase of the run ended"},
-};
-
-enum { RUN_OPTS_ONLY = 6, CREATE_OPTS = ARRAY_SIZE(opts) - RUN_OPTS_ONLY };
-
-static const struct opt_operand operands[] = {
-	{.name = "IMAGE",
-		.complete = OPT_COMPLETE_FILE,
-		.help = "What the guest runs on: an image of a registry (python:3.12), base (the "
-			"default, a busybox system), a directory with a root file system (changes "
-			"are not written back), or a raw disk image with an ext4 (written to) or "
-			"EROFS file system; qcow2 and VMDK images are converted to a copy, which "
-			"takes "
-			"the changes"},
-};
-
-static const struct opt_example examples[] = {
-	{"One command in the image base", "msb run -- uname -a"},
-	{"One in an image of a registry", "msb run python:3.12 -- python -c 'print(\"hello\")'"},
-	{"A shell", "msb run"},
-	{"More machine, less time", "msb run -m 2G -c 4 --timeout 30s base -- nproc"},
-	{"A root file system of your own",
-		"mmdebstrap bookworm ./root && msb run ./root -- cat /etc/os-release"},
-	{"With a script of yours", "msb run --script setup:./setup.sh -- setup"},
-	{"Through a pipe", "echo 'print me' | msb run -- tr a-z A-Z"},
+	{.name = NULL},
 };
 
 /* Options may be empty strings where that cannot mean anything. */
-static int check_words(const struct run_args *a, struct msb_err *err)
+static int check_words(const struct create_args *a, struct msb_err *err)
 {
 	const struct {
 		const char *option;
@@ -485,7 +364,7 @@ static int find_kernel(const char *word, char *to, size_t size, struct msb_err *
 	return r < 0 ? msb_err_errno(err, r, "kernel %s", quoted) : 0;
 }
 
-static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
+static void fill_spec(struct sandbox_spec *spec, const struct create_args *a)
 {
 	spec->ephemeral = true;
 	spec->engine = (enum engine_kind)a->engine;
@@ -500,28 +379,11 @@ static void fill_spec(struct sandbox_spec *spec, const struct run_args *a)
 	spec->restricted = a->security == SECURITY_RESTRICTED;
 	spec->max_duration_ns = a->max_duration_ns;
 	spec->idle_timeout_ns = a->idle_timeout_ns;
-	spec->log_level = (enum log_level)a->common.log_level;
+	spec->log_level = (enum log_level)a->log_level;
 }
 
-struct run {
-	struct run_args *args;
-	struct opt_list env; /* of the user */
-	struct image image;
-	struct snapshot snapshot; /* --from-snapshot */
-	struct pull_show show; /* of the download of the image */
-	struct oci_config image_config;
-	struct run_config config;
-	struct sandbox_spec spec;
-	struct sandbox_label *labels;
-	char name[SANDBOX_NAME_GENERATED];
-	char home[PATH_MAX];
-	char lib_dir[PATH_MAX];
-	char kernel[PATH_MAX];
-	struct policy policy;
-};
-
 /* Nobody could use a network without a way in or out: then there is not even a device. */
-static int configure_net(struct run *run, struct msb_err *err)
+static int configure_net(struct create *run, struct msb_err *err)
 {
 	struct sandbox_net *net = &run->spec.net;
 	int r = run_net_apply(&run->args->net, &run->policy, &net->dns, err);
@@ -534,10 +396,10 @@ static int configure_net(struct run *run, struct msb_err *err)
 }
 
 /* Puts together what the user and the image say. @image: NULL if it says nothing. */
-static int configure(struct run *run, const struct opt_words *words, const struct oci_config *image,
-	struct msb_err *err)
+static int configure(struct create *run, const struct opt_words *words,
+	const struct oci_config *image, struct msb_err *err)
 {
-	const struct run_args *a = run->args;
+	const struct create_args *a = run->args;
 	const struct run_wish wish = {
 		.entrypoint = a->entrypoint,
 		.command = (const char *const *)words->command,
@@ -564,14 +426,22 @@ static int configure(struct run *run, const struct opt_words *words, const struc
 	run->spec.labels = c->labels;
 	run->spec.n_labels = (uint32_t)c->n_labels;
 	/* Without any, the sandbox just stays: a shell has nobody to talk to. */
-	run->spec.command = a->detach && !c->is_shell ? c->argv.items : NULL;
+	run->spec.command = run->main_command && !c->is_shell ? c->argv.items : NULL;
 	return sandbox_spec_check(&run->spec, err);
 }
 
-/* All that needs no look at the image: mistakes in options come first. */
-static int describe(struct run *run, const struct opt_words *words, struct msb_err *err)
+void create_init(struct create *run, struct create_args *args)
 {
-	const struct run_args *a = run->args;
+	memset(run, 0, sizeof(*run));
+	run->args = args;
+	run->image.fd = -EBADF;
+	run->snapshot.fd = -EBADF;
+	sandbox_spec_init(&run->spec);
+}
+
+int create_describe(struct create *run, const struct opt_words *words, struct msb_err *err)
+{
+	const struct create_args *a = run->args;
 	int r = check_words(a, err);
 
 	if (r == 0 && a->from_snapshot && words->operands.n)
@@ -580,9 +450,9 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 			"given");
 	if (r == 0)
 		r = env_make(&a->env_files, &a->env, &run->env, err);
-	if (r == 0)
+	if (r == 0 && !run->lib_dir[0])
 		r = where_lib_dir(run->lib_dir, sizeof(run->lib_dir), err);
-	if (r == 0)
+	if (r == 0 && !run->home[0])
 		r = sandbox_home_default(run->home, sizeof(run->home), err);
 	if (r == 0)
 		r = find_kernel(a->kernel, run->kernel, sizeof(run->kernel), err);
@@ -612,24 +482,22 @@ static int describe(struct run *run, const struct opt_words *words, struct msb_e
 	return configure(run, words, NULL, err);
 }
 
-static int find_image(struct run *run, const struct opt_words *words, struct msb_err *err)
+static int find_image(struct create *run, const struct opt_words *words, struct msb_err *err)
 {
 	const char *word = words->operands.n ? words->operands.items[0] : "base";
 	const char *from = run->args->from_snapshot;
 	struct image *im = &run->image;
-	struct pull_result pulled = {.made = false};
 	const struct image_fetch_opts fo = {
 		.home = run->home,
 		.lib_dir = run->lib_dir,
 		.policy = run->args->pull == PULL_MISSING ? PULL_IF_MISSING
 							  : (enum pull_policy)run->args->pull,
 		.quiet = run->args->quiet,
-		.watch = &run->show.watch,
-		.pulled = &pulled,
+		.watch = run->watch,
+		.pulled = &run->pulled,
 	};
 	int r;
 
-	pull_show_init(&run->show);
 	if (from) {
 		r = from_snapshot_image(from, &fo, &run->snapshot, im, err);
 		if (r == 0)
@@ -643,7 +511,6 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	}
 	if (r < 0)
 		return r;
-	pull_show_done(word, &pulled);
 	run->spec.image = word;
 	run->spec.image_kind = im->kind;
 	run->spec.image_digest = im->digest;
@@ -662,103 +529,10 @@ static int find_image(struct run *run, const struct opt_words *words, struct msb
 	return r < 0 ? msb_err_prefix(err, r, "image %.100s", word) : 0;
 }
 
-static int print_name(const struct run *run)
-{
-	struct buf text;
-	int status = CLI_EXIT_FAILED;
-
-	buf_init(&text, LIMIT_SANDBOX_NAME + 2);
-	if (buf_printf(&text, "%s\n", run->spec.name) == 0)
-		status = cli_print(&text);
-	buf_deinit(&text);
-	return status;
-}
-
-/* msb run -d of a sandbox that is there: its own main process, if it has one, starts with it. */
-static int ensure_running(const struct run *run)
-{
-	const struct run_args *a = run->args;
-	struct life_error err = {.console = ""};
-	int r = interrupt_start(run->home, run->lib_dir, run->spec.name, a->common.log_level, &err);
-
-	return r < 0 && r != -EWOULDBLOCK ? life_fail(&err) : print_name(run);
-}
-
-/* What the existing sandbox has was decided when it was made. */
-static int run_in_existing(const struct run *run)
-{
-	const struct run_args *a = run->args;
-	const struct enter_opts eo = {
-		.home = run->home,
-		.lib_dir = run->lib_dir,
-		.name = run->spec.name,
-		.argv = run->config.argv.items,
-		.env = &run->env,
-		.tty = a->tty,
-		.quiet = a->quiet,
-		.timing = a->timing,
-		.timeout_ns = a->timeout_ns,
-		.detach_keys = &a->detach_keys,
-		.log_level = (enum log_level)a->common.log_level,
-	};
-
-	if (!a->quiet)
-		cli_note("sandbox '%s' exists: options of its creation are ignored", eo.name);
-	return a->detach ? ensure_running(run) : enter(&eo);
-}
-
-static void on_ready(void *arg)
-{
-	image_release(arg);
-}
-
-static int attach(struct run *run)
-{
-	const struct run_args *a = run->args;
-	struct session_opts so = {
-		.home = run->home,
-		.name = run->spec.name,
-		.spec = &run->spec,
-		.image_fd = run->image.fd >= 0 ? run->image.fd : -1,
-		.argv = run->config.argv.items,
-		.quiet = a->quiet,
-		.timing = a->timing,
-		.timeout_ns = a->timeout_ns,
-		.detach_keys = &a->detach_keys,
-		.ready = on_ready,
-		.ready_arg = &run->image,
-	};
-
-	return attach_run(&so, a->tty, &run->config.env, NULL);
-}
-
-/* In the background; returns when the guest is ready. */
-static int launch(struct run *run)
-{
-	struct life_error err = {.console = ""};
-
-	run->spec.detached = true;
-	if (interrupt_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1, &err) < 0)
-		return life_fail(&err);
-	return run->args->name && !run->args->detach ? 0 : print_name(run);
-}
-
-/* Is there a sandbox of that name that is to be used, running or not? */
-static bool look_for_existing(const struct run *run)
-{
-	struct sandbox_info info;
-
-	if (!run->args->name || run->args->replace ||
-		sandbox_info_get(run->home, run->args->name, &info, NULL) < 0)
-		return false;
-	sandbox_info_deinit(&info);
-	return true;
-}
-
 /* Only when everything for the new one is here. */
-static int replace_existing(const struct run *run, struct msb_err *err)
+static int replace_existing(const struct create *run, struct msb_err *err)
 {
-	const struct run_args *a = run->args;
+	const struct create_args *a = run->args;
 	int r;
 
 	if (!a->name || !a->replace)
@@ -770,117 +544,52 @@ static int replace_existing(const struct run *run, struct msb_err *err)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int run_or_create(struct run_args *a, const struct opt_words *words, bool create)
+bool create_exists(const struct create *run)
 {
-	struct run run = {.args = a, .image.fd = -EBADF, .snapshot.fd = -EBADF};
-	struct msb_err err = {0};
-	bool exists = false;
-	int status;
-	int r;
+	struct sandbox_info info;
 
-	sandbox_spec_init(&run.spec);
-	r = describe(&run, words, &err);
-	run.spec.ephemeral = !create && !a->name;
+	if (!run->args->name || run->args->replace ||
+		sandbox_info_get(run->home, run->args->name, &info, NULL) < 0)
+		return false;
+	sandbox_info_deinit(&info);
+	return true;
+}
+
+int create_refuse_existing(const struct create *run, struct msb_err *err)
+{
+	if (!create_exists(run))
+		return 0;
+	return msb_err_hint(err,
+		msb_err_set(
+			err, -EEXIST, MSB_EXISTS, "sandbox '%s' exists already", run->args->name),
+		"remove it with 'msb rm', or give --replace");
+}
+
+int create_prepare(struct create *run, const struct opt_words *words, struct msb_err *err)
+{
+	int r = find_image(run, words, err);
+
 	if (r == 0)
-		exists = look_for_existing(&run);
-	if (r == 0 && exists && create)
-		r = msb_err_hint(&err,
-			msb_err_set(
-				&err, -EEXIST, MSB_EXISTS, "sandbox '%s' exists already", a->name),
-			"remove it with 'msb rm', or give --replace");
-	if (r == 0 && !exists)
-		r = find_image(&run, words, &err);
-	if (r == 0 && !exists)
-		r = run_volumes_apply(&a->volumes, &run.spec, &err);
-	if (r == 0 && !exists)
-		r = sandbox_spec_check(&run.spec, &err);
-	if (r == 0 && !exists)
-		r = replace_existing(&run, &err);
-	if (r == -ECANCELED && run.show.signo)
-		status = 128 + run.show.signo;
-	else if (r < 0)
-		status = cli_fail(&err);
-	else if (exists)
-		status = run_in_existing(&run);
-	else
-		status = create || a->detach ? launch(&run) : attach(&run);
-	image_deinit(&run.image);
-	snapshot_close(&run.snapshot);
-	run_env_deinit(&run.env);
-	labels_free(run.labels);
-	run_config_deinit(&run.config);
-	oci_config_deinit(&run.image_config);
+		r = run_volumes_apply(&run->args->volumes, &run->spec, err);
+	if (r == 0)
+		r = sandbox_spec_check(&run->spec, err);
+	return r < 0 ? r : replace_existing(run, err);
+}
+
+void create_deinit(struct create *run)
+{
+	struct create_args *a = run->args;
+
+	image_deinit(&run->image);
+	snapshot_close(&run->snapshot);
+	run_env_deinit(&run->env);
+	labels_free(run->labels);
+	run_config_deinit(&run->config);
+	oci_config_deinit(&run->image_config);
 	run_volumes_deinit(&a->volumes);
-	policy_deinit(&run.policy);
+	policy_deinit(&run->policy);
 	run_net_deinit(&a->net);
 	run_tmpfs_deinit(&a->tmpfs);
 	run_scripts_deinit(&a->scripts);
 	run_root_disk_deinit(&a->root_disk);
-	return status;
 }
-
-static int run_run(void *args, const struct opt_words *words)
-{
-	return run_or_create(args, words, false);
-}
-
-static int run_create(void *args, const struct opt_words *words)
-{
-	return run_or_create(args, words, true);
-}
-
-const struct cli_command cmd_run = {
-	.table = {.name = "run",
-		.summary = "Run a command in a new sandbox",
-		.description =
-			"Starts a virtual machine with its own Linux kernel, runs the command in "
-			"it, "
-			"and throws the machine away when the command ends. Output comes as it is "
-			"written; stdin, signals and the size of the terminal go to the "
-			"command.\n\n"
-			"With --name the sandbox and its files stay, stopped; if there is one of "
-			"that name already, the command runs in that.\n\n"
-			"The first word that is no option is the image, unless it stands behind "
-			"--; "
-			"what follows is the command, with its own options.",
-		.group = "Sandboxes",
-		.opts = opts,
-		.n_opts = ARRAY_SIZE(opts),
-		.operands = operands,
-		.n_operands = ARRAY_SIZE(operands),
-		.takes_command = true,
-		.examples = examples,
-		.n_examples = ARRAY_SIZE(examples),
-		.exit_status = "That of the command; 128 plus the signal's number if a signal "
-			       "killed it; 124 "
-			       "when a time limit passed; 126 when the program cannot be executed, "
-			       "127 when "
-			       "it does not exist; 125 when msb or the host failed; 2 for options "
-			       "msb does "
-			       "not understand."},
-	.args_size = sizeof(struct run_args),
-	.run = run_run,
-};
-
-static const struct opt_example create_examples[] = {
-	{"A sandbox to work in", "msb create --name dev -m 1G -c 2 && msb exec dev -- nproc"},
-	{"One that ends by itself", "msb create --max-duration 1h --label job=42"},
-};
-
-const struct cli_command cmd_create = {
-	.table = {.name = "create",
-		.summary = "Create a sandbox and start it",
-		.description =
-			"Starts a sandbox in the background and returns when its guest is ready. "
-			"It has a name and stays, with its files, until msb rm; msb exec and msb "
-			"shell run commands in it. Without --name the generated one is printed.",
-		.group = "Sandboxes",
-		.opts = opts,
-		.n_opts = CREATE_OPTS,
-		.operands = operands,
-		.n_operands = ARRAY_SIZE(operands),
-		.examples = create_examples,
-		.n_examples = ARRAY_SIZE(create_examples)},
-	.args_size = sizeof(struct run_args),
-	.run = run_create,
-};
