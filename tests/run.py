@@ -327,6 +327,7 @@ def bench():
     measure("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
     measure("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env)
     measure("bench/volumes", "bench/volumes", "--check", "--prefix", PREFIX, env=env)
+    measure("bench/net", "bench/net", "--check", "--seconds", "2", env=env)
     measure("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env)
     measure("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env)
 
