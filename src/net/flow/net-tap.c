@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The network of a guest for whatever kernel is behind a TAP device: for bench/net, which compares it
- * with other user-space networks on the same device. usage: net-tap, with the device as descriptor 3.
+ * The network of a guest for whatever kernel is behind a TAP device: for bench/net, which compares
+ * it with other user-space networks on the same device. usage: net-tap, with the device as
+ * descriptor 3.
  *
  * The guest is 172.16.0.2, the gateway 172.16.0.1; every destination is allowed.
  */
