@@ -237,14 +237,14 @@ static enum peek_kind looks_like_odd_http(struct view v)
 	return memmem(v.p, (size_t)(end - v.p), "HTTP/", 5) ? PEEK_BAD : PEEK_OTHER;
 }
 
-/* Upper-case letters and a space, as far as there are bytes. */
+/*
+ * Upper-case letters and a space, as far as there are bytes. That is HTTP/2 without TLS, too, whose
+ * first line is then found to be of no request: the names in it are for another reader than this.
+ */
 static enum peek_kind looks_like_http(struct view v)
 {
-	static const char preface[] = "PRI * HTTP/2.0";
 	size_t n = 0;
 
-	if (v.len >= sizeof(preface) - 1 && memcmp(v.p, preface, sizeof(preface) - 1) == 0)
-		return PEEK_OTHER;
 	while (n < v.len && n < METHOD_MAX && v.p[n] >= 'A' && v.p[n] <= 'Z')
 		n++;
 	if (n == v.len && n < METHOD_MAX)

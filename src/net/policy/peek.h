@@ -5,8 +5,8 @@
  *
  * Stateless: called again with all bytes so far when more have come, until it says something else
  * than PEEK_MORE. What a server might read in another way than we do (two Hosts, bare line feeds,
- * folded lines, two names, lengths that do not fit) is PEEK_BAD and to be refused. Only the first
- * request of a connection is looked at.
+ * folded lines, two names, lengths that do not fit), and HTTP/2 without TLS, is PEEK_BAD and to be
+ * refused. Only the first request of a connection is looked at.
  */
 #pragma once
 
