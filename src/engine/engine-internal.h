@@ -24,6 +24,10 @@ void engine_vm_reset(struct engine_vm *vm, const struct engine_ops *ops);
 void engine_vm_limit(
 	struct engine_vm *vm, const struct engine_spec *spec, uint32_t extra_mib, uint32_t threads);
 
+/** engine_cmdline - kernel parameters: @base of the engine, those of @spec; 0 or -E2BIG */
+int engine_cmdline(const struct engine_spec *spec, const char *base, char *to, size_t size)
+	MSB_MUST_CHECK;
+
 /**
  * engine_last_words - last line that a process wrote to its stderr
  * @fd: read end of the pipe, non-blocking

@@ -35,12 +35,15 @@ static int check_disks(const struct engine_spec *spec, struct msb_err *err)
 
 int engine_check_spec(const struct engine_spec *spec, struct msb_err *err)
 {
-	if (spec->vcpus < 1 || spec->vcpus > LIMIT_VCPUS)
-		return msb_err_set(err, -EINVAL, MSB_USAGE, "%u CPUs: must be 1 to %u", spec->vcpus,
-			LIMIT_VCPUS);
-	if (spec->mem_mib < LIMIT_MEM_MIN_MIB || spec->mem_mib > LIMIT_MEM_MAX_MIB)
+	uint32_t vcpus = engine_max_vcpus(spec);
+	uint32_t mem_mib = engine_max_mem_mib(spec);
+
+	if (spec->vcpus < 1 || vcpus > LIMIT_VCPUS)
+		return msb_err_set(
+			err, -EINVAL, MSB_USAGE, "%u CPUs: must be 1 to %u", vcpus, LIMIT_VCPUS);
+	if (spec->mem_mib < LIMIT_MEM_MIN_MIB || mem_mib > LIMIT_MEM_MAX_MIB)
 		return msb_err_set(err, -EINVAL, MSB_USAGE, "%u MiB of memory: must be %u to %u",
-			spec->mem_mib, LIMIT_MEM_MIN_MIB, LIMIT_MEM_MAX_MIB);
+			mem_mib, LIMIT_MEM_MIN_MIB, LIMIT_MEM_MAX_MIB);
 	if (spec->n_disks > LIMIT_DISKS)
 		return msb_err_set(err, -EINVAL, MSB_LIMIT, "%u disks: at most %u", spec->n_disks,
 			LIMIT_DISKS);
@@ -95,15 +98,27 @@ void engine_vm_deinit(struct engine_vm *vm)
 void engine_vm_limit(
 	struct engine_vm *vm, const struct engine_spec *spec, uint32_t extra_mib, uint32_t threads)
 {
+	uint32_t mem_mib = engine_max_mem_mib(spec);
+	uint32_t vcpus = engine_max_vcpus(spec);
 	struct cgroup_limits limits = {
-		.mem_bytes =
-			(spec->mem_mib + spec->mem_mib / 64 + (uint64_t)spec->vcpus + extra_mib) *
-			MIB,
-		.processes = spec->vcpus + threads,
+		.mem_bytes = (mem_mib + mem_mib / 64 + (uint64_t)vcpus + extra_mib) * MIB,
+		.processes = vcpus + threads,
 	};
 
 	if (cgroup_create(&limits, &vm->cgroup) == 0)
 		vm->jail_level |= VMM_JAIL_CGROUP;
+}
+
+int engine_cmdline(const struct engine_spec *spec, const char *base, char *to, size_t size)
+{
+	char maxcpus[24] = "";
+	int n;
+
+	if (spec->vcpus < engine_max_vcpus(spec))
+		(void)snprintf(maxcpus, sizeof(maxcpus), " maxcpus=%" PRIu32, spec->vcpus);
+	n = snprintf(to, size, "%s%s%s%s", base, maxcpus, spec->cmdline_extra[0] ? " " : "",
+		spec->cmdline_extra);
+	return n < 0 || (size_t)n >= size ? -E2BIG : 0;
 }
 
 int engine_kind_parse(const char *s, enum engine_kind *ret)

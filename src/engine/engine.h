@@ -56,8 +56,15 @@ struct engine_helper {
 };
 
 struct engine_spec {
-	uint32_t vcpus;
-	uint32_t mem_mib;
+	uint32_t vcpus; /* online when the guest starts */
+	uint32_t mem_mib; /* what the guest is to make do with */
+	/*
+	 * What the machine has, 0: no more than that. The guest's kernel leaves the other
+	 * processors off (maxcpus=) and gives the other memory back (balloon). That is its own
+	 * doing: this is what a hostile guest has.
+	 */
+	uint32_t max_vcpus;
+	uint32_t max_mem_mib;
 	int kernel_fd; /* borrowed */
 	int initramfs_fd; /* borrowed, -1: none */
 	uint32_t n_disks;
@@ -96,6 +103,8 @@ struct engine_vm {
 	uint64_t created_ns; /* 0 where the engine does not know */
 	uint64_t first_run_ns; /* 0 where the engine does not know */
 	uint32_t jail_level;
+	uint32_t max_mem_mib; /* of the machine */
+	uint32_t mem_mib; /* of it, the guest has not given back, as far as is known */
 	enum engine_exit exit;
 	struct msb_err exit_err; /* why, when exit is ENGINE_EXIT_FAILED */
 };
@@ -111,11 +120,26 @@ struct engine_ops {
 	 * killed.
 	 */
 	int (*control)(struct engine_vm *vm);
+	/*
+	 * The guest is to make do with @mem_mib, from 1 to vm->max_mem_mib. vm->mem_mib follows, in
+	 * control(), if the guest does as it is told. Return: 0 or a negative errno.
+	 */
+	int (*resize)(struct engine_vm *vm, uint32_t mem_mib);
 	/* End the machine now, without the guest's help. The process ends soon after. */
 	void (*kill)(struct engine_vm *vm);
 	/* The process was reaped with wait status @status: decide vm->exit. */
 	void (*reaped)(struct engine_vm *vm, int status);
 };
+
+static inline uint32_t engine_max_vcpus(const struct engine_spec *spec)
+{
+	return MAX(spec->max_vcpus, spec->vcpus);
+}
+
+static inline uint32_t engine_max_mem_mib(const struct engine_spec *spec)
+{
+	return MAX(spec->max_mem_mib, spec->mem_mib);
+}
 
 extern const struct engine_ops engine_kvm;
 extern const struct engine_ops engine_qemu;

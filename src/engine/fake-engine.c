@@ -169,6 +169,36 @@ static void send_frame(int link)
 	complain(send(link, "frame", 5, MSG_NOSIGNAL) != 5, "no link to msb-net");
 }
 
+/* What the engine asks of the balloon has come: what it says is done. */
+static void await_command(int fd, const char *word)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char text[1024];
+	size_t n = 0;
+
+	do {
+		ssize_t got;
+
+		if (n + 1 >= sizeof(text) || poll(&p, 1, -1) != 1)
+			_exit(99);
+		got = read(fd, text + n, sizeof(text) - 1 - n);
+		if (got <= 0)
+			_exit(98);
+		n += (size_t)got;
+		text[n] = '\0';
+	} while (!strstr(text, word));
+}
+
+static void qemu_balloon(void)
+{
+	await_command(QFD_QMP, "{\"execute\":\"balloon\",\"arguments\":{\"value\":134217728}}\n");
+	say(QFD_QMP, "{\"return\": {}}\r\n{\"event\": \"BALLOON_CHANGE\", \"data\": "
+		     "{\"actual\": 134217728}}\r\n");
+	await_command(QFD_QMP, "{\"execute\":\"balloon\",\"arguments\":{\"value\":268435456}}\n");
+	say(QFD_QMP, "{\"return\": {}}\r\n{\"event\": \"BALLOON_CHANGE\", \"data\": "
+		     "{\"actual\": 268435456}}\r\n");
+}
+
 static void qemu(const char *mode)
 {
 	char long_line[20000];
@@ -211,6 +241,8 @@ static void qemu(const char *mode)
 		say(QFD_CONSOLE, "[    0.000000] Linux version\r\n");
 		echo(QFD_CHANNEL);
 	}
+	if (streq(mode, "balloon"))
+		qemu_balloon();
 	if (streq(mode, "network")) {
 		check_process(QFD_DISK + 2);
 		send_frame(QFD_DISK + 2);
@@ -227,6 +259,26 @@ static void tell(uint32_t type, uint32_t reason, const char *text)
 		.mono_ns = 1000 + type};
 
 	(void)snprintf(ev.text, sizeof(ev.text), "%s", text);
+	if (send(VMM_FD_CONTROL, &ev, sizeof(ev), MSG_NOSIGNAL) != (ssize_t)sizeof(ev))
+		_exit(99);
+}
+
+static void vmm_balloon(const struct vmm_config *c)
+{
+	struct vmm_event ev = {.type = VMM_EV_BALLOON, .value = 384};
+	struct pollfd p = {.fd = VMM_FD_CONTROL, .events = POLLIN};
+	struct vmm_command cmd;
+
+	complain(c->vcpus != 4 || !strstr(c->cmdline, " maxcpus=1 "), "other processors");
+	complain(c->mem_mib != 512 || c->balloon_mib != 384, "another balloon");
+	if (send(VMM_FD_CONTROL, &ev, sizeof(ev), MSG_NOSIGNAL) != (ssize_t)sizeof(ev))
+		_exit(99);
+	if (poll(&p, 1, -1) != 1)
+		_exit(99);
+	complain(recv(VMM_FD_CONTROL, &cmd, sizeof(cmd), 0) != (ssize_t)sizeof(cmd) ||
+			 cmd.type != VMM_CMD_BALLOON || cmd.value != 256,
+		"another command");
+	ev.value = cmd.value;
 	if (send(VMM_FD_CONTROL, &ev, sizeof(ev), MSG_NOSIGNAL) != (ssize_t)sizeof(ev))
 		_exit(99);
 }
@@ -265,6 +317,8 @@ static void vmm(const char *mode, const struct vmm_config *c)
 		say(c->log_fd, "[    0.000000] Linux version\r\n");
 		echo(c->channel_fd);
 	}
+	if (streq(mode, "balloon"))
+		vmm_balloon(c);
 	if (streq(mode, "network")) {
 		check_process(c->net.fd);
 		send_frame(c->net.fd);

@@ -153,13 +153,14 @@ static int net_fd(const struct engine_spec *spec)
 
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
 {
-	int n;
+	int r;
 
 	*c = (struct vmm_config){
 		.magic = VMM_CONFIG_MAGIC,
 		.size = (uint32_t)vmm_config_size(engine_extents(spec)),
-		.vcpus = spec->vcpus,
-		.mem_mib = spec->mem_mib,
+		.vcpus = engine_max_vcpus(spec),
+		.mem_mib = engine_max_mem_mib(spec),
+		.balloon_mib = engine_max_mem_mib(spec) - spec->mem_mib,
 		.kvm_fd = KFD_KVM,
 		.kernel_fd = KFD_KERNEL,
 		.initramfs_fd = spec->initramfs_fd >= 0 ? KFD_INITRAMFS : -1,
@@ -175,11 +176,8 @@ static int fill_config(const struct engine_spec *spec, struct vmm_config *c, str
 		c->net.fd = net_fd(spec);
 		memcpy(c->net.mac, spec->net.mac, sizeof(c->net.mac));
 	}
-	n = snprintf(c->cmdline, sizeof(c->cmdline), "%s%s%s", arch_cmdline_kvm(spec->vcpus),
-		spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
-	if (n < 0 || (size_t)n >= sizeof(c->cmdline))
-		return msb_err_set(err, -E2BIG, MSB_LIMIT, "kernel command line too long");
-	return 0;
+	r = engine_cmdline(spec, arch_cmdline_kvm(c->vcpus), c->cmdline, sizeof(c->cmdline));
+	return r < 0 ? msb_err_set(err, r, MSB_LIMIT, "kernel command line too long") : 0;
 }
 
 static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct engine_vm *vm)
@@ -255,6 +253,7 @@ static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, stru
 
 	share_fds_init(&fds.shares);
 	engine_vm_reset(&vm, &engine_kvm);
+	vm.max_mem_mib = vm.mem_mib = engine_max_mem_mib(spec);
 	r = engine_check_spec(spec, err);
 	if (r == 0 && !spec->vmm_path)
 		r = msb_err_set(err, -EINVAL, MSB_FAIL, "engine kvm: no path of msb-vmm");
@@ -284,6 +283,9 @@ static void on_event(struct engine_vm *vm, const struct vmm_event *ev)
 	case VMM_EV_RUNNING:
 		vm->first_run_ns = ev->mono_ns;
 		vm->jail_level |= ev->jail_level;
+		break;
+	case VMM_EV_BALLOON:
+		vm->mem_mib = vm->max_mem_mib - MIN(ev->value, vm->max_mem_mib);
 		break;
 	case VMM_EV_FAILED:
 	case VMM_EV_EXIT:
@@ -326,6 +328,13 @@ static int kvm_control(struct engine_vm *vm)
 		(void)io_pidfd_kill(vm->pidfd, SIGKILL);
 	}
 	return r == -EAGAIN ? 0 : r;
+}
+
+static int kvm_resize(struct engine_vm *vm, uint32_t mem_mib)
+{
+	const struct vmm_command c = {.type = VMM_CMD_BALLOON, .value = vm->max_mem_mib - mem_mib};
+
+	return send(vm->control_fd, &c, sizeof(c), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 static void kvm_kill(struct engine_vm *vm)
@@ -395,6 +404,7 @@ const struct engine_ops engine_kvm = {
 	.name = "kvm",
 	.start = kvm_start,
 	.control = kvm_control,
+	.resize = kvm_resize,
 	.kill = kvm_kill,
 	.reaped = kvm_reaped,
 };

@@ -94,23 +94,26 @@ static void MSB_PRINTF(2, 3) arg(struct qemu_args *a, const char *fmt, ...)
 
 static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 {
+	uint32_t mem_mib = engine_max_mem_mib(spec);
+	uint32_t vcpus = engine_max_vcpus(spec);
+
 	arg(a, "%s", arch_qemu_binary);
 	arg(a, "-M");
 	arg(a, "%s%s", arch_qemu_machine, spec->n_shares > 0 ? ",memory-backend=ram" : "");
 	/* msb-fs works on the guest's memory itself; without shares the memory stays private. */
 	if (spec->n_shares > 0) {
 		arg(a, "-object");
-		arg(a, "memory-backend-memfd,id=ram,share=on,size=%uM", spec->mem_mib);
+		arg(a, "memory-backend-memfd,id=ram,share=on,size=%uM", mem_mib);
 	}
 	arg(a, "-accel");
 	/* Translated code may take up a quarter of the default's GiB of the host's memory. */
-	arg(a, "tcg,thread=%s,tb-size=%d", spec->vcpus > 1 ? "multi" : "single", QEMU_CODE_MIB);
+	arg(a, "tcg,thread=%s,tb-size=%d", vcpus > 1 ? "multi" : "single", QEMU_CODE_MIB);
 	arg(a, "-cpu");
 	arg(a, "%s", arch_qemu_cpu);
 	arg(a, "-smp");
-	arg(a, "%u", spec->vcpus);
+	arg(a, "%u", vcpus);
 	arg(a, "-m");
-	arg(a, "%uM", spec->mem_mib);
+	arg(a, "%uM", mem_mib);
 	arg(a, "-nodefaults");
 	arg(a, "-no-user-config");
 	arg(a, "-display");
@@ -126,13 +129,16 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 static void args_boot(
 	struct qemu_args *a, const struct engine_spec *spec, const struct arch_clock *start)
 {
-	char cmdline[512];
-	int r = arch_cmdline_qemu(cmdline, sizeof(cmdline), spec->vcpus, start);
+	char base[512];
+	char cmdline[LIMIT_CMDLINE]; /* the kernel would cut off more in silence */
+	int r = arch_cmdline_qemu(base, sizeof(base), engine_max_vcpus(spec), start);
 
-	if (r < 0)
+	if (r == 0)
+		r = engine_cmdline(spec, base, cmdline, sizeof(cmdline));
+	if (r < 0) {
 		a->error = r;
-	else if (strlen(cmdline) + strlen(spec->cmdline_extra) + 2 > LIMIT_CMDLINE)
-		a->error = -E2BIG; /* the kernel would cut it off in silence */
+		return;
+	}
 	arg(a, "-kernel");
 	arg(a, "/proc/self/fd/%d", QFD_KERNEL);
 	if (spec->initramfs_fd >= 0) {
@@ -140,7 +146,7 @@ static void args_boot(
 		arg(a, "/proc/self/fd/%d", QFD_INITRAMFS);
 	}
 	arg(a, "-append");
-	arg(a, "%s%s%s", cmdline, spec->cmdline_extra[0] ? " " : "", spec->cmdline_extra);
+	arg(a, "%s", cmdline);
 }
 
 static void add_word(void *p, const char *word)
@@ -257,9 +263,27 @@ static int make_pair(int *ret_ours, int *ret_theirs)
 	return 0;
 }
 
-static int make_streams(struct engine_vm *vm, struct qemu_fds *f)
+/* QEMU has room for it, or does not work any more: nobody waits. */
+static int say(const struct engine_vm *vm, const char *text)
 {
-	static const char hello[] = "{\"execute\":\"qmp_capabilities\"}\n";
+	ssize_t n = send(vm->control_fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	return (size_t)n == strlen(text) ? 0 : -EIO;
+}
+
+static int qemu_resize(struct engine_vm *vm, uint32_t mem_mib)
+{
+	char text[96];
+
+	(void)snprintf(text, sizeof(text),
+		"{\"execute\":\"balloon\",\"arguments\":{\"value\":%" PRIu64 "}}\n", mem_mib * MIB);
+	return say(vm, text);
+}
+
+static int make_streams(struct engine_vm *vm, struct qemu_fds *f, const struct engine_spec *spec)
+{
 	int fds[2];
 	int r;
 
@@ -275,7 +299,10 @@ static int make_streams(struct engine_vm *vm, struct qemu_fds *f)
 	vm->stderr_fd = fds[0];
 	f->err = fds[1];
 	/* Events come only after this command; it waits in the socket for QEMU to start. */
-	return io_write_full(vm->control_fd, hello, strlen(hello));
+	r = say(vm, "{\"execute\":\"qmp_capabilities\"}\n");
+	if (r == 0 && spec->mem_mib < vm->max_mem_mib)
+		r = qemu_resize(vm, spec->mem_mib);
+	return r;
 }
 
 int engine_find_qemu(char *ret, size_t size, struct msb_err *err)
@@ -452,7 +479,7 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
 
-	r = make_streams(vm, f);
+	r = make_streams(vm, f, spec);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
 	r = shares_start(spec, FS_VHOST, f->err, vm, &f->shares, err);
@@ -471,6 +498,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 
 	qemu_fds_init(&fds);
 	engine_vm_reset(&vm, &engine_qemu);
+	vm.max_mem_mib = vm.mem_mib = engine_max_mem_mib(spec);
 	if (!args)
 		return msb_err_errno(err, -ENOMEM, "cannot start QEMU");
 	r = engine_check_spec(spec, err);
@@ -517,6 +545,8 @@ static void on_message(struct engine_vm *vm, const struct qmp_msg *m)
 	}
 	if (m->type != QMP_EVENT)
 		return;
+	if (streq(m->event, "BALLOON_CHANGE"))
+		vm->mem_mib = (uint32_t)MIN(m->actual / MIB, (uint64_t)vm->max_mem_mib);
 	if (streq(m->event, "GUEST_PANICKED"))
 		st->guest_panicked = true;
 	/* With -no-reboot a reset is a shutdown too. */
@@ -615,6 +645,7 @@ const struct engine_ops engine_qemu = {
 	.name = "qemu",
 	.start = qemu_start,
 	.control = qemu_control,
+	.resize = qemu_resize,
 	.kill = qemu_kill,
 	.reaped = qemu_reaped,
 };

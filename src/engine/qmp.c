@@ -31,6 +31,13 @@ static bool is_false(const struct json *obj, const char *key)
 	return v && json_to_bool(v, key, &b, NULL) == 0 && !b;
 }
 
+static uint64_t number(const struct json *obj, const char *key)
+{
+	uint64_t n = 0;
+
+	return obj && json_find(obj, key) && json_get_u64(obj, key, &n, NULL) == 0 ? n : 0;
+}
+
 int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
 {
 	static const char *const kinds[] = {
@@ -60,6 +67,7 @@ int qmp_parse(const char *line, size_t len, struct qmp_msg *ret)
 		take_text(root, "event", msg.event, sizeof(msg.event));
 		take_text(json_find(root, "data"), "reason", msg.reason, sizeof(msg.reason));
 		msg.closed = is_false(json_find(root, "data"), "open");
+		msg.actual = number(json_find(root, "data"), "actual");
 		if (msg.event[0] == '\0')
 			return -EBADMSG;
 	}

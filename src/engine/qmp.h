@@ -20,6 +20,7 @@ struct qmp_msg {
 	char event[32]; /* QMP_EVENT: its name */
 	char reason[32]; /* QMP_EVENT: data.reason, "" without */
 	bool closed; /* QMP_EVENT: data.open is there and false */
+	uint64_t actual; /* QMP_EVENT: data.actual, bytes; 0 without */
 	char desc[160]; /* QMP_ERROR: error.desc */
 };
 

@@ -289,6 +289,38 @@ TEST(channel_and_console_carry_bytes)
 	}
 }
 
+static void await_memory(struct machine *m, uint32_t mib)
+{
+	struct pollfd p = {.fd = m->vm.control_fd, .events = POLLIN};
+
+	while (m->vm.mem_mib != mib) {
+		ASSERT_EQ(poll(&p, 1, PATIENCE_MS), 1);
+		ASSERT_OK(m->vm.ops->control(&m->vm));
+	}
+}
+
+TEST(memory_and_processors_beyond_those_in_use)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(engines); i++) {
+		struct machine m;
+
+		machine_init(&m, "balloon");
+		m.spec.max_vcpus = 4;
+		m.spec.max_mem_mib = 512;
+		start(&m, engines[i]);
+		ASSERT_EQ(m.vm.max_mem_mib, 512);
+		await_memory(&m, 128);
+		ASSERT_OK(engines[i]->resize(&m.vm, 256));
+		await_memory(&m, 256);
+		live(&m);
+		if (m.vm.exit != ENGINE_EXIT_POWEROFF)
+			test_fail(
+				__FILE__, __LINE__, "%s: %s", engines[i]->name, m.vm.exit_err.msg);
+		engine_vm_deinit(&m.vm);
+		machine_deinit(&m);
+	}
+}
+
 static void check_refused(const struct engine_ops *ops, struct machine *m, int error,
 	enum msb_kind kind, const char *message)
 {
@@ -315,6 +347,9 @@ TEST(impossible_requests_are_refused)
 		m.spec.mem_mib = LIMIT_MEM_MIN_MIB - 1;
 		check_refused(engines[i], &m, EINVAL, MSB_USAGE, "63 MiB");
 		m.spec.mem_mib = 128;
+		m.spec.max_vcpus = LIMIT_VCPUS + 1;
+		check_refused(engines[i], &m, EINVAL, MSB_USAGE, "65 CPUs");
+		m.spec.max_vcpus = 0;
 		memset(long_text, 'x', sizeof(long_text) - 1);
 		m.spec.cmdline_extra = long_text;
 		check_refused(engines[i], &m, E2BIG, MSB_LIMIT, "command line too long");

@@ -43,6 +43,11 @@ TEST(absent_and_odd_fields)
 {
 	struct qmp_msg m;
 
+	ASSERT_OK(parse("{\"event\": \"BALLOON_CHANGE\", \"data\": {\"actual\": -1}}", &m));
+	ASSERT_EQ(m.actual, 0);
+	ASSERT_OK(parse("{\"event\": \"BALLOON_CHANGE\", \"data\": {\"actual\": 268435456}}", &m));
+	ASSERT_EQ(m.actual, 268435456);
+
 	ASSERT_OK(parse("{\"event\": \"RESUME\"}", &m));
 	ASSERT_STREQ(m.reason, "");
 	ASSERT_OK(parse("{\"event\": \"X\", \"data\": {\"action\": \"pause\"}}", &m));

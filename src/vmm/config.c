@@ -136,6 +136,8 @@ int vmm_config_check(const struct vmm_config *c, struct msb_err *err)
 		return reject(err, "number of vCPUs out of range");
 	if (c->mem_mib < LIMIT_MEM_MIN_MIB || c->mem_mib > LIMIT_MEM_MAX_MIB)
 		return reject(err, "memory size out of range");
+	if (c->balloon_mib >= c->mem_mib)
+		return reject(err, "nothing would be left of the memory");
 	bad = disks_bad(c);
 	if (!bad)
 		bad = shares_bad(c);

@@ -4,9 +4,9 @@
  *
  * msb-vmm is started with inherited descriptors only. VMM_FD_CONTROL is a SOCK_SEQPACKET socket;
  * its first message is one struct vmm_config, sent before the process is spawned. The fds named in
- * the config are open at the given numbers. After that the VMM sends struct vmm_event messages;
- * when the supervisor closes its end, or sends anything, the VMM exits. All fields are validated by
- * vmm_config_check().
+ * the config are open at the given numbers. After that the VMM sends struct vmm_event messages and
+ * takes struct vmm_command; when the supervisor closes its end, or sends anything else, the VMM
+ * exits. All fields are validated by vmm_config_check().
  */
 #pragma once
 
@@ -49,6 +49,7 @@ struct vmm_config {
 	uint32_t size; /* of the message: vmm_config_size() */
 	uint32_t vcpus;
 	uint32_t mem_mib;
+	uint32_t balloon_mib; /* of mem_mib, that the guest gives back as soon as it can */
 	int32_t kvm_fd; /* /dev/kvm */
 	int32_t kernel_fd; /* vmlinux, ELF with a PVH note */
 	int32_t initramfs_fd; /* -1: none */
@@ -70,6 +71,17 @@ enum vmm_event_type {
 	VMM_EV_RUNNING, /* first KVM_RUN */
 	VMM_EV_EXIT, /* last message; reason below */
 	VMM_EV_FAILED, /* start-up failed: text says why; last message */
+	VMM_EV_BALLOON, /* @value MiB are given back: after each VMM_CMD_BALLOON, then with progress
+			 */
+};
+
+enum vmm_command_type {
+	VMM_CMD_BALLOON = 1, /* @value MiB are to be given back, less than all */
+};
+
+struct vmm_command {
+	uint32_t type;
+	uint32_t value;
 };
 
 enum vmm_exit_reason {
@@ -89,6 +101,8 @@ struct vmm_event {
 	uint32_t reason; /* enum vmm_exit_reason */
 	int32_t errno_;
 	uint32_t jail_level; /* VMM_EV_RUNNING: bit set of VMM_JAIL_* reached */
+	uint32_t value;
+	uint32_t reserved; /* 0 */
 	uint64_t mono_ns;
 	char text[256]; /* NUL-terminated */
 };

@@ -5,6 +5,8 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+enum { BALLOON_PAGES_MIB = MIB >> VIRTIO_BALLOON_PFN_SHIFT };
+
 /* Gives @dev the next window and interrupt line. */
 static int attach(struct machine *m, struct virtio_dev *dev, struct msb_err *err)
 {
@@ -103,6 +105,29 @@ static void on_channel_open(struct virtio_console *c, bool open, void *arg)
 		m->on_end(m);
 }
 
+static void on_given(struct virtio_balloon *b, uint32_t pages, void *arg)
+{
+	struct machine *m = arg;
+
+	(void)b;
+	if (m->on_balloon)
+		m->on_balloon(m, pages / BALLOON_PAGES_MIB);
+}
+
+static int add_balloon(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
+	struct msb_err *err)
+{
+	int r = virtio_balloon_init(&m->balloon, env);
+
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the balloon");
+	/* The driver looks at the target when it starts; nobody has to be told before. */
+	virtio_balloon_set_target(&m->balloon, c->balloon_mib * BALLOON_PAGES_MIB);
+	m->balloon.on_given = on_given;
+	m->balloon.arg = m;
+	return attach(m, &m->balloon.dev, err);
+}
+
 /* The console comes first: the kernel probes in this order, and early messages are the ones missed.
  */
 static int add_devices(struct machine *m, const struct vmm_config *c, struct msb_err *err)
@@ -133,10 +158,7 @@ static int add_devices(struct machine *m, const struct vmm_config *c, struct msb
 	r = attach(m, &m->rng.dev, err);
 	if (r < 0)
 		return r;
-	r = virtio_balloon_init(&m->balloon, &env);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot create the balloon");
-	return attach(m, &m->balloon.dev, err);
+	return add_balloon(m, c, &env, err);
 }
 
 static int add_memory(struct machine *m, const struct vmm_config *c, struct msb_err *err)
@@ -272,6 +294,14 @@ int machine_start(struct machine *m, int (*confine)(void), struct msb_err *err)
 void machine_go(struct machine *m)
 {
 	vcpus_go(&m->group);
+}
+
+int machine_balloon(struct machine *m, uint32_t mib)
+{
+	if (mib >= m->balloon.total / BALLOON_PAGES_MIB)
+		return -EINVAL;
+	virtio_balloon_set_target(&m->balloon, mib * BALLOON_PAGES_MIB);
+	return 0;
 }
 
 /* Has the loop more to do for the console, now or when the channel's reader takes something? */

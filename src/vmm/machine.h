@@ -39,6 +39,7 @@ struct machine {
 	int end_fd; /* eventfd: a vCPU ended */
 	struct loop_fd end_src;
 	void (*on_end)(struct machine *m);
+	void (*on_balloon)(struct machine *m, uint32_t mib); /* set before machine_build() */
 
 	struct virtio_console console;
 	bool channel_closed; /* the guest had opened it: the agent is gone */
@@ -59,7 +60,7 @@ struct machine {
 
 /**
  * machine_build - everything short of running
- * @m: zeroed
+ * @m: zeroed, but for on_balloon: called on the loop when the guest gave memory back or took it
  * @c: passed vmm_config_check(); its descriptors stay the caller's and open, those of KVM, kernel
  * and initramfs only during this call
  * @on_end: called on the loop when the guest or a vCPU ended, maybe more than once; machine_end()
@@ -77,6 +78,9 @@ int machine_start(struct machine *m, int (*confine)(void), struct msb_err *err) 
 
 /** machine_go - the guest runs */
 void machine_go(struct machine *m);
+
+/** machine_balloon - ask the guest to give @mib of its memory back, less than all; loop thread */
+int machine_balloon(struct machine *m, uint32_t mib) MSB_MUST_CHECK;
 
 /**
  * machine_stop - stop the vCPUs, then pass on what the guest said last

@@ -5,14 +5,15 @@
  * Life: take the configuration and the descriptors (config.h); give up every right of the process
  * except system calls; build the machine; confine each thread to its few system calls; only then
  * let the guest run. The main thread then runs the devices until the guest ends or the supervisor
- * closes the control socket. Nothing is opened by path at any time.
+ * closes the control socket; on it the supervisor may say how much memory the guest is to give
+ * back. Nothing is opened by path at any time.
  *
  * Everything that happens is told on the control socket. The exit status is 0 when the guest ran
  * and 1 when it never did.
  *
  * System calls of the main thread once the guest may run, besides those of the devices
  * (clock_gettime only where the vDSO cannot answer):
- * #syscalls(vmm:loop): epoll_ctl sendto clock_gettime futex tgkill(0=@pid) exit_group
+ * #syscalls(vmm:loop): epoll_ctl sendto recvmsg clock_gettime futex tgkill(0=@pid) exit_group
  * #syscalls(vmm:loop:musl): epoll_pwait
  * #syscalls(vmm:loop:glibc): epoll_wait
  */
@@ -93,15 +94,41 @@ static void close_build_fds(struct vmm_config *c)
 	c->initramfs_fd = fd_close(c->initramfs_fd);
 }
 
-/* A word of the supervisor, whatever it is, and the end of its life both mean the end of ours. */
+/* One command; -EAGAIN when there was none, anything else when no more will come. */
+static int take_command(struct vmm *v)
+{
+	struct vmm_command c;
+	struct iovec iov = {.iov_base = &c, .iov_len = sizeof(c)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t n = recvmsg(VMM_FD_CONTROL, &msg, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	if (n != (ssize_t)sizeof(c) || (msg.msg_flags & MSG_TRUNC) || c.type != VMM_CMD_BALLOON)
+		return -EPROTO;
+	return machine_balloon(&v->machine, c.value);
+}
+
+/* Words that are no commands, and the end of the supervisor's life, both mean the end of ours. */
 static void on_control(struct loop_fd *src, uint32_t events)
 {
 	struct vmm *v = container_of(src, struct vmm, control);
+	int r = take_command(v);
 
 	(void)events;
+	if (r == 0 || r == -EAGAIN)
+		return;
 	/* Stays readable: it would end the draining of the console before it began. */
 	loop_fd_del(src);
 	loop_stop(&v->loop, 0);
+}
+
+static void on_balloon(struct machine *m, uint32_t mib)
+{
+	struct vmm_event ev = {.type = VMM_EV_BALLOON, .value = mib};
+
+	(void)m;
+	send_event(&ev, "");
 }
 
 static void on_end(struct machine *m)
@@ -132,6 +159,7 @@ static int setup(struct vmm *v, uint32_t *ret_level, struct msb_err *err)
 			&v->loop, &v->control, VMM_FD_CONTROL, EPOLLIN | EPOLLRDHUP, on_control);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot create the event loop");
+	v->machine.on_balloon = on_balloon;
 	r = machine_build(&v->machine, &v->config, &v->loop, on_end, err);
 	if (r < 0)
 		return r;

@@ -85,6 +85,7 @@ TEST(rejects_sizes_out_of_range)
 {
 	REJECTED(c.vcpus = 0);
 	REJECTED(c.vcpus = LIMIT_VCPUS + 1);
+	REJECTED(c.balloon_mib = c.mem_mib);
 	REJECTED(c.mem_mib = LIMIT_MEM_MIN_MIB - 1);
 	REJECTED(c.mem_mib = LIMIT_MEM_MAX_MIB + 1);
 	REJECTED(c.n_disks = LIMIT_DISKS + 1);

@@ -20,6 +20,7 @@ enum {
 	CHAIN_BUDGET = 16, /* per queue and run */
 	PFN_BATCH = 256,
 	PFNS_MAX = 4096, /* of one chain */
+	PROGRESS = 4096, /* pages: worth a word */
 };
 
 static struct virtio_balloon *to_balloon(struct virtio_dev *dev)
@@ -50,10 +51,13 @@ static void discard_pfns(struct virtio_balloon *b, uint32_t pfn, uint32_t n)
 
 	if (n == 0)
 		return;
-	if (gmem_slice(b->dev.mem, gpa, (uint64_t)n << VIRTIO_BALLOON_PFN_SHIFT, &s) < 0)
+	if (gmem_slice(b->dev.mem, gpa, (uint64_t)n << VIRTIO_BALLOON_PFN_SHIFT, &s) < 0) {
 		virtio_dev_malformed(&b->dev, "page is not RAM");
-	else
-		discard(b, s.p, s.len);
+		return;
+	}
+	discard(b, s.p, s.len);
+	/* A page may come twice, but there are not more than all. */
+	b->given = MIN(b->given + n, b->total);
 }
 
 /* One madvise() for each run of neighbours. */
@@ -91,6 +95,17 @@ static void inflate(struct virtio_balloon *b, const struct virtq_chain *chain)
 	discard_pfns(b, first, n);
 }
 
+/* A page comes back, as zeros, when it is touched: counting is all there is to do. */
+static void deflate(struct virtio_balloon *b, const struct virtq_chain *chain)
+	VMM_REQUIRES(b->dev.lock);
+
+static void deflate(struct virtio_balloon *b, const struct virtq_chain *chain)
+{
+	uint32_t n = chain->out_len / (uint32_t)sizeof(uint32_t);
+
+	b->given -= MIN(n, b->given);
+}
+
 static void report(struct virtio_balloon *b, const struct virtq_chain *chain)
 	VMM_REQUIRES(b->dev.lock);
 
@@ -116,15 +131,25 @@ static bool run_queue(struct virtio_balloon *b, unsigned int q)
 
 		if (virtq_next(vq, iov, QUEUE_SIZE, &chain) != 0)
 			return false;
-		/* Deflating needs nothing: a page comes back, as zeros, when it is touched. */
 		if (q == Q_INFLATE)
 			inflate(b, &chain);
+		else if (q == Q_DEFLATE)
+			deflate(b, &chain);
 		else if (q == Q_REPORT)
 			report(b, &chain);
 		virtq_push(vq, &chain, 0);
 		b->dev.stats.requests++;
 	}
 	return true;
+}
+
+static void tell(struct virtio_balloon *b) VMM_REQUIRES(b->dev.lock);
+
+static void tell(struct virtio_balloon *b)
+{
+	b->told = b->given;
+	if (b->on_given)
+		b->on_given(b, b->given, b->arg);
 }
 
 static bool balloon_run(struct virtio_dev *dev) VMM_REQUIRES(dev->lock);
@@ -139,6 +164,9 @@ static bool balloon_run(struct virtio_dev *dev)
 		virtq_notify_off(&dev->queues[q]);
 		more |= run_queue(b, q);
 	}
+	if (b->given != b->told &&
+		(b->given == b->space.num_pages || b->given - b->told + PROGRESS > 2 * PROGRESS))
+		tell(b);
 	return more;
 }
 
@@ -162,14 +190,17 @@ static void balloon_reset(struct virtio_dev *dev) VMM_REQUIRES(dev->lock);
 
 static void balloon_reset(struct virtio_dev *dev)
 {
-	to_balloon(dev)->space.actual = 0;
+	struct virtio_balloon *b = to_balloon(dev);
+
+	vmm_lock_held(&b->dev.lock);
+	b->space.actual = 0;
+	b->given = 0;
 }
 
 static const struct virtio_ops balloon_ops = {
 	.device_id = VIRTIO_ID_BALLOON,
 	.name = "virtio-balloon",
-	.features = UINT64_C(1) << VIRTIO_BALLOON_F_DEFLATE_ON_OOM |
-		    UINT64_C(1) << VIRTIO_BALLOON_F_REPORTING,
+	.features = UINT64_C(1) << VIRTIO_BALLOON_F_REPORTING,
 	.n_queues = N_QUEUES,
 	.queue_sizes = {QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE},
 	.run = balloon_run,
@@ -180,6 +211,8 @@ static const struct virtio_ops balloon_ops = {
 int virtio_balloon_init(struct virtio_balloon *b, const struct virtio_env *env)
 {
 	*b = (struct virtio_balloon){.space = {0}};
+	for (unsigned int i = 0; i < env->mem->n_regions; i++)
+		b->total += (uint32_t)(env->mem->regions[i].size >> VIRTIO_BALLOON_PFN_SHIFT);
 	return virtio_dev_init(&b->dev, &balloon_ops, env, 0, &b->space, sizeof(b->space));
 }
 
@@ -193,5 +226,6 @@ void virtio_balloon_set_target(struct virtio_balloon *b, uint32_t pages)
 	vmm_lock(&b->dev.lock);
 	b->space.num_pages = pages;
 	virtio_dev_config_changed(&b->dev);
+	tell(b);
 	vmm_unlock(&b->dev.lock);
 }

@@ -47,6 +47,7 @@ static void check(struct fuzz_device *f)
 
 	for (unsigned int i = 0; i < FILE_PAGES; i++)
 		FUZZ_REQUIRE(t->file[i * GMEM_PAGE] == 0xf1);
+	FUZZ_REQUIRE(t->b.given <= t->b.total);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

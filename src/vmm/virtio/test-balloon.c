@@ -53,10 +53,15 @@ TEST(inflate)
 	rig_init(&r);
 	send_pfns(&r, INFLATE, pfns, ARRAY_SIZE(pfns));
 	ASSERT_EQ(r.b.discarded, 5 * GMEM_PAGE);
+	ASSERT_EQ(r.b.given, 5);
 	for (uint64_t p = 0; p < 12; p++)
 		ASSERT_EQ(page_byte(&r, p), (p >= 3 && p <= 5) || p == 8 || p == 9 ? 0 : 0x77);
 	send_pfns(&r, DEFLATE, pfns, ARRAY_SIZE(pfns));
 	ASSERT_EQ(r.b.discarded, 5 * GMEM_PAGE);
+	ASSERT_EQ(r.b.given, 0);
+	/* More than there was. */
+	send_pfns(&r, DEFLATE, pfns, ARRAY_SIZE(pfns));
+	ASSERT_EQ(r.b.given, 0);
 	ASSERT_EQ(r.b.dev.stats.malformed, 0);
 	rig_deinit(&r);
 }
@@ -73,6 +78,7 @@ TEST(inflate_not_ram)
 	send_pfns(&r, INFLATE, pfns, ARRAY_SIZE(pfns));
 	ASSERT_EQ(r.b.dev.stats.malformed, 4);
 	ASSERT_EQ(r.b.discarded, GMEM_PAGE);
+	ASSERT_EQ(r.b.given, 1);
 	ASSERT_EQ(page_byte(&r, 1), 0);
 	rig_deinit(&r);
 }
@@ -137,6 +143,64 @@ TEST(report)
 	(void)drv_submit(&r.d, REPORT, b, 1);
 	drv_kick(&r.d, REPORT);
 	ASSERT_TRUE(drv_status(&r.d) & VIRTIO_CONFIG_S_NEEDS_RESET);
+	rig_deinit(&r);
+}
+
+struct heard {
+	uint32_t pages;
+	unsigned int n;
+};
+
+static void hear(struct virtio_balloon *b, uint32_t pages, void *arg)
+{
+	struct heard *h = arg;
+
+	(void)b;
+	h->pages = pages;
+	h->n++;
+}
+
+TEST(what_was_given_is_told)
+{
+	static uint32_t pfns[4096];
+	struct heard h = {};
+	struct rig r;
+
+	rig_init(&r);
+	r.b.on_given = hear;
+	r.b.arg = &h;
+	for (uint32_t i = 0; i < ARRAY_SIZE(pfns); i++)
+		pfns[i] = HIGH_PFN + i % (DRV_RAM / GMEM_PAGE);
+	virtio_balloon_set_target(&r.b, 300);
+	ASSERT_TRUE(h.n == 1 && h.pages == 0);
+	/* Under way, there, too far by little. */
+	send_pfns(&r, INFLATE, pfns, 100);
+	ASSERT_EQ(h.n, 1);
+	send_pfns(&r, INFLATE, pfns + 100, 200);
+	ASSERT_TRUE(h.n == 2 && h.pages == 300);
+	send_pfns(&r, INFLATE, pfns, 1);
+	ASSERT_EQ(h.n, 2);
+	/* Every question is answered. */
+	virtio_balloon_set_target(&r.b, 0);
+	ASSERT_TRUE(h.n == 3 && h.pages == 301);
+	send_pfns(&r, DEFLATE, pfns, 301);
+	ASSERT_TRUE(h.n == 4 && h.pages == 0);
+	/* A list that says the same again and again is worth no more than all pages. */
+	for (unsigned int i = 0; i < 3; i++)
+		send_pfns(&r, INFLATE, pfns, ARRAY_SIZE(pfns));
+	ASSERT_EQ(r.b.given, r.b.total);
+	/* A driver that starts anew has given nothing. */
+	drv_write(&r.d, VIRTIO_MMIO_STATUS, 0);
+	ASSERT_EQ(r.b.given, 0);
+	rig_deinit(&r);
+}
+
+TEST(no_page_is_taken_back_in_need)
+{
+	struct rig r;
+
+	rig_init(&r);
+	ASSERT_EQ(r.b.dev.features & UINT64_C(1) << VIRTIO_BALLOON_F_DEFLATE_ON_OOM, 0);
 	rig_deinit(&r);
 }
 
