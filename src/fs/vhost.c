@@ -2,7 +2,7 @@
 /*
  * virtio-fs device for QEMU: see vhost.h. The protocol is QEMU's docs/interop/vhost-user.
  *
- * #syscalls(fs:serve): poll ppoll recvmsg recvfrom sendto read write
+ * #syscalls(fs:serve): poll ppoll restart_syscall recvmsg recvfrom sendto read write
  */
 #include "fs/vhost.h"
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -147,6 +148,37 @@ def test_a_killed_server_ends_the_sandbox(msb, share):
     _, err = p.communicate(timeout=LIMIT)
     assert p.returncode == 125
     assert b"the share at /x: msb-fs was killed by signal 9" in err, err
+
+
+def test_a_frozen_server_goes_on(msb, share):
+    """As after a suspend of the host: the kernel restarts the call in which a process was stopped."""
+    mark = f"uid={200000 + os.getpid()}"
+    p = msb.start("-v", f"{share}:/x:{mark},gid=6", "--", "sh", "-c", "echo go; while read n; do cat /x/$n; done")
+    first = p.stdout.readline()
+    assert first == b"go\n", p.communicate(timeout=LIMIT)
+    pid = server_with(mark)
+    for name in ("a", "b", "c"):
+        (share / name).write_text(f"{name}\n")
+        os.kill(pid, signal.SIGSTOP)
+        wait_state(pid, "T")
+        os.kill(pid, signal.SIGCONT)
+        wait_state(pid, "S")
+        p.stdin.write(f"{name}\n".encode())
+        p.stdin.flush()
+        assert p.stdout.readline() == f"{name}\n".encode(), p.communicate(timeout=LIMIT)
+    _, err = p.communicate(timeout=LIMIT)
+    assert p.returncode == 0, err
+
+
+def wait_state(pid, state):
+    deadline = time.monotonic() + LIMIT
+    while True:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            now = f.read().rsplit(")", 1)[1].split()[0]
+        if now == state:
+            return
+        assert time.monotonic() < deadline and now != "Z", f"{pid} is in state {now}, not {state}"
+        time.sleep(0.01)
 
 
 def test_what_cannot_be_shared(msb, share, tmp_path):
