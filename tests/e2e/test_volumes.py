@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Directories and files of the host in a sandbox: what works, what stays on which side, what a hostile guest gets."""
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from conftest import BUILD, LIMIT
 
 EXERCISE = BUILD / "tests/tools/fs-exercise"
+RACE = BUILD / "tests/tools/fs-race"
+RACE_ROUNDS = int(os.environ.get("MSB_RACE_ROUNDS", "250"))
+IN_ALL_EVENTS = 0xfff
 
 
 @pytest.fixture
@@ -121,6 +126,65 @@ def test_swaps_of_the_host_while_the_guest_works(msb, share, tmp_path):
     out = p.stdout.read()
     assert out == b"end\n", out
     assert os.listdir(tmp_path / "outside") == ["secret"]
+
+
+class Watch:
+    """Notices whatever opens, reads or changes a directory or the files in it."""
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert self.fd >= 0 and libc.inotify_add_watch(self.fd, os.fsencode(path), IN_ALL_EVENTS) >= 0
+
+    def events(self):
+        try:
+            return os.read(self.fd, 65536)
+        except BlockingIOError:
+            return b""
+        finally:
+            os.close(self.fd)
+
+
+def swap(share, stop):
+    """The host's own part: a directory that is a link outside for moments."""
+    left = 0
+    while not stop.is_set():
+        left += 1
+        for change in (lambda: os.rename(share / "d", share / "h"), lambda: os.symlink("../outside", share / "d"),
+                       lambda: os.unlink(share / "d"), lambda: os.rename(share / "h", share / "d"),
+                       lambda: os.rename(share / "h", share / f"left{left}")):
+            try:
+                change()
+            except OSError:
+                # The guest was faster.
+                continue
+
+
+def test_races_lead_nowhere(msb, share, tmp_path):
+    """Two shares of one directory: what a guest exchanges in one it uses in the other, before that has noticed; the host exchanges, too."""
+    (share / "d").mkdir()
+    shutil.copy(RACE, tmp_path / "fs-race")
+    secret = tmp_path / "outside/secret"
+    before = secret.stat()
+    watch = Watch(tmp_path / "outside")
+    stop = threading.Event()
+    thread = threading.Thread(target=swap, args=(share, stop))
+    thread.start()
+    try:
+        r = msb.run("-v", f"{share}:/a", "-v", f"{share}:/b", "-v", f"{tmp_path}/fs-race:/fs-race:ro", "-c", "2", "--", "sh", "-c",
+                    f"/fs-race /a /b ../outside {RACE_ROUNDS} && /fs-race /b /b {tmp_path}/outside {RACE_ROUNDS}")
+    finally:
+        stop.set()
+        thread.join()
+    print(r.stdout.decode())
+    assert r.returncode == 0, r
+    for line in r.stdout.decode().splitlines():
+        tried, done, swaps, leaks = (int(part.split()[0]) for part in line.split(","))
+        assert tried == 2 * RACE_ROUNDS and done > 0 and swaps > 0 and leaks == 0
+    assert watch.events() == b"", "something outside was opened or changed"
+    after = secret.stat()
+    assert (after.st_mtime_ns, after.st_ctime_ns, after.st_nlink) == (before.st_mtime_ns, before.st_ctime_ns, before.st_nlink)
+    assert os.listdir(tmp_path / "outside") == ["secret"] and sorted(os.listdir(tmp_path)) == ["fs-race", "home", "outside", "share"]
 
 
 def server_with(word):
