@@ -151,6 +151,7 @@ static int attach(struct create *run, const struct run_args *a)
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
 		.detach_keys = &a->detach_keys,
+		.prepare = run->spec.prepare ? &run->preparation : NULL,
 		.ready = on_ready,
 		.ready_arg = &run->image,
 	};
@@ -164,7 +165,8 @@ static int launch(struct create *run, const struct run_args *a)
 	struct life_error err = {.console = ""};
 
 	run->spec.detached = true;
-	if (interrupt_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1, &err) < 0)
+	if (interrupt_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1,
+		    run->spec.prepare ? &run->preparation : NULL, &err) < 0)
 		return life_fail(&err);
 	return a->create.name && !a->detach ? 0 : print_name(run);
 }

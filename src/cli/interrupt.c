@@ -74,12 +74,13 @@ static int ended(struct interrupt *in, int r, const struct life_error *err)
 	return r;
 }
 
-int interrupt_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
+int interrupt_create(const struct sandbox_spec *spec, int image_fd,
+	const struct preparation *prepare, struct life_error *err)
 {
 	struct interrupt in;
 	int r = interrupt_begin(&in, &err->err);
 
-	return r < 0 ? r : ended(&in, life_create(spec, image_fd, &in.cancel, err), err);
+	return r < 0 ? r : ended(&in, life_create(spec, image_fd, prepare, &in.cancel, err), err);
 }
 
 int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,

@@ -26,8 +26,9 @@ void interrupt_end(struct interrupt *in);
 /** life_create(), life_start() between the two */
 struct sandbox_spec;
 struct life_error;
-int interrupt_create(const struct sandbox_spec *spec, int image_fd, struct life_error *err)
-	MSB_MUST_CHECK;
+struct preparation;
+int interrupt_create(const struct sandbox_spec *spec, int image_fd,
+	const struct preparation *prepare, struct life_error *err) MSB_MUST_CHECK;
 int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,
 	struct life_error *err) MSB_MUST_CHECK;
 

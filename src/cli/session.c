@@ -27,6 +27,7 @@
 #include "cli/term.h"
 #include "cli/timing.h"
 #include "engine/engine.h"
+#include "lib/life.h"
 #include "sandbox/client.h"
 #include "sandbox/state.h"
 
@@ -547,6 +548,16 @@ static int catch_signals(struct session *s)
 
 /* Start and end of the session. */
 
+/* The sandbox has ended, or now does; the first reason counts. */
+static int not_prepared(struct session *s, const struct msb_err *err)
+{
+	if (!s->sandbox_over && s->status == STATUS_UNKNOWN) {
+		clear_line(s);
+		end(s, cli_fail(err));
+	}
+	return 0;
+}
+
 static int start(struct session *s, struct msb_err *err)
 {
 	const struct session_opts *o = s->opts;
@@ -570,6 +581,10 @@ static int start(struct session *s, struct msb_err *err)
 		sandbox_dir_close(o->dir);
 	if (r < 0)
 		return r;
+	if (o->prepare)
+		r = o->prepare->fn(o->prepare->arg, &s->loop, s->sb, err);
+	if (r < 0)
+		return not_prepared(s, err);
 	r = sandbox_exec(s->sb, &s->exec, &m, o->argv, o->env);
 	if (r == -ENOBUFS)
 		return msb_err_set(err, r, MSB_USAGE,

@@ -19,6 +19,7 @@
 
 struct sandbox_dir;
 struct detach_keys;
+struct preparation;
 
 struct session_opts {
 	const char *home;
@@ -27,6 +28,7 @@ struct session_opts {
 	int image_fd; /* borrowed, -1: none; as for sandbox_spawn() */
 	struct sandbox_dir
 		*dir; /* locked: start this existing sandbox, and close; NULL: a new one */
+	const struct preparation *prepare; /* of a new one, NULL: nothing to do first */
 	bool *not_running; /* set, and nothing is said, when there is nothing to connect to */
 	const char *user; /* of the command, NULL: the sandbox's */
 	const char *cwd; /* absolute, NULL: the sandbox's */

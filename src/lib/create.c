@@ -198,6 +198,50 @@ const struct opt create_opts[] = {
 			"images of a registry and for named sandboxes), the guest's memory (for "
 			"what ends with its command), a disk with a copy of the image (flat), or a "
 			"raw ext4 image of yours"},
+	{.name = "copy",
+		.type = OPT_PARSE,
+		AT(patches),
+		.parse = run_parse_copy,
+		.arg = "SRC:DST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "Copy a file or directory into the new sandbox before anything runs in it; "
+			"DST/ is a directory that gets it; options: mode=0644, replace (what is "
+			"there already, an error otherwise)"},
+	{.name = "copy-file",
+		.type = OPT_PARSE,
+		AT(patches),
+		.parse = run_parse_copy_file,
+		.arg = "SRC:DST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "As --copy, of a file only"},
+	{.name = "copy-dir",
+		.type = OPT_PARSE,
+		AT(patches),
+		.parse = run_parse_copy_dir,
+		.arg = "SRC:DST[:OPTS]",
+		MACHINE,
+		.repeatable = true,
+		.help = "As --copy, of a directory only"},
+	{.name = "mkdir",
+		.type = OPT_PARSE,
+		AT(patches),
+		.parse = run_parse_mkdir,
+		.arg = "PATH[:mode=OCTAL]",
+		MACHINE,
+		.repeatable = true,
+		.help = "Make a directory in the new sandbox before anything runs in it, with its "
+			"parents"},
+	{.name = "rm",
+		.type = OPT_PARSE,
+		AT(patches),
+		.parse = run_parse_rm,
+		.arg = "PATH",
+		MACHINE,
+		.repeatable = true,
+		.help = "Remove a file or directory of the image, with all that is in it, before "
+			"anything runs; --copy, --mkdir and --rm are done in their order"},
 	{.name = "hostname",
 		.letter = 'H',
 		.type = OPT_STRING,
@@ -430,12 +474,20 @@ static int configure(struct create *run, const struct opt_words *words,
 	return sandbox_spec_check(&run->spec, err);
 }
 
+static int patch(void *arg, struct loop *loop, struct sandbox *sb, struct msb_err *err)
+{
+	struct create *run = arg;
+
+	return run_patches_apply(&run->args->patches, &run->patching, loop, sb, err);
+}
+
 void create_init(struct create *run, struct create_args *args)
 {
 	memset(run, 0, sizeof(*run));
 	run->args = args;
 	run->image.fd = -EBADF;
 	run->snapshot.fd = -EBADF;
+	run->preparation = (struct preparation){.fn = patch, .arg = run};
 	sandbox_spec_init(&run->spec);
 }
 
@@ -477,8 +529,11 @@ int create_describe(struct create *run, const struct opt_words *words, struct ms
 	run->spec.lib_dir = run->lib_dir;
 	run->spec.kernel_path = run->kernel;
 	r = configure_net(run, err);
+	if (r == 0)
+		r = run_patches_check(&a->patches, &a->tmpfs, &a->volumes, err);
 	if (r < 0)
 		return r;
+	run->spec.prepare = a->patches.n > 0;
 	return configure(run, words, NULL, err);
 }
 
@@ -529,6 +584,22 @@ static int find_image(struct create *run, const struct opt_words *words, struct 
 	return r < 0 ? msb_err_prefix(err, r, "image %.100s", word) : 0;
 }
 
+/* What is done to a root in memory lasts until the first stop. */
+static int check_patches(const struct create *run, struct msb_err *err)
+{
+	const struct sandbox_spec *spec = &run->spec;
+
+	if (!spec->prepare || spec->ephemeral || spec->root_kind != ROOT_OVERLAY ||
+		spec->root_disk.kind != UPPER_TMPFS)
+		return 0;
+	return msb_err_hint(err,
+		msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+			"what is copied or made in a root file system in memory would be gone "
+			"after the first stop of sandbox '%s'",
+			spec->name),
+		"take another --root-disk");
+}
+
 /* Only when everything for the new one is here. */
 static int replace_existing(const struct create *run, struct msb_err *err)
 {
@@ -570,6 +641,8 @@ int create_prepare(struct create *run, const struct opt_words *words, struct msb
 	int r = find_image(run, words, err);
 
 	if (r == 0)
+		r = check_patches(run, err);
+	if (r == 0)
 		r = run_volumes_apply(&run->args->volumes, &run->spec, err);
 	if (r == 0)
 		r = sandbox_spec_check(&run->spec, err);
@@ -591,5 +664,7 @@ void create_deinit(struct create *run)
 	run_net_deinit(&a->net);
 	run_tmpfs_deinit(&a->tmpfs);
 	run_scripts_deinit(&a->scripts);
+	run_patches_deinit(&a->patches);
+	guest_fs_return(&run->patching);
 	run_root_disk_deinit(&a->root_disk);
 }

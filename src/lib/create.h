@@ -3,8 +3,8 @@
  * A new sandbox: from options, as msb create has them, and an image to a description that can be
  * started.
  *
- * create_init(), create_describe(), create_prepare(), then life_create() with what is in .spec and
- * .image, or what else wants them; create_deinit() in any case.
+ * create_init(), create_describe(), create_prepare(), then life_create() with what is in .spec,
+ * .image and .preparation, or what else wants them; create_deinit() in any case.
  */
 #pragma once
 
@@ -15,7 +15,9 @@
 #include "image/snapshot/snapshot.h"
 #include "lib/from-snapshot.h"
 #include "lib/image-fetch.h"
+#include "lib/life.h"
 #include "lib/net-args.h"
+#include "lib/patch.h"
 #include "lib/root-disk.h"
 #include "lib/run-args.h"
 #include "lib/run-config.h"
@@ -45,6 +47,7 @@ struct create_args {
 	struct run_net net;
 	struct run_rlimits rlimits;
 	struct run_scripts scripts;
+	struct run_patches patches;
 	struct run_root_disk root_disk;
 	const char *from_snapshot;
 	uint64_t max_duration_ns;
@@ -76,6 +79,8 @@ struct create {
 	char lib_dir[PATH_MAX]; /* the same */
 	char kernel[PATH_MAX];
 	struct policy policy;
+	struct preparation preparation; /* for life_create(), with .spec.prepare */
+	struct guest_fs patching; /* while it is carried out */
 };
 
 /** create_init - not to be moved afterwards; create_deinit() */

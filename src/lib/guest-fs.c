@@ -69,6 +69,21 @@ int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, con
 	return r;
 }
 
+void guest_fs_borrow(struct guest_fs *g, struct loop *loop, struct sandbox *sb)
+{
+	memset(g, 0, sizeof(*g));
+	buf_init(&g->entries, GUEST_LIST_MAX);
+	buf_init(&g->chunk, CHUNK);
+	g->shared = loop;
+	g->sb = sb;
+}
+
+void guest_fs_return(struct guest_fs *g)
+{
+	buf_deinit(&g->entries);
+	buf_deinit(&g->chunk);
+}
+
 int guest_fs_close(struct guest_fs *g, struct msb_err *err)
 {
 	uint64_t deadline = clock_mono_ns() + STOP_LIMIT_S * NSEC_PER_SEC;
@@ -145,6 +160,29 @@ static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
 static const struct sandbox_stream_ops stream_ops = {
 	.data = on_data, .writable = on_writable, .done = on_done};
 
+static void begin_op(struct guest_fs *g)
+{
+	g->done = false;
+	g->error = 0;
+	g->source_eof = false;
+	buf_consume(&g->chunk, buf_len(&g->chunk));
+	buf_consume(&g->entries, buf_len(&g->entries));
+	g->stream.ops = &stream_ops;
+}
+
+static int wait_op(struct guest_fs *g)
+{
+	struct loop *loop = g->shared ? g->shared : &g->loop;
+
+	while (!g->done && !g->over) {
+		int r = loop->stopped ? -ECANCELED : loop_once(loop, UINT64_MAX);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int run_op(struct guest_fs *g, const struct msg_fs *m)
 {
 	int r;
@@ -153,22 +191,15 @@ static int run_op(struct guest_fs *g, const struct msg_fs *m)
 		return -ENOTCONN;
 	if (strlen(m->path) >= LIMIT_PATH || strlen(m->path2) >= LIMIT_PATH)
 		return -ENAMETOOLONG;
-	g->done = false;
-	g->error = 0;
-	g->source_eof = false;
-	buf_consume(&g->chunk, buf_len(&g->chunk));
-	buf_consume(&g->entries, buf_len(&g->entries));
-	g->stream.ops = &stream_ops;
+	begin_op(g);
 	r = sandbox_fs(g->sb, &g->stream, m);
 	if (r < 0)
 		return r;
 	if (m->op == FS_WRITE)
 		pump(g);
-	while (!g->done && !g->over) {
-		r = loop_once(&g->loop, UINT64_MAX);
-		if (r < 0)
-			return r;
-	}
+	r = wait_op(g);
+	if (r < 0)
+		return r;
 	if (g->error)
 		return g->error;
 	if (!g->done || g->result.type == 0)
@@ -206,6 +237,26 @@ int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target)
 	return run_op(g, &m);
 }
 
+int guest_fs_remove(struct guest_fs *g, const char *path)
+{
+	const struct msg_fs m = {.op = FS_REMOVE, .flags = FS_RECURSIVE, .path = path, .path2 = ""};
+
+	return run_op(g, &m);
+}
+
+int guest_fs_prepared(struct guest_fs *g)
+{
+	int r;
+
+	begin_op(g);
+	r = sandbox_prepared(g->sb, &g->stream);
+	if (r == 0)
+		r = wait_op(g);
+	if (r < 0)
+		return r;
+	return g->result.type == FRAME_PONG ? 0 : g->result.type ? -EPERM : -ENOTCONN;
+}
+
 int guest_fs_read_range(struct guest_fs *g, const char *path, uint64_t offset, uint64_t n,
 	int (*sink)(void *arg, const void *p, size_t n), void *arg)
 {
@@ -234,6 +285,8 @@ static struct msg_fs with_attr(uint32_t op, const char *path, const struct guest
 		m.flags |= FS_SET_MODE | FS_SET_MTIME;
 		m.length = a->mtime_ns;
 	}
+	if (a->append)
+		m.flags |= FS_APPEND;
 	if (a->owner) {
 		m.flags |= FS_SET_OWNER;
 		m.uid = a->uid;

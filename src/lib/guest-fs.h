@@ -17,7 +17,8 @@
 #include "sandbox/client.h"
 
 struct guest_fs {
-	struct loop loop;
+	struct loop loop; /* unless @shared */
+	struct loop *shared;
 	struct sandbox *sb;
 	struct sandbox_stream stream;
 	bool started; /* by us */
@@ -40,6 +41,7 @@ struct guest_attr {
 	uint32_t mode;
 	bool exact; /* @mode even if it exists, and @mtime_ns */
 	uint64_t mtime_ns; /* since 1970 */
+	bool append; /* guest_fs_write(): to what is there */
 	bool owner; /* @uid and @gid */
 	uint32_t uid;
 	uint32_t gid;
@@ -48,6 +50,10 @@ struct guest_attr {
 /** guest_fs_open - connect; one that does not run is started, unless @lib_dir is NULL: -ENOTCONN */
 int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
 	struct msb_err *err) MSB_MUST_CHECK;
+/** guest_fs_borrow - use the connection @sb on its loop, both of which stay the caller's; end with
+ * guest_fs_return() */
+void guest_fs_borrow(struct guest_fs *g, struct loop *loop, struct sandbox *sb);
+void guest_fs_return(struct guest_fs *g);
 /** guest_fs_close - 0, or a negative errno when stopping what was started has failed */
 int guest_fs_close(struct guest_fs *g, struct msb_err *err);
 
@@ -59,6 +65,10 @@ int guest_fs_mkdir(struct guest_fs *g, const char *path, uint32_t mode) MSB_MUST
 int guest_fs_setattr(struct guest_fs *g, const char *path, const struct guest_attr *attr)
 	MSB_MUST_CHECK;
 int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target) MSB_MUST_CHECK;
+/** guest_fs_remove - a file, or a directory with all that is in it */
+int guest_fs_remove(struct guest_fs *g, const char *path) MSB_MUST_CHECK;
+/** guest_fs_prepared - sandbox_prepared() */
+int guest_fs_prepared(struct guest_fs *g) MSB_MUST_CHECK;
 
 /** guest_fs_read - all bytes of a file to @sink, which may end it with a negative errno */
 int guest_fs_read(struct guest_fs *g, const char *path,

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/str.h"
 
 #include "sandbox/client.h"
@@ -162,8 +163,26 @@ static int wait_ready(struct talk *t, const char *name)
 	return t->result;
 }
 
-int life_create(const struct sandbox_spec *spec, int image_fd, const struct cancel *cancel,
-	struct life_error *err)
+/* What cannot be made as it was asked for is not made. */
+static int prepare_guest(struct talk *t, const struct sandbox_spec *spec,
+	const struct preparation *prepare, struct life_error *err)
+{
+	int r = prepare->fn(prepare->arg, &t->loop, t->sb, &err->err);
+
+	if (r == 0)
+		return 0;
+	t->ready = false;
+	t->err = NULL;
+	loop_timer_set(&t->loop, &t->limit, after_ms(STOP_MARGIN_MS), limit_passed);
+	if (!t->over && sandbox_stop(t->sb, 0) == 0 && loop_run(&t->loop) < 0)
+		log_debug("waiting for the end of sandbox %s", spec->name);
+	if (t->over && sandbox_pid(t->sb) > 0)
+		(void)waitpid(sandbox_pid(t->sb), NULL, 0);
+	return t->cancelled ? msb_err_set(&err->err, -ECANCELED, MSB_FAIL, "interrupted") : r;
+}
+
+int life_create(const struct sandbox_spec *spec, int image_fd, const struct preparation *prepare,
+	const struct cancel *cancel, struct life_error *err)
 {
 	struct talk t;
 	int r = talk_init(&t, err);
@@ -178,6 +197,8 @@ int life_create(const struct sandbox_spec *spec, int image_fd, const struct canc
 		(void)sandbox_reap_stale(spec->home);
 		r = wait_ready(&t, spec->name);
 	}
+	if (r == 0 && prepare)
+		r = prepare_guest(&t, spec, prepare, err);
 	talk_deinit(&t);
 	/* It was up already, and is ours. */
 	if (t.cancelled && t.ready && !spec->ephemeral) {

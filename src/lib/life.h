@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 #include "lib/cancel.h"
+#include "sandbox/client.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
 
@@ -33,10 +34,21 @@ struct life_error {
  * made nothing is left, one that was to be started is stopped; -ECANCELED. May be NULL.
  */
 
+/*
+ * Work on the files of a new sandbox before anything runs in it; it needs spec->prepare. Called
+ * with the connection of the owner, whose loop it may run; it ends with sandbox_prepared(). What it
+ * has opened must last as long as the connection when it returns an error.
+ */
+struct preparation {
+	int (*fn)(void *arg, struct loop *loop, struct sandbox *sb, struct msb_err *err);
+	void *arg;
+};
+
 /** life_create - make a sandbox and wait until its guest is ready; nothing is left on failure
- * @image_fd: as for sandbox_spawn() */
-int life_create(const struct sandbox_spec *spec, int image_fd, const struct cancel *cancel,
-	struct life_error *err) MSB_MUST_CHECK;
+ * @image_fd: as for sandbox_spawn()
+ * @prepare: NULL unless spec->prepare */
+int life_create(const struct sandbox_spec *spec, int image_fd, const struct preparation *prepare,
+	const struct cancel *cancel, struct life_error *err) MSB_MUST_CHECK;
 
 /** life_start - start a stopped one; -EWOULDBLOCK (MSB_BUSY) when it runs */
 int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,

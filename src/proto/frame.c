@@ -43,6 +43,7 @@ static const struct frame_info infos[] = {
 	[FRAME_SB_STOPPED] = {"SB_STOPPED", PLACE_CONTROL},
 	[FRAME_SB_TOUCH] = {"SB_TOUCH", PLACE_CONTROL},
 	[FRAME_SB_SIGNAL] = {"SB_SIGNAL", PLACE_STREAM},
+	[FRAME_SB_PREPARED] = {"SB_PREPARED", PLACE_STREAM},
 };
 
 /* The header as it stands on the wire. */

@@ -90,6 +90,8 @@ enum frame_type {
 	FRAME_SB_TOUCH = 0x44, /* no payload: client uses the sandbox, it is not idle */
 	FRAME_SB_SIGNAL =
 		0x45, /* request, u32 signal: to the main process; PONG or FAILED answers */
+	FRAME_SB_PREPARED = 0x46, /* request of the owner, no payload: the guest's files are as they
+				     should be, others are served from now on; PONG or FAILED */
 };
 
 enum frame_flags {

@@ -153,6 +153,10 @@ int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_
  * -ESRCH if it has none */
 int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo) MSB_MUST_CHECK;
 
+/** sandbox_prepared - the owner of a sandbox with spec->prepare has done its work: FRAME_PONG, and
+ * everybody else is served */
+int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK;
+
 /** sandbox_stream_write - offer bytes of stdin or of a file
  *
  * Return: bytes taken (0: wait for `writable`), -EPIPE after the end, or a negative errno.

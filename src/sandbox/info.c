@@ -107,6 +107,11 @@ static int read_info(const char *name, int dir_fd, struct sandbox_info *info)
 		sandbox_spec_deinit(&info->spec);
 		return -ENOENT;
 	}
+	/* Killed while it was being made. */
+	if (info->record.status == SANDBOX_CRASHED && sandbox_dir_unmade(dir_fd)) {
+		sandbox_spec_deinit(&info->spec);
+		return -ENOENT;
+	}
 	return 0;
 }
 

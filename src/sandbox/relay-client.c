@@ -110,7 +110,8 @@ void relay_client_put(struct relay_client *c, uint8_t type, uint8_t flags, uint3
 /* Events to wait for; a client that only has to take its last bytes is not read any more. */
 static uint32_t client_events(const struct relay_client *c)
 {
-	uint32_t events = c->blocked || c->relay->finishing ? 0 : EPOLLIN;
+	bool deaf = c->blocked || c->relay->finishing || (c->relay->held && !c->owner);
+	uint32_t events = deaf ? 0 : EPOLLIN;
 
 	return events | (buf_len(&c->out) ? EPOLLOUT : 0);
 }
@@ -240,6 +241,19 @@ static int client_signal(struct relay_client *c, const struct frame *f)
 	return 0;
 }
 
+static int client_prepared(struct relay_client *c, const struct frame *f)
+{
+	const struct relay_events *e = c->relay->events;
+
+	if (find_stream(c, f->stream) || f->len)
+		return -EPROTO;
+	if (c->owner && c->relay->ready && e->prepared && e->prepared(c->relay))
+		relay_client_put(c, FRAME_PONG, 0, f->stream, NULL, 0);
+	else
+		refuse(c, f, STAGE_REQUEST, EPERM, "nobody waits for that");
+	return 0;
+}
+
 static int client_stream_frame(struct relay_client *c, const struct frame *f)
 {
 	struct relay_stream *s = find_stream(c, f->stream);
@@ -289,6 +303,8 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 	case FRAME_SB_TOUCH:
 		c->relay->active_ns = clock_mono_ns();
 		return f->len ? -EPROTO : 0;
+	case FRAME_SB_PREPARED:
+		return client_prepared(c, f);
 	case FRAME_SB_SIGNAL:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_signal(c, f);
 	case FRAME_EXEC:
@@ -420,6 +436,21 @@ static void broadcast(struct relay *r, const struct buf *frame)
 
 		next = c->next;
 		client_charge(c, before, buf_append(&c->out, buf_data(frame), buf_len(frame)));
+	}
+}
+
+void relay_hold(struct relay *r)
+{
+	r->held = true;
+}
+
+void relay_release(struct relay *r)
+{
+	r->held = false;
+	for (struct relay_client *c = r->clients; c; c = c->next) {
+		/* Dropped with the next flush: this is called for one of them. */
+		if (loop_fd_set(&c->src, client_events(c)) < 0)
+			c->doomed = true;
 	}
 }
 

@@ -73,6 +73,8 @@ struct relay_events {
 	void (*main_ended)(struct relay *r, bool detached, int exit_status, const char *err);
 	/* A file or directory of relay_give_*() could not be made: negative errno; may be NULL. */
 	void (*give_failed)(struct relay *r, int error);
+	/* The owner has prepared the guest's files; false if that was not awaited. May be NULL. */
+	bool (*prepared)(struct relay *r);
 	/* A signal for the main process; false if there is none. */
 	bool (*signal)(struct relay *r, int signo);
 	/* Checked output of a command, before the client has it; may be NULL. */
@@ -112,6 +114,7 @@ struct relay {
 	bool ready; /* the guest serves requests */
 	bool bye;
 	bool finishing;
+	bool held; /* only the owner is read */
 
 	struct relay_client *clients;
 	unsigned int n_clients;
@@ -153,6 +156,10 @@ void relay_detach(struct relay *r);
 
 /** relay_add_client - @fd is consumed on success and must be non-blocking */
 int relay_add_client(struct relay *r, int fd, bool owner) MSB_MUST_CHECK;
+
+/** relay_hold - read no client but the owner until relay_release() */
+void relay_hold(struct relay *r);
+void relay_release(struct relay *r);
 
 /** relay_announce - the guest serves requests: frame @greeting goes to every client, now and later
  */

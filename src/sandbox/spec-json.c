@@ -226,6 +226,8 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	json_put_str(&o, "name", spec->name);
 	json_put_bool(&o, "ephemeral", spec->ephemeral);
 	json_put_bool(&o, "detached", spec->detached);
+	if (spec->prepare)
+		json_put_bool(&o, "prepare", true);
 	json_put_u64(&o, "created_ns", spec->created_ns);
 	json_put_str(&o, "engine", engine_names[spec->engine]);
 	put_image(&o, spec);
@@ -655,7 +657,7 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_duration_ns",
 		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
-		"disks", "network", "guest", "host"};
+		"disks", "network", "guest", "host", "prepare"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -672,6 +674,8 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 		r = json_get_bool(root, "ephemeral", &spec->ephemeral, err);
 	if (r == 0)
 		r = json_opt_bool(root, "detached", &spec->detached, err);
+	if (r == 0)
+		r = json_opt_bool(root, "prepare", &spec->prepare, err);
 	if (r == 0)
 		r = json_opt_u64(root, "created_ns", &spec->created_ns, err);
 	if (r == 0)

@@ -69,6 +69,9 @@ struct sandbox_spec {
 	const char *name;
 	bool ephemeral; /* leaves no directory */
 	bool detached; /* does not end with its owner */
+	/* The owner works on the guest's files before anybody else is served, until
+	 * sandbox_prepared(). If it goes away before, the sandbox was never made. Not stored. */
+	bool prepare;
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	enum engine_kind engine;
 

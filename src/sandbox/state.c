@@ -11,7 +11,8 @@
  *   remove  only with the lock held: unlink the files, `lock` last, then rmdir by name.
  *   start   the client takes the lock of an existing directory and hands it to the supervisor that
  *	     it spawns: from there on as above.
- *   reap    open the directory, and only if spec.json is missing or says ephemeral, take the lock
+ *   reap    open the directory, and only if spec.json is missing or says ephemeral, or there is
+ *	     `unmade` (its creator was not done with the guest's files), take the lock
  *	     without waiting, look again, remove. A directory without `lock` is either about to be
  *	     locked by its creator or an almost finished removal: rmdir it if it is empty; the
  *	     creator notices (its rename fails) and takes another name.
@@ -261,6 +262,13 @@ static int remove_dir(int parent_fd, int dir_fd, const char *name)
 	return r;
 }
 
+bool sandbox_dir_unmade(int dir_fd)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, SANDBOX_UNMADE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /*
  * Does the directory outlive its supervisor? Only a readable spec.json says no; one that cannot be
  * read is somebody's data.
@@ -276,6 +284,8 @@ static bool is_persistent(int dir_fd)
 
 	if (fd < 0)
 		return errno != ENOENT;
+	if (sandbox_dir_unmade(dir_fd))
+		return false;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LIMIT_JSON_BYTES)
 		return true;
 	text = malloc((size_t)st.st_size + 1);

@@ -6,7 +6,8 @@
  * means alive; spec.json appears by rename and says whether the directory outlives its supervisor;
  * state.json is what the supervisor last said (record.h).
  * A directory whose lock is free is a stopped sandbox, or left-over of a killed one: if ephemeral,
- * or without spec.json (killed while being created), whoever comes next removes it.
+ * or without spec.json or with `unmade` (killed while being created), whoever comes next removes
+ * it.
  */
 #pragma once
 
@@ -21,6 +22,7 @@
 #define SANDBOX_LOG    "kernel.log"
 #define SANDBOX_STATE  "state.json"
 #define SANDBOX_IMAGE  "image.erofs" /* made for this sandbox alone */
+#define SANDBOX_UNMADE "unmade" /* its owner still works on the guest's files: not to be kept */
 #define SANDBOX_UPPER  "upper.ext4" /* root disk, unless it has no name */
 
 /** sandbox_name_check - 1 to 128 bytes, first one alphanumeric, the rest of [A-Za-z0-9._-] */
@@ -46,6 +48,9 @@ int sandbox_home_default(char *to, size_t size, struct msb_err *err) MSB_MUST_CH
  * Return: number of directories removed, or a negative errno when the place cannot be read.
  */
 int sandbox_reap_stale(const char *home);
+
+/** sandbox_dir_unmade - its creator is not done with the guest's files, or was killed over them */
+bool sandbox_dir_unmade(int dir_fd);
 
 /* A directory held by its supervisor. */
 struct sandbox_dir {

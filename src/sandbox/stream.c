@@ -114,7 +114,10 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 		r = s->request == FRAME_FREEZE ? msg_get_u32(f, &result.thawed) : -EPROTO;
 		break;
 	case FRAME_PONG:
-		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ? 0 : -EPROTO;
+		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ||
+				    s->request == FRAME_SB_PREPARED
+			    ? 0
+			    : -EPROTO;
 		break;
 	case FRAME_FAILED:
 		r = msg_get_failure(f, &result.failure);
@@ -309,6 +312,16 @@ int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo)
 		return r;
 	s->eof_sent = true;
 	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_SB_SIGNAL, s->id, (uint32_t)signo));
+}
+
+int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s)
+{
+	int r = stream_begin(sb, s, FRAME_SB_PREPARED);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, frame_put(&sb->out, FRAME_SB_PREPARED, 0, s->id, NULL, 0));
 }
 
 ssize_t sandbox_stream_write(struct sandbox_stream *s, const void *p, size_t n)

@@ -402,11 +402,18 @@ static int keep_log(struct supervisor *sup)
 
 static int write_spec(struct supervisor *sup)
 {
+	bool prepare = sup->spec.prepare;
 	struct buf json;
-	int r;
+	int r = 0;
 
 	buf_init(&json, LIMIT_JSON_BYTES);
-	r = sandbox_spec_to_json(&sup->spec, &json);
+	if (prepare && !sup->spec.ephemeral)
+		r = io_write_file_alone(sup->dir.fd, SANDBOX_UNMADE, "", 0, 0600, false);
+	/* The next start has nothing to prepare. */
+	sup->spec.prepare = false;
+	if (r == 0)
+		r = sandbox_spec_to_json(&sup->spec, &json);
+	sup->spec.prepare = prepare;
 	if (r == 0)
 		r = io_write_file_alone(sup->dir.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json),
 			0600, !sup->spec.ephemeral);
@@ -501,6 +508,9 @@ static int start_steps(struct supervisor *sup, struct msb_err *err)
 		return r;
 
 	sup->vm_alive = true;
+	sup->spec.prepare &= !sup->adopted;
+	if (sup->spec.prepare)
+		relay_hold(&sup->relay);
 	r = watch_machine(sup, err);
 	if (r == 0)
 		r = publish(sup, err);

@@ -242,7 +242,8 @@ static void sup_stop(
 		return;
 	if (!again)
 		sup->reason = reason;
-	if (sup->state == SUP_STARTING || !ask || (again && !grace_ms)) {
+	/* What is being prepared is thrown away. */
+	if (sup->state == SUP_STARTING || sup->spec.prepare || !ask || (again && !grace_ms)) {
 		sup_kill(sup);
 		return;
 	}
@@ -311,6 +312,32 @@ void sup_max_duration(struct loop_timer *t)
 	sup_stop(sup, STOP_MAX_DURATION, MAX_DURATION_GRACE_MS, STOP_MARGIN_MS);
 }
 
+/* From now on it is a sandbox that somebody may have used. */
+static void in_use(struct supervisor *sup)
+{
+	sup->was_ready = true;
+	sup->relay.active_ns = clock_mono_ns();
+	if (sup->spec.idle_timeout_ns)
+		loop_timer_set(&sup->loop, &sup->idle_timer,
+			sup->relay.active_ns + sup->spec.idle_timeout_ns, sup_idle);
+	sup_record_say(sup, SANDBOX_RUNNING);
+}
+
+/* The main process and other clients have waited for this. */
+static bool on_prepared(struct relay *r)
+{
+	struct supervisor *sup = of_relay(r);
+
+	if (!sup->spec.prepare || sup->state != SUP_RUNNING)
+		return false;
+	if (!sup->spec.ephemeral && unlinkat(sup->dir.fd, SANDBOX_UNMADE, 0) < 0)
+		return false;
+	sup->spec.prepare = false;
+	in_use(sup);
+	relay_release(r);
+	return true;
+}
+
 static void on_ready(struct relay *r, const struct msg_ready *m)
 {
 	struct supervisor *sup = of_relay(r);
@@ -322,11 +349,6 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	sup->timing.guest_ready_ns = m->ready_ns;
 	sup->timing.guest_ready_tsc = m->ready_tsc;
 	loop_timer_del(&sup->boot_timer);
-	sup->was_ready = true;
-	sup->relay.active_ns = sup->timing.ready_ns;
-	if (sup->spec.idle_timeout_ns)
-		loop_timer_set(&sup->loop, &sup->idle_timer,
-			sup->timing.ready_ns + sup->spec.idle_timeout_ns, sup_idle);
 	if (sup->state == SUP_STARTING)
 		sup->state = SUP_RUNNING;
 	/* What the machine said about its start is there by now. */
@@ -339,7 +361,8 @@ static void on_ready(struct relay *r, const struct msg_ready *m)
 	ready.timing = sup->timing;
 	ready.kernel_release = sup->kernel_release;
 	/* First the record: whoever was told that the sandbox is up also finds it so in `ls`. */
-	sup_record_say(sup, SANDBOX_RUNNING);
+	if (!sup->spec.prepare)
+		in_use(sup);
 	buf_init(&frame, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
 	e = msg_put_sb_ready(&frame, &ready);
 	if (e == 0)
@@ -409,7 +432,7 @@ static void on_owner_gone(struct relay *r)
 {
 	struct supervisor *sup = of_relay(r);
 
-	if (sup->spec.detached)
+	if (sup->spec.detached && !sup->spec.prepare)
 		return;
 	log_debug("the owner is gone");
 	sup_stop(sup, STOP_REQUESTED, 0, ABANDONED_MS);
@@ -472,6 +495,7 @@ const struct relay_events sup_relay_events = {
 	.main_detached = on_main_detached,
 	.main_ended = on_main_ended,
 	.give_failed = on_give_failed,
+	.prepared = on_prepared,
 	.signal = on_signal_main,
 	.output = on_output,
 	.finished = on_finished,

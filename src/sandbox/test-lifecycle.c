@@ -572,6 +572,96 @@ TEST(a_persistent_sandbox_keeps_its_directory)
 	loop_deinit(&fx.loop);
 }
 
+static void spawn_unprepared(void)
+{
+	set_up();
+	fx.spec.ephemeral = false;
+	fx.spec.detached = true;
+	fx.spec.prepare = true;
+	spawn_sandbox();
+	run_until(&fx.ready);
+	ASSERT_TRUE(in_sandbox("unmade"));
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 0);
+}
+
+/* A request of the owner's beside the one of the other client. */
+static struct {
+	struct sandbox_stream stream;
+	bool done;
+	uint8_t type;
+} asked;
+
+static void asked_done(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	asked.done = true;
+	asked.type = r->type;
+}
+
+static uint8_t ask(struct sandbox *sb, int (*request)(struct sandbox *, struct sandbox_stream *))
+{
+	static const struct sandbox_stream_ops asked_ops = {.done = asked_done};
+
+	asked.done = false;
+	asked.stream.ops = &asked_ops;
+	ASSERT_OK(request(sb, &asked.stream));
+	run_until(&asked.done);
+	return asked.type;
+}
+
+TEST(others_are_served_when_the_owner_has_prepared_it)
+{
+	struct sandbox *owner;
+	struct msb_err err;
+
+	spawn_unprepared();
+	owner = fx.sb;
+	ASSERT_OK(sandbox_connect(&fx.loop, fx.home, "box", &events, NULL, &fx.sb, &err));
+	exec("exit", "5");
+	/* The owner is served, more than once, while the other one waits. */
+	for (unsigned int i = 0; i < 3; i++)
+		ASSERT_EQ(ask(owner, sandbox_ping), FRAME_PONG);
+	ASSERT_TRUE(!fx.done);
+	ASSERT_EQ(ask(owner, sandbox_prepared), FRAME_PONG);
+	ASSERT_TRUE(!in_sandbox("unmade") && in_sandbox("spec.json"));
+	run_until(&fx.done);
+	ASSERT_EQ(fx.result.type, FRAME_EXITED);
+	ASSERT_EQ(fx.result.exited.code, 5);
+	/* Once is enough. */
+	ASSERT_EQ(ask(owner, sandbox_prepared), FRAME_FAILED);
+	sandbox_close(owner);
+	ASSERT_OK(sandbox_stop(fx.sb, 1000));
+	run_until(&fx.stopped);
+	assert_reaped(0);
+	ASSERT_TRUE(in_sandbox("spec.json"));
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 0);
+	fx.sb = sandbox_close(fx.sb);
+	free((void *)(uintptr_t)fx.spec.image_path);
+	loop_deinit(&fx.loop);
+}
+
+TEST(an_unprepared_one_goes_with_its_owner)
+{
+	spawn_unprepared();
+	fx.sb = sandbox_close(fx.sb);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(an_unprepared_one_is_removed_when_all_are_killed)
+{
+	struct sandbox_dir dir;
+	struct msb_err err;
+
+	spawn_unprepared();
+	ASSERT_EQ(kill(fx.pid, SIGKILL), 0);
+	run_until(&fx.failed);
+	ASSERT_EQ(waitpid(fx.pid, NULL, 0), fx.pid);
+	ASSERT_TRUE(in_sandbox("unmade"));
+	ASSERT_ERR(sandbox_dir_lock(fx.home, "box", &dir, &err), ENOENT);
+	ASSERT_EQ(sandbox_reap_stale(fx.home), 1);
+	tear_down();
+}
+
 static void expect_start_failure(const char *msg)
 {
 	spawn_sandbox();

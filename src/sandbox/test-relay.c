@@ -104,6 +104,8 @@ static void ev_finished(struct relay *r)
 	fx.finished = true;
 }
 
+static bool ev_prepared(struct relay *r);
+
 static const struct relay_events events = {
 	.hello = ev_hello,
 	.ready = ev_ready,
@@ -116,6 +118,7 @@ static const struct relay_events events = {
 	.main_detached = ev_main_detached,
 	.main_ended = ev_main_ended,
 	.give_failed = ev_give_failed,
+	.prepared = ev_prepared,
 	.signal = relay_signal_main,
 	.finished = ev_finished,
 };
@@ -307,6 +310,56 @@ static void start_job(struct sandbox *sb, struct job *j, const char *what, uint6
 	j->s.ops = &job_ops;
 	ASSERT_OK(sandbox_exec(sb, &j->s, &m, argv, NULL));
 	jobs_wanted++;
+}
+
+static bool ev_prepared(struct relay *r)
+{
+	if (!r->held)
+		return false;
+	relay_release(r);
+	return true;
+}
+
+TEST(others_wait_for_a_relay_that_is_held)
+{
+	struct job early = {};
+	struct job late = {};
+	struct job owners = {};
+	struct job prepared = {.s.ops = &job_ops};
+	struct sandbox *owner;
+	struct sandbox *first;
+	struct sandbox *second;
+
+	set_up();
+	relay_hold(&fx.relay);
+	owner = connect_client(true);
+	first = connect_client(false);
+	start_job(first, &early, "exit", 1);
+	make_ready();
+	second = connect_client(false);
+	start_job(second, &late, "exit", 2);
+	settle();
+	ASSERT_EQ(fx.guest.requests, 0);
+	start_job(owner, &owners, "exit", 3);
+	settle();
+	ASSERT_EQ(fx.guest.requests, 1);
+	ASSERT_TRUE(owners.done && !early.done && !late.done);
+	ASSERT_OK(sandbox_prepared(owner, &prepared.s));
+	jobs_wanted++;
+	run_until(jobs_complete);
+	ASSERT_EQ(prepared.result.type, FRAME_PONG);
+	ASSERT_EQ(early.result.exited.code, 1);
+	ASSERT_EQ(late.result.exited.code, 2);
+	/* Nobody else may say so, and not twice. */
+	prepared.done = false;
+	ASSERT_OK(sandbox_prepared(second, &prepared.s));
+	jobs_wanted++;
+	run_until(jobs_complete);
+	ASSERT_EQ(prepared.result.type, FRAME_FAILED);
+	sandbox_close(owner);
+	sandbox_close(first);
+	sandbox_close(second);
+	tear_down();
 }
 
 TEST(requests_wait_for_the_guest)
