@@ -2,6 +2,8 @@
 /* Text helpers: see str.h. */
 #include "base/str.h"
 
+#include <time.h>
+
 int str_to_u64(const char *s, uint64_t *ret)
 {
 	uint64_t v = 0;
@@ -217,4 +219,18 @@ size_t str_utf8_char(const char *s, size_t len)
 			return 0;
 	}
 	return n;
+}
+
+const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT])
+{
+	time_t s = (time_t)(real_ns / NSEC_PER_SEC);
+	unsigned int ms = (unsigned int)(real_ns / NSEC_PER_MSEC % 1000);
+	struct tm tm;
+	size_t n;
+
+	if (!gmtime_r(&s, &tm))
+		memset(&tm, 0, sizeof(tm));
+	n = strftime(to, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(to + n, TIME_TEXT - n, ".%03uZ", ms);
+	return to;
 }

@@ -45,3 +45,8 @@ unsigned int str_distance(const char *a, const char *b);
  * Return: 1 to 4; 0 for an empty, truncated, overlong or surrogate sequence.
  */
 size_t str_utf8_char(const char *s, size_t len);
+
+enum { TIME_TEXT = 40 };
+
+/** time_rfc3339 - "2026-11-21T05:45:06.123Z" */
+const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT]);

@@ -90,20 +90,6 @@ const char *time_local(uint64_t real_ns, char to[TIME_TEXT])
 	return to;
 }
 
-const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT])
-{
-	time_t s = (time_t)(real_ns / NSEC_PER_SEC);
-	unsigned int ms = (unsigned int)(real_ns / NSEC_PER_MSEC % 1000);
-	struct tm tm;
-	size_t n;
-
-	if (!gmtime_r(&s, &tm))
-		memset(&tm, 0, sizeof(tm));
-	n = strftime(to, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(to + n, TIME_TEXT - n, ".%03uZ", ms);
-	return to;
-}
-
 const char *size_mib(uint64_t mib, char to[TIME_TEXT])
 {
 	if (mib < 1024)

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/str.h"
 
 enum { TABLE_COLUMNS_MAX = 10 };
 
@@ -25,13 +26,8 @@ void table_add(struct table *t, const char *text, size_t max);
 /** table_format - append the lines; 0, -ENOBUFS or -ENOMEM, also of the calls before */
 int table_format(const struct table *t, struct buf *out) MSB_MUST_CHECK;
 
-enum { TIME_TEXT = 32 };
-
 /** time_local - "2026-11-21 05:45:06" in the local time zone, "-" for 0 */
 const char *time_local(uint64_t real_ns, char to[TIME_TEXT]);
-
-/** time_rfc3339 - "2026-11-21T05:45:06.123Z" */
-const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT]);
 
 /** size_mib - "512 MiB", "1.5 GiB" */
 const char *size_mib(uint64_t mib, char to[TIME_TEXT]);

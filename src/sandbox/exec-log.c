@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/caps.h"
 #include "base/io.h"
@@ -131,18 +130,9 @@ int exec_log_open(struct exec_log *l, int dir_fd)
 
 static void put_time(struct json_out *o)
 {
-	uint64_t now = clock_real_ns();
-	time_t s = (time_t)(now / NSEC_PER_SEC);
-	char text[40];
-	struct tm tm;
-	size_t n;
+	char text[TIME_TEXT];
 
-	if (!gmtime_r(&s, &tm))
-		memset(&tm, 0, sizeof(tm));
-	n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(
-		text + n, sizeof(text) - n, ".%03uZ", (unsigned int)(now / NSEC_PER_MSEC % 1000));
-	json_put_str(o, "t", text);
+	json_put_str(o, "t", time_rfc3339(clock_real_ns(), text));
 }
 
 static bool is_utf8(const char *p, size_t n)
