@@ -34,6 +34,7 @@
 #define LIMIT_CONSOLE	    (64u * 1024u) /* tail of the guest console kept for failure reports */
 #define LIMIT_CONSOLE_LOG   (4u * 1024u * 1024u) /* kernel.log on disk */
 #define LIMIT_EXEC_LOG	    (10u * 1024u * 1024u) /* one file of the log of commands */
+#define LIMIT_LEDGER	    (16u * 1024u * 1024u) /* one file of the ledger of the network */
 
 /* Machine. */
 #define LIMIT_VCPUS	   64u

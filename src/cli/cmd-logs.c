@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb logs: what the commands of a sandbox have written. */
 #include <fcntl.h>
-#include <poll.h>
 #include <regex.h>
-#include <sys/inotify.h>
 
 #include "base/io.h"
 #include "base/str.h"
 
 #include "cli/cli.h"
+#include "cli/follow.h"
 #include "cli/table.h"
 #include "sandbox/log-read.h"
 #include "sandbox/record.h"
 #include "sandbox/state.h"
 
-enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024, LOOK_AGAIN_MS = 500 };
+enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024 };
 
 enum source {
 	SOURCE_STDOUT = 1,
@@ -144,38 +143,15 @@ struct logs {
 	bool at_line_start;
 };
 
-/* A time ago, or RFC 3339 in UTC; both become text that sorts by time. */
-static int parse_time(
-	const char *option, const char *value, char to[TIME_TEXT], struct msb_err *err)
-{
-	uint64_t ago;
-
-	to[0] = '\0';
-	if (!value)
-		return 0;
-	if (strchr(value, 'T')) {
-		if (strlen(value) >= 19 && value[4] == '-' && value[10] == 'T' &&
-			str_copy(to, TIME_TEXT, value) == 0)
-			return 0;
-	} else if (str_to_duration_ns(value, &ago) == 0) {
-		uint64_t now = clock_real_ns();
-
-		(void)time_rfc3339(now - MIN(ago, now), to);
-		return 0;
-	}
-	return msb_err_set(err, -EINVAL, MSB_USAGE,
-		"option --%s: a time is 30s, 5m, 2h or 1d ago, or 2026-11-21T05:45:06Z", option);
-}
-
 static int prepare(struct logs *l, struct msb_err *err)
 {
 	const struct logs_args *a = l->args;
-	int r = parse_time("since", a->since_text, l->since, err);
+	int r = follow_parse_time("since", a->since_text, l->since, err);
 
 	l->sources = a->sources ? a->sources : SOURCE_COMMANDS;
 	l->tail = UINT64_MAX;
 	if (r == 0)
-		r = parse_time("until", a->until_text, l->until, err);
+		r = follow_parse_time("until", a->until_text, l->until, err);
 	if (r == 0 && a->tail_text && str_to_u64(a->tail_text, &l->tail) < 0)
 		r = msb_err_set(
 			err, -EINVAL, MSB_USAGE, "option --tail: a number of lines is wanted");
@@ -271,26 +247,6 @@ static int flush(struct logs *l)
 	return status;
 }
 
-/* What has been collected, from the last lines on. */
-static void cut_to_tail(struct logs *l)
-{
-	const char *p = (const char *)buf_data(&l->out);
-	size_t at = buf_len(&l->out);
-	uint64_t lines = 0;
-
-	if (l->tail == UINT64_MAX)
-		return;
-	while (at > 0) {
-		/* A newline ends the line before it, the last one included. */
-		if (p[at - 1] == '\n' && at != buf_len(&l->out) && ++lines == l->tail)
-			break;
-		at--;
-	}
-	if (l->tail == 0)
-		at = buf_len(&l->out);
-	buf_consume(&l->out, at);
-}
-
 /* All that is there now. Returns an exit status. */
 static int drain(struct logs *l, struct log_reader *reader, bool collect)
 {
@@ -332,27 +288,19 @@ static int print_kernel_log(struct logs *l, int dir_fd)
 /* Until the sandbox has ended and everything it said is out. */
 static int follow(struct logs *l, struct log_reader *reader, int dir_fd)
 {
-	cleanup_fd int inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	char path[32];
+	cleanup_fd int watch = follow_open(dir_fd);
 	int status = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", dir_fd);
-	if (inotify_fd >= 0 && inotify_add_watch(inotify_fd, path,
-				       IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE_SELF) < 0)
-		inotify_fd = fd_close(inotify_fd);
 	while (status == 0) {
-		struct pollfd p = {.fd = inotify_fd, .events = POLLIN};
 		/* Asked first: what it says at the end is there when it is not alive any more. */
 		bool alive = sandbox_dir_alive(dir_fd);
-		char drop[4096];
 
 		status = drain(l, reader, false);
 		if (status == 0)
 			status = flush(l);
 		if (!alive || status)
 			break;
-		if (poll(&p, 1, LOOK_AGAIN_MS) == 1 && read(inotify_fd, drop, sizeof(drop)) < 0)
-			continue;
+		follow_wait(watch);
 	}
 	return status;
 }
@@ -371,7 +319,8 @@ static int show(struct logs *l, int dir_fd)
 	if (print_kernel_log(l, dir_fd) < 0)
 		cli_note("the kernel's log is too large");
 	status = drain(l, &reader, l->tail != UINT64_MAX);
-	cut_to_tail(l);
+	if (l->tail != UINT64_MAX)
+		follow_cut_to_tail(&l->out, l->tail);
 	if (status == 0)
 		status = flush(l);
 	if (status == 0 && l->args->follow)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines for the sandbox's log: see events.h.
+ * Events for the sandbox's ledger and log: see events.h.
  *
  * #syscalls(net:loop): sendto
  */
@@ -10,44 +10,72 @@
 
 #define COST_NS	 (NSEC_PER_SEC / EVENTS_PER_SECOND)
 #define BURST_NS (EVENTS_BURST * COST_NS)
+#define RETRY_NS (NSEC_PER_SEC / 10)
 
 static void on_timer(struct loop_timer *t);
 
 void net_events_init(struct net_events *e, struct loop *l, int fd)
 {
 	*e = (struct net_events){.loop = l, .fd = fd};
+	buf_init(&e->packet, NET_EVENT_MAX);
 }
 
 void net_events_deinit(struct net_events *e)
 {
 	loop_timer_del(&e->timer);
+	buf_deinit(&e->packet);
 	e->fd = fd_close(e->fd);
 }
 
-static bool put(struct net_events *e, const char *text)
+static bool put(struct net_events *e, const struct net_event *ev)
 {
-	size_t len = MIN(strlen(text), (size_t)EVENTS_LINE_MAX);
+	size_t len;
 
-	return send(e->fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+	buf_consume(&e->packet, buf_len(&e->packet));
+	if (net_event_put(&e->packet, ev) < 0)
+		return false;
+	len = buf_len(&e->packet);
+	return send(e->fd, buf_data(&e->packet), len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
 }
 
-static void count_later(struct net_events *e)
+static void count_later(struct net_events *e, uint64_t delay_ns)
 {
 	if (!e->timer.loop)
-		loop_timer_set(e->loop, &e->timer, clock_mono_ns() + NSEC_PER_SEC, on_timer);
+		loop_timer_set(e->loop, &e->timer, clock_mono_ns() + delay_ns, on_timer);
+}
+
+/* What is not in the ledger is told first: what follows it there comes later. */
+static bool tell_lost(struct net_events *e)
+{
+	const struct net_event ev = {
+		.kind = NET_EVENT_LOST, .lost = e->lost, .text = "too many events at once"};
+
+	if (e->lost && !put(e, &ev))
+		return false;
+	e->lost = 0;
+	return true;
+}
+
+static bool tell_left_out(struct net_events *e)
+{
+	struct net_event ev = {.kind = NET_EVENT_NOTE, .log = true};
+	char text[96];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64 " more were not told of: too many at once",
+		e->left_out);
+	ev.text = text;
+	if (e->left_out && !put(e, &ev))
+		return false;
+	e->left_out = 0;
+	return true;
 }
 
 static void on_timer(struct loop_timer *t)
 {
 	struct net_events *e = container_of(t, struct net_events, timer);
-	char text[96];
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64 " more were not told of: too many at once",
-		e->left_out);
-	if (put(e, text))
-		e->left_out = 0;
-	else
-		count_later(e);
+	if (!tell_lost(e) || !tell_left_out(e))
+		count_later(e, RETRY_NS);
 }
 
 /* Every line puts the time at which all may be said again off by its share. */
@@ -62,10 +90,31 @@ static bool may_say(struct net_events *e)
 	return true;
 }
 
+void net_events_tell(struct net_events *e, const struct net_event *ev)
+{
+	struct net_event out = *ev;
+
+	if (e->fd < 0)
+		return;
+	if (out.log && !may_say(e)) {
+		out.log = false;
+		e->left_out++;
+		count_later(e, NSEC_PER_SEC);
+		if (out.kind == NET_EVENT_NOTE)
+			return;
+	}
+	if (tell_lost(e) && put(e, &out))
+		return;
+	if (out.log)
+		e->left_out++;
+	if (out.kind != NET_EVENT_NOTE)
+		e->lost++;
+	count_later(e, RETRY_NS);
+}
+
 void net_events_say(struct net_events *e, const char *text)
 {
-	if (e->fd < 0 || (may_say(e) && put(e, text)))
-		return;
-	e->left_out++;
-	count_later(e);
+	const struct net_event ev = {.kind = NET_EVENT_NOTE, .log = true, .text = text};
+
+	net_events_tell(e, &ev);
 }

@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What msb-net tells of: one line per event, to the supervisor, who keeps the sandbox's log.
+ * What msb-net tells of: one event (net/event-msg.h) per packet, to the supervisor, who keeps the
+ * sandbox's ledger and log.
  *
- * A guest decides how often something is denied, so it cannot decide how much is told: EVENTS_BURST
- * lines at once, EVENTS_PER_SECOND on the average. What is left out is counted, and the number is
- * told once a second. Telling never waits: a supervisor that is slow gets the number, too.
+ * Every event is for the ledger; telling never waits, so of a burst that the supervisor does not
+ * take in time the rest is counted, and the number told once there is room. A guest decides how
+ * often something is denied, so it cannot decide how much is in the log for people: EVENTS_BURST
+ * lines at once, EVENTS_PER_SECOND on the average. What is left out there is counted, and the
+ * number told once a second.
  */
 #pragma once
 
 #include "base/loop.h"
 
-enum { EVENTS_BURST = 50, EVENTS_PER_SECOND = 10, EVENTS_LINE_MAX = 640 };
+#include "net/event-msg.h"
+
+enum { EVENTS_BURST = 50, EVENTS_PER_SECOND = 10 };
 
 struct net_events {
 	struct loop *loop;
-	int fd; /* a socket that keeps lines apart, owned; negative: nobody listens */
+	int fd; /* a socket that keeps packets apart, owned; negative: nobody listens */
+	struct buf packet;
 	uint64_t full_ns; /* when the burst is whole again */
-	uint64_t left_out; /* since the last number was told */
+	uint64_t left_out; /* lines of the log, since the last number was told */
+	uint64_t lost; /* events, the same */
 	struct loop_timer timer;
 };
 
@@ -24,8 +31,12 @@ struct net_events {
 void net_events_init(struct net_events *e, struct loop *l, int fd);
 void net_events_deinit(struct net_events *e);
 
+/** net_events_tell - tell @ev, or count it; with .log its text becomes a line of the log, as far as
+ * there is room for one */
+void net_events_tell(struct net_events *e, const struct net_event *ev);
+
 /**
- * net_events_say - tell @text, or count it
+ * net_events_say - a line for the log alone, or count it
  * @text: without newline; of names that strangers choose it holds letters, digits, '-', '_' and '.'
  *	(struct policy_query)
  */

@@ -3,6 +3,7 @@
 #include "net/gate.h"
 
 #include "net/policy/peek.h"
+#include "net/tell.h"
 
 enum { PORT_DNS = 53 };
 
@@ -74,10 +75,12 @@ static void hand_over(const struct net_gate *g, struct flow_verdict *v)
 	v->user = g->names;
 }
 
-static void tell(const struct net_gate *g, const char *text)
+/* What is known of whom a flow is for. */
+static const char *name_of(const struct question *ask)
 {
-	if (g->events)
-		net_events_say(g->events, text);
+	if (ask->q.authority)
+		return ask->q.authority;
+	return ask->q.n_names ? ask->names[0] : NULL;
 }
 
 /* What was said cannot be understood, so the policy is not asked about it. */
@@ -91,7 +94,7 @@ static void tell_bad(const struct net_gate *g, const struct flow_query *q)
 	(void)snprintf(text, sizeof(text),
 		"egress tcp %s%s%s:%u: denied: the first bytes do not say clearly whom they want",
 		v6 ? "[" : "", net_addr_text(&remote->addr, addr), v6 ? "]" : "", remote->port);
-	tell(g, text);
+	tell_refused(g->events, q, text, NULL);
 }
 
 void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struct flow_verdict *v)
@@ -112,10 +115,11 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 		break;
 	case POLICY_INSPECT:
 		v->action = FLOW_INSPECT;
+		v->tag = (uint32_t)-1; /* no rule has let it through yet */
 		v->hold_down = g->config->policy.strict;
 		break;
 	case POLICY_DENY:
-		tell(g, answer.text);
+		tell_verdict(g->events, &g->config->policy, q, &answer, name_of(&ask));
 		return;
 	}
 	dial(g, q, v);
@@ -140,8 +144,14 @@ enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_qu
 	peek_apply(&seen, &ask.q);
 	policy_decide(&g->config->policy, &ask.q, &answer);
 	*tag = (uint32_t)answer.rule;
-	if (answer.action == POLICY_ALLOW)
-		return FLOW_DIAL;
-	tell(g, answer.text);
-	return FLOW_DENY;
+	tell_verdict(g->events, &g->config->policy, q, &answer, name_of(&ask));
+	return answer.action == POLICY_ALLOW ? FLOW_DIAL : FLOW_DENY;
+}
+
+void net_gate_event(const struct net_gate *g, const struct flow_event *e)
+{
+	struct question ask;
+
+	ask_about(g, &e->query, &ask);
+	tell_flow(g->events, &g->config->policy, e, name_of(&ask));
 }

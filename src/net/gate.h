@@ -15,7 +15,7 @@
 struct net_gate {
 	const struct net_config *config;
 	struct names *names; /* answers questions about names; NULL: nobody does */
-	struct net_events *events; /* hears of what is denied; NULL: nobody does */
+	struct net_events *events; /* hears of what happens; NULL: nobody does */
 };
 
 /** net_gate_decide - flow_ops.decide: fill @v for @q */
@@ -24,3 +24,6 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 /** net_gate_inspect - flow_ops.inspect */
 enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_query *q,
 	const void *data, size_t len, bool last, uint32_t *tag);
+
+/** net_gate_event - flow_ops.event */
+void net_gate_event(const struct net_gate *g, const struct flow_event *e);

@@ -76,7 +76,15 @@ static enum flow_action inspect(void *ctx, const struct flow_query *q, const voi
 	return net_gate_inspect(&net->gate, q, data, len, last, tag);
 }
 
-static const struct flow_ops flow_ops = {.emit = emit, .decide = decide, .inspect = inspect};
+static void event(void *ctx, const struct flow_event *e)
+{
+	const struct net *net = ctx;
+
+	net_gate_event(&net->gate, e);
+}
+
+static const struct flow_ops flow_ops = {
+	.emit = emit, .decide = decide, .inspect = inspect, .event = event};
 
 static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 {

@@ -13,6 +13,8 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "net/tell.h"
+
 enum {
 	CLIENTS_MAX = 512,
 	LENGTH = 2, /* in front of a message over TCP */
@@ -51,6 +53,7 @@ struct names {
 	struct loop *loop;
 	struct dns_forwarder *forwarder;
 	struct net_events *events;
+	const struct policy *policy;
 	struct loop_timer timer;
 	struct client *clients;
 	uint32_t n_clients;
@@ -436,17 +439,8 @@ static void on_random(void *arg, void *to, size_t n)
 static void on_event(void *arg, const struct dns_event *e)
 {
 	struct names *n = arg;
-	char text[EVENTS_LINE_MAX];
 
-	if (!n->events)
-		return;
-	if (e->outcome == DNS_DENIED) {
-		net_events_say(n->events, e->text);
-	} else if (e->outcome == DNS_REBIND) {
-		(void)snprintf(text, sizeof(text), "lookup of %.254s: denied: %s",
-			e->query->name.text, e->text);
-		net_events_say(n->events, text);
-	}
+	tell_lookup(n->events, n->policy, e);
 }
 
 static const struct stack_udp_ops udp_ops = {.datagram = on_datagram, .closed = on_udp_closed};
@@ -496,6 +490,7 @@ int names_new(struct loop *l, const struct dns_config *config, const struct poli
 		return -ENOMEM;
 	n->loop = l;
 	n->events = events;
+	n->policy = policy;
 	for (size_t i = 0; i < ARRAY_SIZE(n->slots); i++)
 		n->slots[i].names = n;
 	n->forwarder = dns_forwarder_new(config, policy, &dns_ops, n);

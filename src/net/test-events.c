@@ -32,13 +32,26 @@ static void rig_deinit(struct rig *g)
 	(void)close(g->fd);
 }
 
+static bool next_event(const struct rig *g, uint8_t packet[NET_EVENT_MAX], struct net_event *ret)
+{
+	ssize_t n = recv(g->fd, packet, NET_EVENT_MAX, MSG_DONTWAIT);
+
+	if (n < 0)
+		return false;
+	ASSERT_OK(net_event_get(packet, (size_t)n, ret));
+	return true;
+}
+
 /* The next line; -1 when there is none. */
 static ssize_t line(const struct rig *g, char *to, size_t size)
 {
-	ssize_t n = recv(g->fd, to, size - 1, MSG_DONTWAIT);
+	uint8_t packet[NET_EVENT_MAX];
+	struct net_event e;
 
-	to[MAX(n, (ssize_t)0)] = '\0';
-	return n;
+	if (!next_event(g, packet, &e))
+		return -1;
+	ASSERT_TRUE(e.kind == NET_EVENT_NOTE && e.log);
+	return snprintf(to, size, "%s", e.text);
 }
 
 /* What a line of the number says, 0 for other lines. */
@@ -57,7 +70,7 @@ static unsigned int collect(struct rig *g, unsigned int all)
 	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
 	unsigned int lines = 0;
 	uint64_t counted = 0;
-	char text[1024];
+	char text[NET_EVENT_TEXT + 1];
 
 	while (lines + counted < all) {
 		if (line(g, text, sizeof(text)) < 0) {
@@ -112,6 +125,59 @@ TEST(a_reader_who_is_slow_gets_the_number)
 	ASSERT_EQ(setsockopt(g.events.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
 	flood(&g, EVENTS_BURST);
 	ASSERT_TRUE(collect(&g, EVENTS_BURST) < EVENTS_BURST);
+	rig_deinit(&g);
+}
+
+TEST(every_event_is_told_but_only_some_are_lines_of_the_log)
+{
+	enum { MANY = EVENTS_BURST + 30 };
+	const struct net_event ev = {.kind = NET_EVENT_DENIED, .log = true, .text = "denied"};
+	uint8_t packet[NET_EVENT_MAX];
+	struct net_event e;
+	unsigned int logged = 0;
+	unsigned int told = 0;
+	struct rig g;
+
+	rig_init(&g);
+	for (unsigned int i = 0; i < MANY; i++)
+		net_events_tell(&g.events, &ev);
+	while (next_event(&g, packet, &e)) {
+		ASSERT_EQ(e.kind, NET_EVENT_DENIED);
+		told++;
+		logged += e.log;
+	}
+	ASSERT_EQ(told, MANY);
+	ASSERT_TRUE(logged >= EVENTS_BURST && logged < MANY);
+	ASSERT_EQ(g.events.left_out, MANY - logged);
+	rig_deinit(&g);
+}
+
+TEST(events_that_are_lost_are_counted_and_told_in_their_place)
+{
+	enum { MANY = 5000 };
+	const struct net_event ev = {.kind = NET_EVENT_OPEN, .name = "www.example"};
+	uint64_t deadline = clock_mono_ns() + 30 * NSEC_PER_SEC;
+	uint8_t packet[NET_EVENT_MAX];
+	struct net_event e;
+	uint64_t told = 0;
+	uint64_t lost = 0;
+	struct rig g;
+
+	rig_init(&g);
+	for (unsigned int i = 0; i < MANY; i++)
+		net_events_tell(&g.events, &ev);
+	ASSERT_TRUE(g.events.lost > 0);
+	while (told + lost < MANY) {
+		if (next_event(&g, packet, &e)) {
+			told += e.kind == NET_EVENT_OPEN;
+			lost += e.kind == NET_EVENT_LOST ? e.lost : 0;
+			continue;
+		}
+		ASSERT_TRUE(clock_mono_ns() < deadline);
+		ASSERT_OK(loop_once(&g.loop, clock_mono_ns() + NSEC_PER_SEC));
+	}
+	ASSERT_EQ(told + lost, MANY);
+	ASSERT_TRUE(told > 0 && lost > 0);
 	rig_deinit(&g);
 }
 

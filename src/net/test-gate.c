@@ -108,15 +108,47 @@ TEST(first_bytes_decide_where_a_name_does)
 	net_config_deinit(&c);
 }
 
-static void expect_told(int fd, const char *begin)
+/* The next one; its strings live until the one after it. */
+static struct net_event next_event(int fd)
 {
-	char text[EVENTS_LINE_MAX + 1];
-	ssize_t n = recv(fd, text, EVENTS_LINE_MAX, MSG_DONTWAIT);
+	static uint8_t packet[NET_EVENT_MAX];
+	struct net_event e;
+	ssize_t n = recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
 
 	ASSERT_TRUE(n > 0);
-	text[n] = '\0';
-	if (strncmp(text, begin, strlen(begin)) != 0)
-		test_fail(__FILE__, __LINE__, "'%s' does not begin with '%s'", text, begin);
+	ASSERT_OK(net_event_get(packet, (size_t)n, &e));
+	return e;
+}
+
+static void expect_told(int fd, const char *begin)
+{
+	struct net_event e = next_event(fd);
+
+	ASSERT_TRUE(e.log && e.kind == NET_EVENT_DENIED);
+	if (strncmp(e.text, begin, strlen(begin)) != 0)
+		test_fail(__FILE__, __LINE__, "'%s' does not begin with '%s'", e.text, begin);
+}
+
+/* With the rule that their tag says, if there still is one. */
+static void what_flows_do_is_told(const struct net_gate *g, const struct flow_query *q, int fd)
+{
+	struct flow_event f = {.kind = FLOW_EVENT_FAILED, .query = *q, .error = -ECONNREFUSED};
+	struct net_event e;
+
+	f.query.id = 9;
+	net_gate_event(g, &f);
+	e = next_event(fd);
+	ASSERT_TRUE(e.kind == NET_EVENT_FAILED && e.error == ECONNREFUSED && e.flow == 9);
+	ASSERT_TRUE(e.rule == 1 && !e.log && e.remote.port == 80);
+	ASSERT_STREQ(e.rule_text, "allow@dns");
+	f = (struct flow_event){.kind = FLOW_EVENT_CLOSED, .query = *q, .up = 5, .down = 6};
+	f.tag = 1000;
+	net_gate_event(g, &f);
+	e = next_event(fd);
+	ASSERT_TRUE(e.kind == NET_EVENT_CLOSE && e.up == 5 && e.down == 6 && e.rule == 0);
+	f.kind = FLOW_EVENT_DENIED;
+	net_gate_event(g, &f);
+	ASSERT_TRUE(recv(fd, &e, sizeof(e), MSG_DONTWAIT) < 0);
 }
 
 TEST(what_is_denied_is_told)
@@ -142,6 +174,7 @@ TEST(what_is_denied_is_told)
 	expect_told(fds[1], "egress tcp 1.1.1.1:80: denied: the first bytes");
 	expect_told(fds[1], "egress tcp [fe80::1]:80 (link-local): denied by default");
 	ASSERT_TRUE(recv(fds[1], &tag, sizeof(tag), MSG_DONTWAIT) < 0);
+	what_flows_do_is_told(&g, &q, fds[1]);
 	net_events_deinit(&events);
 	loop_deinit(&l);
 	(void)close(fds[1]);

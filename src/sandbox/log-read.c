@@ -12,10 +12,20 @@
 
 enum { READ_CHUNK = 64 * 1024, LINE_LIMIT = LIMIT_FRAME_PAYLOAD * 6 + 1024, HEAD_BYTES = 64 };
 
+static const struct log_ring commands = {.files = EXEC_LOG_FILES,
+	.line_max = LINE_LIMIT,
+	.name = exec_log_name,
+	.number = exec_log_seq};
+
+void log_reader_init_ring(struct log_reader *r, const struct log_ring *ring, int dir_fd)
+{
+	*r = (struct log_reader){.ring = ring, .dir_fd = dir_fd, .fd = -EBADF};
+	buf_init(&r->pending, ring->line_max + READ_CHUNK);
+}
+
 void log_reader_init(struct log_reader *r, int dir_fd)
 {
-	*r = (struct log_reader){.dir_fd = dir_fd, .fd = -EBADF};
-	buf_init(&r->pending, LINE_LIMIT + READ_CHUNK);
+	log_reader_init_ring(r, &commands, dir_fd);
 }
 
 void log_reader_deinit(struct log_reader *r)
@@ -100,12 +110,12 @@ int log_entry_parse(const char *line, size_t len, struct log_entry *ret)
 	return 0;
 }
 
-static uint64_t seq_of(int fd)
+static uint64_t seq_of(const struct log_reader *r, int fd)
 {
 	char head[HEAD_BYTES];
 	ssize_t n = pread(fd, head, sizeof(head), 0);
 
-	return n > 0 ? exec_log_seq(head, (size_t)n) : 0;
+	return n > 0 ? r->ring->number(head, (size_t)n) : 0;
 }
 
 /* Opens the oldest file that is younger than the one we have; -EAGAIN when there is none. */
@@ -114,10 +124,10 @@ static int open_next(struct log_reader *r)
 	uint64_t best = UINT64_MAX;
 	int best_fd = -EBADF;
 
-	for (unsigned int i = 0; i < EXEC_LOG_FILES; i++) {
-		int fd = openat(r->dir_fd, exec_log_name(i),
+	for (unsigned int i = 0; i < r->ring->files; i++) {
+		int fd = openat(r->dir_fd, r->ring->name(i),
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		uint64_t seq = fd >= 0 ? seq_of(fd) : 0;
+		uint64_t seq = fd >= 0 ? seq_of(r, fd) : 0;
 
 		if (seq > r->seq && seq < best) {
 			fd_close(best_fd);
@@ -170,7 +180,7 @@ static int next_line(struct log_reader *r)
 			return 0;
 		}
 		searched = buf_len(&r->pending);
-		if (searched > LINE_LIMIT) {
+		if (searched > r->ring->line_max) {
 			/* Nothing of ours: give up on the whole file. */
 			buf_consume(&r->pending, searched);
 			r->skipped++;
@@ -184,7 +194,7 @@ static int next_line(struct log_reader *r)
 	}
 }
 
-int log_reader_next(struct log_reader *r, struct log_entry *ret)
+int log_reader_line(struct log_reader *r, const char **ret, size_t *ret_len)
 {
 	for (;;) {
 		int e;
@@ -204,9 +214,23 @@ int log_reader_next(struct log_reader *r, struct log_entry *ret)
 		if (e < 0)
 			return e;
 		r->done = true;
-		if (log_entry_parse((const char *)buf_data(&r->pending), r->line_len, ret) == 0)
+		*ret = (const char *)buf_data(&r->pending);
+		*ret_len = r->line_len;
+		return 0;
+	}
+}
+
+int log_reader_next(struct log_reader *r, struct log_entry *ret)
+{
+	const char *line;
+	size_t len;
+	int e;
+
+	while ((e = log_reader_line(r, &line, &len)) == 0) {
+		if (log_entry_parse(line, len, ret) == 0)
 			return 0;
-		if (!exec_log_seq((const char *)buf_data(&r->pending), r->line_len))
+		if (!r->ring->number(line, len))
 			r->skipped++;
 	}
+	return e;
 }

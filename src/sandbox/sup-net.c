@@ -18,7 +18,7 @@
 #include "net/events.h"
 #include "sandbox/sup-internal.h"
 
-enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096, EVENTS_BATCH = 64 };
+enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096, EVENTS_BATCH = 64, LAST_BATCHES = 256 };
 
 /* Does the host know a way to public IPv6 addresses? Asks the routing table, sends nothing. */
 static bool host_has_ipv6(void)
@@ -140,35 +140,54 @@ void sup_net_deinit(struct sup_net *n)
 	n->events_fd = fd_close(n->events_fd);
 }
 
-/* Whoever has taken msb-net over writes what it likes: lines stay lines, and harmless to print. */
-static void log_event(struct supervisor *sup, char *text, size_t len)
+void sup_net_lost(struct supervisor *sup, int r)
 {
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < ' ' || text[i] > '~')
-			text[i] = '?';
-	}
-	text[len] = '\n';
-	exec_log_write(&sup->log, "network", 0, text, len + 1);
+	if (r < 0)
+		exec_log_say(&sup->log,
+			"the ledger of the network cannot be written, its events are lost: %s",
+			strerror(-r));
 }
 
-/* Return: is there more to come? */
-static bool read_events(struct supervisor *sup)
+/* Whoever has taken msb-net over writes what it likes: what is no event is not kept. */
+static void keep_event(struct supervisor *sup, const void *packet, size_t len)
 {
-	char text[EVENTS_LINE_MAX + 1];
+	char line[NET_EVENT_TEXT + 2];
+	struct net_event e;
+	size_t n;
+
+	if (net_event_get(packet, len, &e) < 0)
+		return;
+	if (e.log && e.text[0]) {
+		n = strlen(e.text);
+		memcpy(line, e.text, n);
+		line[n] = '\n';
+		exec_log_write(&sup->log, "network", 0, line, n + 1);
+	}
+	if (e.kind != NET_EVENT_NOTE)
+		sup_net_lost(sup, ledger_event(&sup->ledger, &e));
+}
+
+/* Return: 1 when there may be more at once, 0 when not, negative when there never will be. */
+static int read_events(struct supervisor *sup)
+{
+	uint8_t packet[NET_EVENT_MAX];
 	ssize_t n = 1;
+	int r;
 
 	for (int i = 0; i < EVENTS_BATCH && n > 0; i++) {
-		n = recv(sup->net_events_fd, text, EVENTS_LINE_MAX, MSG_DONTWAIT);
+		n = recv(sup->net_events_fd, packet, sizeof(packet), MSG_DONTWAIT);
 		if (n > 0)
-			log_event(sup, text, (size_t)n);
+			keep_event(sup, packet, (size_t)n);
 	}
-	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+	r = n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -ENOTCONN;
+	ledger_flush(&sup->ledger);
+	return r;
 }
 
 static void on_event(struct loop_fd *src, uint32_t events)
 {
 	(void)events;
-	if (!read_events(container_of(src, struct supervisor, net_events_src)))
+	if (read_events(container_of(src, struct supervisor, net_events_src)) < 0)
 		loop_fd_del(src);
 }
 
@@ -184,6 +203,9 @@ void sup_net_unwatch(struct supervisor *sup)
 	if (sup->net_events_fd < 0)
 		return;
 	loop_fd_del(&sup->net_events_src);
-	(void)read_events(sup);
+	/* Its process has ended: what it told is in the socket, and no more comes. */
+	for (int i = 0; i < LAST_BATCHES && read_events(sup) > 0; i++)
+		;
+	(void)ledger_say(&sup->ledger, "end", NULL);
 	sup->net_events_fd = fd_close(sup->net_events_fd);
 }

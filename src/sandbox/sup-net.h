@@ -27,5 +27,8 @@ void sup_net_deinit(struct sup_net *n);
 /** sup_net_watch - what msb-net tells goes into the log; 0 or a negative errno */
 int sup_net_watch(struct supervisor *sup) MSB_MUST_CHECK;
 
+/** sup_net_lost - @r of a ledger's function: is there anything to complain of? */
+void sup_net_lost(struct supervisor *sup, int r);
+
 /** sup_net_unwatch - after its last lines */
 void sup_net_unwatch(struct supervisor *sup);

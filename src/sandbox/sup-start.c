@@ -397,6 +397,13 @@ static int keep_log(struct supervisor *sup)
 	/* Nobody can ask for what an attached, ephemeral one has printed. */
 	if (sup->spec.ephemeral && !sup->spec.detached)
 		return 0;
+	if (sup->spec.net.policy) {
+		int r = ledger_open(&sup->ledger, sup->dir.fd);
+
+		if (r < 0)
+			return r;
+		sup_net_lost(sup, ledger_say(&sup->ledger, "start", NULL));
+	}
 	return exec_log_open(&sup->log, sup->dir.fd);
 }
 
@@ -551,6 +558,7 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sandbox_spec_init(&sup->spec);
 	console_init(&sup->console);
 	exec_log_init(&sup->log);
+	ledger_init(&sup->ledger);
 	r = loop_init(&sup->loop);
 	if (r < 0) {
 		log_err("event loop: %s", strerror(-r));

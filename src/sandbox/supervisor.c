@@ -116,6 +116,7 @@ static void remove_directory(struct supervisor *sup)
 	exec_log_say(&sup->log, "sandbox stopped: %s%s%s", sandbox_reason_name(sup->record.reason),
 		sup->record.detail[0] ? ": " : "", sup->record.detail);
 	exec_log_close(&sup->log);
+	ledger_close(&sup->ledger);
 	r = outlives(sup) ? 0 : sandbox_dir_remove(&sup->dir);
 	if (r < 0)
 		log_warn("%s/sandboxes/%s: %s", sup->spec.home, sup->spec.name, strerror(-r));

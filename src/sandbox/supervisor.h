@@ -23,6 +23,7 @@
 #include "engine/engine.h"
 #include "sandbox/console.h"
 #include "sandbox/exec-log.h"
+#include "sandbox/ledger.h"
 #include "sandbox/record.h"
 #include "sandbox/relay.h"
 #include "sandbox/spec.h"
@@ -59,6 +60,7 @@ struct supervisor {
 	uint32_t n_volume_locks;
 	struct console console;
 	struct exec_log log;
+	struct ledger ledger;
 	struct relay relay;
 	struct workload workload;
 	bool asked_main; /* it has its stop signal, everything else is asked when it ended */
@@ -68,7 +70,7 @@ struct supervisor {
 	struct loop_fd vm_src;
 	struct loop_fd control_src;
 	struct loop_fd console_src;
-	int net_events_fd; /* what msb-net tells for the log, -EBADF: nothing */
+	int net_events_fd; /* what msb-net tells, -EBADF: nothing */
 	struct loop_fd net_events_src;
 	struct sup_share_watch share_watches[LIMIT_SHARES + 1]; /* as vm.helpers */
 

@@ -311,6 +311,7 @@ void dns_forwarder_query(struct dns_forwarder *f, uint64_t now_ns, const struct 
 	if (!allowed(f, now_ns, client, &q, &trusted, &v)) {
 		e.outcome = DNS_DENIED;
 		e.text = v.text;
+		e.rule_number = v.rule + 1;
 		reply(f, client, &q, msg, DNS_NXDOMAIN, &e);
 		return;
 	}
@@ -452,6 +453,7 @@ static void deliver(struct dns_forwarder *f, uint64_t now_ns, struct slot *s,
 			text[0] = '\0';
 		e.outcome = found->rebind ? DNS_REBIND : DNS_DENIED;
 		e.text = found->rebind ? text : found->verdict.text;
+		e.rule_number = found->rebind ? 0 : found->verdict.rule + 1;
 		reply(f, &s->client, &s->q, s->query, DNS_NXDOMAIN, &e);
 		return;
 	}

@@ -75,6 +75,7 @@ struct dns_event {
 	enum dns_outcome outcome;
 	const struct dns_query *query;
 	const struct dns_client *client;
+	int rule_number; /* of the rule that denied it, from 1; 0: none */
 	unsigned int rcode; /* of the answer the guest gets */
 	const struct net_peer *server; /* that was asked last, or NULL */
 	uint64_t took_ns;

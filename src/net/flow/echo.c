@@ -129,8 +129,9 @@ static void relay(struct flows *f, const struct stack_echo *e, const struct net_
 
 void flow_echo(struct flows *f, const struct stack_echo *e)
 {
-	struct flow_query q = {
-		.proto = FLOW_ECHO, .tuple = {.guest.addr = e->guest, .remote.addr = e->remote}};
+	struct flow_query q = {.id = ++f->last_id,
+		.proto = FLOW_ECHO,
+		.tuple = {.guest.addr = e->guest, .remote.addr = e->remote}};
 	struct flow_verdict v;
 
 	flow_decide(f, &q, &v);

@@ -26,6 +26,7 @@ enum flow_proto { FLOW_TCP, FLOW_UDP, FLOW_ECHO };
 
 /* One flow to decide about. */
 struct flow_query {
+	uint64_t id; /* no other flow of this process has it */
 	enum flow_proto proto;
 	bool ingress; /* a client of the host came to a published port; remote is that client */
 	struct net_tuple tuple;

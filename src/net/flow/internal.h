@@ -60,6 +60,7 @@ struct flows {
 	struct flist tcp, udp, echo, listeners;
 	struct waiting connecting, inspecting, echoing;
 	uint32_t n_echo;
+	uint64_t last_id; /* of a flow_query */
 	uint16_t port; /* last one used for calls to the guest */
 	uint8_t datagram[DATAGRAM_MAX];
 };

@@ -95,7 +95,7 @@ static bool admit(struct listener *l, const struct sockaddr_storage *sa, enum fl
 	const struct stack_config *c = &l->flows->cfg.stack;
 	struct flow_verdict v;
 
-	*q = (struct flow_query){.proto = proto, .ingress = true};
+	*q = (struct flow_query){.id = ++l->flows->last_id, .proto = proto, .ingress = true};
 	if (net_peer_from_sockaddr(sa, &q->tuple.remote) < 0)
 		return false;
 	q->tuple.guest.addr = c->guest4.family ? c->guest4 : c->guest6;

@@ -352,7 +352,7 @@ static void dial(struct flows *f, struct stack_tcp *c, const struct flow_query *
 
 void flow_tcp_wanted(struct flows *f, struct stack_tcp *c, const struct net_tuple *tuple)
 {
-	struct flow_query q = {.proto = FLOW_TCP, .tuple = *tuple};
+	struct flow_query q = {.id = ++f->last_id, .proto = FLOW_TCP, .tuple = *tuple};
 	struct flow_verdict v;
 
 	flow_decide(f, &q, &v);

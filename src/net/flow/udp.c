@@ -137,7 +137,7 @@ static void dial(struct flows *f, struct stack_udp *u, const struct flow_query *
 
 void flow_udp_wanted(struct flows *f, struct stack_udp *u, const struct net_tuple *tuple)
 {
-	struct flow_query q = {.proto = FLOW_UDP, .tuple = *tuple};
+	struct flow_query q = {.id = ++f->last_id, .proto = FLOW_UDP, .tuple = *tuple};
 	struct flow_verdict v;
 
 	flow_decide(f, &q, &v);
