@@ -274,10 +274,12 @@ static int set_owner_and_mode(
 	struct fs *fs, const struct call *c, int fd, const struct fuse_setattr_in *in)
 {
 	struct attr a;
+	uint32_t before;
 	int r = attr_get(fs, fd, &a);
 
 	if (r < 0)
 		return r;
+	before = a.sx.stx_mode;
 	if (in->valid & (FATTR_UID | FATTR_GID) && S_ISREG(a.mode)) {
 		a.mode &= ~(uint32_t)S_ISUID;
 		if (a.mode & S_IXGRP)
@@ -301,7 +303,12 @@ static int set_owner_and_mode(
 	if (!can_override(fs, c->node->type))
 		return S_ISLNK(c->node->type) ? 0 : -EPERM;
 	r = in->valid & FATTR_MODE ? mirror_mode(fs, fd, &a) : 0;
-	return r < 0 ? r : attr_keep(fs, fd, &a);
+	if (r < 0)
+		return r;
+	r = attr_keep(fs, fd, &a);
+	if (r < 0 && a.sx.stx_mode != before)
+		(void)host_chmod(fs, fd, before & 0777);
+	return r;
 }
 
 static int set_size(struct fs *fs, struct call *c, int fd, const struct fuse_setattr_in *in)

@@ -134,8 +134,7 @@ static int create_new(struct fs *fs, struct call *c, const char *name,
 	}
 	r = attr_own(fs, fd, c->in->uid, gid, mode, 0);
 	if (r < 0) {
-		(void)unlinkat(dir_fd, name, 0);
-		quota_give(fs, QUOTA_INODE);
+		name_unmake(fs, c->node, name, 0);
 		return r;
 	}
 	*ret_fd = TAKE_FD(fd);
@@ -152,6 +151,7 @@ int op_create(struct fs *fs, struct call *c)
 	struct fuse_create_in in;
 	struct inode *node;
 	const char *name;
+	bool made;
 	int r;
 
 	if (!out)
@@ -166,12 +166,16 @@ int op_create(struct fs *fs, struct call *c)
 		r = create_new(fs, c, name, &in, &fd);
 	if (r == -EEXIST && !(in.flags & O_EXCL))
 		r = 0;
+	made = fd >= 0;
 	if (r == 0)
 		r = name_enter(fs, c->node, name, &out->entry);
-	if (r < 0)
+	if (r < 0) {
+		if (made)
+			name_unmake(fs, c->node, name, 0);
 		return r;
+	}
 	node = inode_by_id(&fs->inodes, out->entry.nodeid);
-	if (fd < 0) {
+	if (!made) {
 		int at = inode_fd(&fs->inodes, node);
 
 		r = at < 0 ? at : is_file(fs, at);
@@ -181,9 +185,12 @@ int op_create(struct fs *fs, struct call *c)
 	}
 	if (r == 0)
 		r = reply_open(fs, node, TAKE_FD(fd), in.flags, &out->open);
-	/* The other side sees no entry then, and will not forget it. */
-	if (r < 0)
+	if (r < 0) {
+		/* The other side sees no entry then, and will not forget it. */
 		inode_forget(&fs->inodes, node, 1);
+		if (made)
+			name_unmake(fs, c->node, name, 0);
+	}
 	return r;
 }
 

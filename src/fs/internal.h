@@ -149,6 +149,9 @@ int op_setattr(struct fs *fs, struct call *c);
 int name_enter(struct fs *fs, struct inode *parent, const char *name, struct fuse_entry_out *to)
 	MSB_MUST_CHECK;
 
+/** name_unmake - take back @name, just made in @dir, when the rest of a request failed */
+void name_unmake(struct fs *fs, struct inode *dir, const char *name, int flags);
+
 /** name_can_make - is @c->node a directory of the host in which things can be made? */
 int name_can_make(const struct fs *fs, const struct call *c) MSB_MUST_CHECK;
 

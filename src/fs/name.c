@@ -116,6 +116,15 @@ int name_can_make(const struct fs *fs, const struct call *c)
 	return c->node->type == S_IFDIR ? 0 : -ENOTDIR;
 }
 
+void name_unmake(struct fs *fs, struct inode *dir, const char *name, int flags)
+{
+	int fd = inode_fd(&fs->inodes, dir);
+
+	/* What stays goes on to count. */
+	if (fd >= 0 && unlinkat(fd, name, flags) == 0)
+		quota_give(fs, QUOTA_INODE);
+}
+
 /* Gives @name, just made, its owner; takes it back when that fails. */
 static int finish_new(struct fs *fs, struct call *c, int dir_fd, const char *name, uint32_t gid,
 	uint32_t mode, uint32_t rdev)
@@ -125,10 +134,8 @@ static int finish_new(struct fs *fs, struct call *c, int dir_fd, const char *nam
 
 	if (r == 0)
 		r = reply_entry(fs, c, c->node, name);
-	if (r < 0) {
-		(void)unlinkat(dir_fd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
-		quota_give(fs, QUOTA_INODE);
-	}
+	if (r < 0)
+		name_unmake(fs, c->node, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0);
 	return r;
 }
 
@@ -228,29 +235,39 @@ int op_symlink(struct fs *fs, struct call *c)
 	r = fd < 0 ? fd : 0;
 	if (r == 0 && symlinkat(target, fd, name) < 0)
 		r = -errno;
-	if (r == 0)
-		return reply_entry(fs, c, c->node, name);
-	quota_give(fs, QUOTA_INODE);
+	if (r < 0) {
+		quota_give(fs, QUOTA_INODE);
+		return r;
+	}
+	r = reply_entry(fs, c, c->node, name);
+	if (r < 0)
+		name_unmake(fs, c->node, name, 0);
 	return r;
 }
 
+/* A name that is about to go. */
+struct loss {
+	struct inode *node; /* what the other side knows of the file, or NULL */
+	bool pinned; /* the entry was, for this */
+	uint64_t gives; /* what its end gives back to the quota at once */
+};
+
 /*
- * The file @name is about to go: who knows it keeps it.
- * @ret_gives: what its end gives back to the quota
- * @ret_pinned: the entry that was pinned for this, NULL: none
+ * The file @name is about to go: who knows it keeps it. A name more or less of a file with several
+ * is a block more or less; the last one takes the content along, once nobody knows it any more.
  */
-static int prepare_loss(
-	struct fs *fs, int dir_fd, const char *name, uint64_t *ret_gives, struct inode **ret_pinned)
+static int prepare_loss(struct fs *fs, int dir_fd, const char *name, struct loss *ret)
 {
 	cleanup_fd int fd = sys_open_child(dir_fd, name);
 	struct inode *n;
 	struct statx sx;
+	bool last;
 	int r = fd < 0 ? fd : sys_statx(fd, &sx);
 
-	*ret_gives = 0;
-	*ret_pinned = NULL;
+	*ret = (struct loss){0};
 	if (r < 0)
 		return r;
+	last = S_ISDIR(sx.stx_mode) || sx.stx_nlink == 1;
 	n = inode_find(&fs->inodes, &sx);
 	if (n && n->index == INODE_ROOT)
 		return -EBUSY;
@@ -259,37 +276,50 @@ static int prepare_loss(
 		/* One that cannot be found where it was seen last is lost already. */
 		if (r < 0 && r != -ESTALE && r != -ENOENT)
 			return r;
-		*ret_pinned = r == 0 ? n : NULL;
+		ret->pinned = r == 0;
 	}
-	if (!n && (S_ISDIR(sx.stx_mode) || sx.stx_nlink == 1))
-		*ret_gives = QUOTA_INODE + (S_ISREG(sx.stx_mode) ? sx.stx_size : 0);
+	ret->node = n;
+	if (!last)
+		ret->gives = QUOTA_INODE;
+	else if (!n || !n->pinned)
+		ret->gives = QUOTA_INODE + (S_ISREG(sx.stx_mode) ? sx.stx_size : 0);
 	return 0;
+}
+
+static void undo_loss(struct fs *fs, const struct loss *l)
+{
+	if (l->pinned)
+		inode_unpin(&fs->inodes, l->node);
+}
+
+static void finish_loss(struct fs *fs, const struct loss *l)
+{
+	quota_give(fs, l->gives);
+	if (l->node && l->node->handles == 0)
+		quota_unheld(fs, l->node);
 }
 
 static int remove_name(struct fs *fs, struct call *c, int flags)
 {
-	struct inode *pinned;
+	struct loss loss;
 	const char *name;
-	uint64_t gives;
 	int fd;
 	int r = call_name(c, &name);
 
 	if (r < 0)
 		return r;
 	fd = inode_fd(&fs->inodes, c->node);
-	r = fd < 0 ? fd : prepare_loss(fs, fd, name, &gives, &pinned);
+	r = fd < 0 ? fd : prepare_loss(fs, fd, name, &loss);
 	if (r < 0)
 		return r;
 	/* Opening the file again may have cost the directory's descriptor. */
 	fd = inode_fd(&fs->inodes, c->node);
 	if (fd < 0 || unlinkat(fd, name, flags) < 0) {
 		r = fd < 0 ? fd : -errno;
-		inode_unpin(&fs->inodes, pinned);
+		undo_loss(fs, &loss);
 		return r;
 	}
-	quota_give(fs, gives);
-	if (pinned && pinned->handles == 0)
-		quota_unheld(fs, pinned);
+	finish_loss(fs, &loss);
 	return 0;
 }
 
@@ -303,13 +333,29 @@ int op_rmdir(struct fs *fs, struct call *c)
 	return remove_name(fs, c, AT_REMOVEDIR);
 }
 
-/* Entry of the file @name of @dir_fd, if it is known. */
-static struct inode *known(struct fs *fs, int dir_fd, const char *name)
+/* What is at @name of @dir_fd. */
+static int look(int dir_fd, const char *name, struct statx *sx)
 {
 	cleanup_fd int fd = sys_open_child(dir_fd, name);
-	struct statx sx;
 
-	return fd >= 0 && sys_statx(fd, &sx) == 0 ? inode_find(&fs->inodes, &sx) : NULL;
+	return fd < 0 ? fd : sys_statx(fd, sx);
+}
+
+/*
+ * Descriptors of two entries at once. Opening ancestors of the second again may cost the first its
+ * own, hence twice; when there are hardly any left that would go on for ever.
+ */
+static int two_fds(struct fs *fs, struct inode *a, struct inode *b, int *ret_a, int *ret_b)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		*ret_a = inode_fd(&fs->inodes, a);
+		if (*ret_a < 0)
+			return *ret_a;
+		*ret_b = inode_fd(&fs->inodes, b);
+		if (*ret_b < 0)
+			return *ret_b;
+	}
+	return a->fd == *ret_a ? 0 : -ENFILE;
 }
 
 struct rename {
@@ -322,31 +368,35 @@ struct rename {
 	int to_fd;
 };
 
-/* Opening ancestors of the second again may cost the first its descriptor: hence twice. */
 static int rename_fds(struct fs *fs, struct rename *n)
 {
-	for (unsigned int i = 0; i < 2; i++) {
-		n->from_fd = inode_fd(&fs->inodes, n->from_dir);
-		if (n->from_fd < 0)
-			return n->from_fd;
-		n->to_fd = inode_fd(&fs->inodes, n->to_dir);
-		if (n->to_fd < 0)
-			return n->to_fd;
-	}
-	return 0;
+	return two_fds(fs, n->from_dir, n->to_dir, &n->from_fd, &n->to_fd);
 }
 
 static int rename_and_note(struct fs *fs, struct rename *n)
 {
-	struct inode *moved = known(fs, n->from_fd, n->from);
-	struct inode *other = known(fs, n->to_fd, n->to);
-	struct inode *pinned = NULL;
-	uint64_t gives = 0;
-	int r = 0;
+	struct statx sx;
+	struct statx to_sx;
+	struct inode *moved;
+	struct inode *other = NULL;
+	struct loss loss = {0};
+	bool same = false;
+	int r = look(n->from_fd, n->from, &sx);
 
+	if (r < 0)
+		return r;
+	moved = inode_find(&fs->inodes, &sx);
+	r = look(n->to_fd, n->to, &to_sx);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0) {
+		other = inode_find(&fs->inodes, &to_sx);
+		same = statx_dev(&sx) == statx_dev(&to_sx) && sx.stx_ino == to_sx.stx_ino;
+	}
+	r = 0;
 	/* Two names of one file stay both. */
-	if (!(n->flags & SYS_RENAME_EXCHANGE) && (!moved || other != moved)) {
-		r = prepare_loss(fs, n->to_fd, n->to, &gives, &pinned);
+	if (!(n->flags & SYS_RENAME_EXCHANGE) && !same) {
+		r = prepare_loss(fs, n->to_fd, n->to, &loss);
 		if (r < 0 && r != -ENOENT)
 			return r;
 		r = rename_fds(fs, n);
@@ -354,15 +404,13 @@ static int rename_and_note(struct fs *fs, struct rename *n)
 	if (r == 0)
 		r = sys_rename(n->from_fd, n->from, n->to_fd, n->to, n->flags);
 	if (r < 0) {
-		inode_unpin(&fs->inodes, pinned);
+		undo_loss(fs, &loss);
 		return r;
 	}
-	quota_give(fs, gives);
-	if (pinned && pinned->handles == 0)
-		quota_unheld(fs, pinned);
-	if (moved && moved->index != INODE_ROOT)
+	finish_loss(fs, &loss);
+	if (moved && moved->index != INODE_ROOT && !same)
 		inode_moved(&fs->inodes, moved, n->to_dir, n->to);
-	if (n->flags & SYS_RENAME_EXCHANGE && other && other->index != INODE_ROOT)
+	if (n->flags & SYS_RENAME_EXCHANGE && other && other->index != INODE_ROOT && !same)
 		inode_moved(&fs->inodes, other, n->from_dir, n->from);
 	return 0;
 }
@@ -424,13 +472,18 @@ int op_link(struct fs *fs, struct call *c)
 	old = inode_by_id(&fs->inodes, in.oldnodeid);
 	if (!old)
 		return -ESTALE;
-	fd = inode_fd(&fs->inodes, c->node);
-	if (fd < 0)
-		return fd;
-	old_fd = inode_fd(&fs->inodes, old);
-	if (old_fd < 0)
-		return old_fd;
-	if (linkat(fs->proc_fd, fd_name(old_fd).s, fd, name, AT_SYMLINK_FOLLOW) < 0)
-		return -errno;
-	return reply_entry(fs, c, c->node, name);
+	r = two_fds(fs, old, c->node, &old_fd, &fd);
+	if (r == 0)
+		r = quota_take(fs, QUOTA_INODE);
+	if (r < 0)
+		return r;
+	if (linkat(fs->proc_fd, fd_name(old_fd).s, fd, name, AT_SYMLINK_FOLLOW) < 0) {
+		r = -errno;
+		quota_give(fs, QUOTA_INODE);
+		return r;
+	}
+	r = reply_entry(fs, c, c->node, name);
+	if (r < 0)
+		name_unmake(fs, c->node, name, 0);
+	return r;
 }

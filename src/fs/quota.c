@@ -3,7 +3,7 @@
  * By how much a share may grow.
  *
  * What counts is the length of files (holes included, they can be filled at any time) and a block
- * for each name's file. Only what is done through this server counts; removing what was there
+ * for each name. Only what is done through this server counts; removing what was there
  * before makes room. A file without a name counts as long as somebody has it open.
  *
  * The count of a volume is one for all servers of it, in shared memory (usage.h). What two of them

@@ -223,6 +223,56 @@ TEST(files_without_names_run_out_and_come_back)
 	stop();
 }
 
+static bool is_there(const char *name)
+{
+	return faccessat(p.dir_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* With hardly a descriptor left, what needs two directories gets both or none. */
+TEST(two_directories_and_one_descriptor)
+{
+	static uint64_t nodes[4 * FDS];
+	uint64_t a;
+	uint64_t b;
+	uint64_t file;
+	unsigned int n = 0;
+	unsigned int done = 0;
+	int r = 0;
+
+	start();
+	ASSERT_OK(peer_mkdir(&p, ROOT, "a", 0755, &a));
+	ASSERT_OK(peer_mkdir(&p, ROOT, "b", 0755, &b));
+	ASSERT_OK(peer_mkdir(&p, a, "deep", 0755, &a));
+	ASSERT_OK(peer_mkdir(&p, b, "deep", 0755, &b));
+	ASSERT_OK(peer_mknod(&p, a, "x", S_IFREG | 0644, 0, &file));
+	while (n < ARRAY_SIZE(nodes) && r == 0) {
+		r = peer_mknod(&p, ROOT, "f", S_IFREG | 0600, 0, &nodes[n]);
+		if (r == 0) {
+			n++;
+			r = peer_name(&p, FUSE_UNLINK, ROOT, "f");
+		}
+	}
+	ASSERT_EQ(r, -ENFILE);
+	for (unsigned int i = 0; i < 8; i++) {
+		r = peer_rename(&p, a, "x", b, "x", 0);
+		ASSERT_TRUE(r == 0 || r == -ENFILE);
+		ASSERT_EQ(is_there("a/deep/x"), r != 0);
+		ASSERT_EQ(is_there("b/deep/x"), r == 0);
+		if (r == 0) {
+			ASSERT_OK(peer_rename(&p, b, "x", a, "x", 0));
+			done++;
+		}
+		r = peer_link(&p, file, b, "l");
+		ASSERT_TRUE(r == 0 || r == -ENFILE);
+		ASSERT_EQ(is_there("b/deep/l"), r == 0);
+		if (r == 0)
+			ASSERT_EQ(unlinkat(p.dir_fd, "b/deep/l", 0), 0);
+		peer_forget(&p, nodes[--n], 1);
+	}
+	ASSERT_TRUE(done > 0 && done < 8);
+	stop();
+}
+
 TEST(short_long_and_unknown_requests)
 {
 	struct fuse_in_header h = {.len = sizeof(h), .opcode = FUSE_GETATTR, .nodeid = ROOT};

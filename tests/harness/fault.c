@@ -32,7 +32,7 @@ bool fault_hit(void)
 	return hit;
 }
 
-static bool fault_now(int error)
+bool fault_now(int error)
 {
 	if (!fault_nth || ++fault_calls != fault_nth)
 		return false;

@@ -83,6 +83,8 @@ void test_skip(const char *reason) MSB_NORETURN;
 /* Fault injection; see the header comment. */
 void fault_arm(unsigned int nth); /* 0: off */
 bool fault_hit(void); /* did the armed failure happen? disarms */
+bool fault_now(int error); /* for wrappers of a test's own: true, with errno set, when this call is
+			      to fail */
 
 #define FAULT_ROUNDS 10000u
 
