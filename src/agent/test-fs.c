@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/checksum.h"
 #include "base/io.h"
 
 #include "proto/wire.h"
@@ -473,6 +474,134 @@ TEST(too_deep_trees_are_refused_not_mishandled)
 	simple(&p, FS_REMOVE, FS_RECURSIVE, at("t"), "", ENAMETOOLONG);
 	ASSERT_OK(access(at(deep), F_OK));
 	peer_stop(&p, 0);
+}
+
+static uint64_t sum_of(const void *p, size_t n)
+{
+	struct checksum c;
+
+	checksum_init(&c);
+	checksum_add(&c, p, n);
+	return checksum_value(&c);
+}
+
+TEST(checksums_of_what_was_moved)
+{
+	enum { N = 200 * 1024 + 3 };
+	cleanup_free uint8_t *data = malloc(N);
+	struct msg_fs m = {.op = FS_WRITE, .flags = FS_WITH_SUM, .mode = 0600, .path = at("f")};
+	struct result r;
+	struct peer p;
+
+	ASSERT_TRUE(data);
+	for (size_t i = 0; i < N; i++)
+		data[i] = (uint8_t)((i * 2654435761u) >> 13);
+	peer_serve(&p);
+	write_file(&p, &m, data, 50 * 1024, &r);
+	ASSERT_TRUE(r.fs.errno_ == 0 && r.fs.summed && r.fs.sum == sum_of(data, 50 * 1024));
+	result_deinit(&r);
+	/* Behind what is there: of these bytes only. */
+	m.offset = 50 * 1024;
+	write_file(&p, &m, data + m.offset, 100, &r);
+	ASSERT_TRUE(r.fs.sum == sum_of(data + m.offset, 100));
+	ASSERT_EQ(r.fs.st.size, m.offset + 100);
+	result_deinit(&r);
+	put_file("f", data, N);
+	m = (struct msg_fs){
+		.op = FS_READ, .flags = FS_WITH_SUM, .offset = 7, .length = N - 9, .path = at("f")};
+	peer_fs(&p, &m, &r);
+	ASSERT_TRUE(r.fs.summed && r.fs.sum == sum_of(data + 7, N - 9));
+	result_deinit(&r);
+	/* Without moving them; at most what is there. */
+	m.op = FS_SUM;
+	m.flags = 0;
+	peer_fs(&p, &m, &r);
+	ASSERT_TRUE(r.fs.errno_ == 0 && r.fs.sum == sum_of(data + 7, N - 9));
+	ASSERT_EQ(r.fs.bytes, N - 9);
+	ASSERT_EQ(buf_len(&r.out[0]), 0);
+	result_deinit(&r);
+	m.length = UINT64_MAX;
+	peer_fs(&p, &m, &r);
+	ASSERT_TRUE(r.fs.bytes == N - 7 && r.fs.sum == sum_of(data + 7, N - 7));
+	result_deinit(&r);
+	/* Nobody else hears of it. */
+	m.op = FS_READ;
+	peer_fs(&p, &m, &r);
+	ASSERT_TRUE(!r.fs.summed);
+	result_deinit(&r);
+	simple(&p, FS_SUM, 0, at("nothing"), "", ENOENT);
+	simple(&p, FS_SUM, 0, at("."), "", EISDIR);
+	ASSERT_OK(symlink("f", at("l")));
+	simple(&p, FS_SUM, FS_NOFOLLOW, at("l"), "", ELOOP);
+	peer_stop(&p, 0);
+}
+
+/* Starts a write of which half comes. */
+static void half(struct peer *p, uint32_t flags, const char *path)
+{
+	struct frame f;
+
+	ASSERT_OK(msg_put_fs(&p->out, 1,
+		&(struct msg_fs){.op = FS_WRITE, .flags = flags, .mode = 0600, .path = path}));
+	peer_data(p, 1, "half", 4, false);
+	/* Answered only when it has been seen. */
+	ASSERT_OK(msg_put_fs(&p->out, 2, &(struct msg_fs){.op = FS_STAT, .path = "/"}));
+	peer_flush(p);
+	do {
+		ASSERT_TRUE(peer_next(p, &f));
+	} while (f.stream != 2);
+}
+
+static void cancelled(struct peer *p)
+{
+	struct result r;
+
+	result_init(&r);
+	ASSERT_OK(frame_put(&p->out, FRAME_CANCEL, 0, 1, NULL, 0));
+	peer_flush(p);
+	peer_result(p, 1, &r);
+	ASSERT_EQ(r.fs.errno_, ECANCELED);
+	result_deinit(&r);
+}
+
+TEST(what_does_not_become_whole_is_removed)
+{
+	struct stat st;
+	struct result r;
+	struct peer p;
+
+	peer_serve(&p);
+	half(&p, 0, at("kept"));
+	cancelled(&p);
+	ASSERT_OK(stat(at("kept"), &st));
+	ASSERT_EQ(st.st_size, 4);
+	half(&p, FS_WHOLE, at("gone"));
+	ASSERT_OK(access(at("gone"), F_OK));
+	cancelled(&p);
+	ASSERT_EQ(access(at("gone"), F_OK), -1);
+	/* The link is the user's, and so is what has taken the name meanwhile. */
+	ASSERT_OK(symlink("target", at("link")));
+	half(&p, FS_WHOLE, at("link"));
+	cancelled(&p);
+	ASSERT_OK(lstat(at("link"), &st));
+	ASSERT_OK(stat(at("target"), &st));
+	ASSERT_EQ(st.st_size, 0);
+	half(&p, FS_WHOLE, at("moved"));
+	put_file("moved", "another", 7);
+	cancelled(&p);
+	ASSERT_OK(stat(at("moved"), &st));
+	ASSERT_EQ(st.st_size, 7);
+	write_file(&p,
+		&(struct msg_fs){.op = FS_WRITE, .flags = FS_WHOLE, .mode = 0600, .path = at("w")},
+		"whole", 5, &r);
+	ASSERT_EQ(r.fs.errno_, 0);
+	result_deinit(&r);
+	ASSERT_OK(stat(at("w"), &st));
+	ASSERT_EQ(st.st_size, 5);
+	/* A host that goes. */
+	half(&p, FS_WHOLE, at("gone"));
+	peer_stop(&p, 0);
+	ASSERT_EQ(access(at("gone"), F_OK), -1);
 }
 
 TEST(streams_are_capped)

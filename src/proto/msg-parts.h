@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parts of the configuration of a guest: see msg.h. */
+/* Parts of messages: see msg.h. */
 #pragma once
 
 #include "base/base.h"
@@ -34,4 +34,18 @@ struct msg_share {
 	const char *only; /* the share holds a file of this name that belongs at @path; "": none.
 			   * Of a disk the type of its file system, "" probes */
 	const char *options; /* of the mount, comma-separated, may be "" */
+};
+
+/* What STAT says, and LIST of every entry. */
+struct msg_stat {
+	uint64_t ino;
+	uint64_t size;
+	uint64_t blocks;
+	uint32_t mode; /* with the file type bits of Linux */
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t rdev;
+	int64_t mtime_s;
+	uint32_t mtime_ns;
 };

@@ -479,7 +479,7 @@ static const struct field fs_fields[] = {
 	U32_MAX(msg_fs, op, FS_OP_END - 1),
 	U32_MAX(msg_fs, flags,
 		FS_NOFOLLOW | FS_PARENTS | FS_RECURSIVE | FS_APPEND | FS_EXCL | FS_SET_OWNER |
-			FS_SET_MODE | FS_SET_MTIME),
+			FS_SET_MODE | FS_SET_MTIME | FS_WITH_SUM | FS_WHOLE),
 	U32_MAX(msg_fs, mode, 07777),
 	U32(msg_fs, uid),
 	U32(msg_fs, gid),
@@ -501,7 +501,32 @@ static const struct field fs_done_fields[] = {
 	U64(msg_fs_done, bytes),
 	STAT_FIELDS(msg_fs_done, st),
 };
-MSG_STREAM(fs_done, fs_done_fields, FRAME_FS_DONE)
+
+int msg_put_fs_done(struct buf *out, uint32_t stream, const struct msg_fs_done *m)
+{
+	struct wire_out w;
+	size_t mark;
+	int r = frame_begin(out, FRAME_FS_DONE, 0, stream, &mark);
+
+	if (r < 0)
+		return r;
+	wire_out_init(&w, out);
+	FIELDS_PUT(&w, fs_done_fields, m);
+	if (m->summed)
+		wire_put_u64(&w, m->sum);
+	return frame_finish(out, mark, w.error);
+}
+
+int msg_get_fs_done(const struct frame *f, struct msg_fs_done *ret)
+{
+	struct wire_in in;
+
+	wire_in_init(&in, f->payload, f->len);
+	FIELDS_GET(&in, fs_done_fields, ret);
+	ret->summed = in.at < in.end;
+	ret->sum = ret->summed ? wire_u64(&in) : 0;
+	return wire_end(&in);
+}
 
 static const struct field dirent_fields[] = {
 	STAT_FIELDS(msg_dirent, st),

@@ -138,6 +138,7 @@ enum msg_fs_op {
 	FS_RENAME, /* path to path2 */
 	FS_SYMLINK, /* path becomes a link to path2; an existing link is replaced */
 	FS_SETATTR, /* what the flags say, of an existing path, links followed */
+	FS_SUM, /* checksum of what FS_READ would send */
 	FS_OP_END
 };
 
@@ -150,6 +151,8 @@ enum msg_fs_flags {
 	FS_SET_OWNER = 1u << 5, /* WRITE, MKDIR, SETATTR: give to uid:gid */
 	FS_SET_MODE = 1u << 6, /* WRITE, SETATTR: exactly these bits, whatever was there */
 	FS_SET_MTIME = 1u << 7, /* WRITE, SETATTR: `length` is the time, ns since 1970 */
+	FS_WITH_SUM = 1u << 8, /* READ, WRITE: FS_DONE says the checksum of the bytes moved */
+	FS_WHOLE = 1u << 9, /* WRITE: a file that does not get all its bytes is removed */
 };
 
 struct msg_fs {
@@ -158,23 +161,10 @@ struct msg_fs {
 	uint32_t mode; /* WRITE, MKDIR: permission bits */
 	uint32_t uid;
 	uint32_t gid;
-	uint64_t offset; /* READ, WRITE (WRITE with offset 0 truncates unless FS_APPEND) */
-	uint64_t length; /* READ: at most this many bytes, UINT64_MAX for all */
+	uint64_t offset; /* READ, SUM, WRITE (WRITE with offset 0 truncates unless FS_APPEND) */
+	uint64_t length; /* READ, SUM: at most this many bytes, UINT64_MAX for all */
 	const char *path;
 	const char *path2;
-};
-
-struct msg_stat {
-	uint64_t ino;
-	uint64_t size;
-	uint64_t blocks;
-	uint32_t mode; /* with the file type bits of Linux */
-	uint32_t nlink;
-	uint32_t uid;
-	uint32_t gid;
-	uint64_t rdev;
-	int64_t mtime_s;
-	uint32_t mtime_ns;
 };
 
 struct msg_dirent {
@@ -185,8 +175,10 @@ struct msg_dirent {
 
 struct msg_fs_done {
 	uint32_t errno_; /* 0: success */
-	uint64_t bytes; /* READ, WRITE: moved; LIST: entries */
+	uint64_t bytes; /* READ, SUM, WRITE: moved; LIST: entries */
 	struct msg_stat st; /* STAT, READ, WRITE */
+	bool summed; /* only if it was asked for: an older client understands the others */
+	uint64_t sum; /* base/checksum.h */
 };
 
 struct msg_metrics {

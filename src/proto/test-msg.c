@@ -412,8 +412,10 @@ TEST(fs)
 		.length = UINT64_MAX,
 		.path = letters(LIMIT_PATH - 1),
 		.path2 = "b"};
+	struct msg_fs_done got_done;
 	struct msg_fs_done done;
 	struct msg_fs got;
+	struct frame f;
 
 	CHECK(FRAME_FS, msg_put_fs(&out, 9, &m), msg_get_fs, &got);
 	ASSERT_EQ(got.op, FS_RENAME);
@@ -428,18 +430,34 @@ TEST(fs)
 	m.op = FS_OP_END;
 	REFUSED(msg_put_fs(&out, 9, &m), EINVAL);
 	m.op = FS_STAT;
-	m.flags = 0x100;
+	m.flags = 0x400;
 	REFUSED(msg_put_fs(&out, 9, &m), EINVAL);
 	m.flags = 0;
 	m.path = letters(LIMIT_PATH);
 	REFUSED(msg_put_fs(&out, 9, &m), EINVAL);
 
 	CHECK(FRAME_FS_DONE,
-		msg_put_fs_done(&out, 9, &(struct msg_fs_done){EIO, UINT64_MAX, full_stat}),
+		msg_put_fs_done(
+			&out, 9, &(struct msg_fs_done){EIO, UINT64_MAX, full_stat, false, 0}),
 		msg_get_fs_done, &done);
 	ASSERT_EQ(done.errno_, EIO);
 	ASSERT_TRUE(done.bytes == UINT64_MAX);
 	assert_stat(&done.st);
+	ASSERT_TRUE(!done.summed);
+	/* Without its end this is the message of who asked for no checksum. */
+	reset();
+	ASSERT_OK(
+		msg_put_fs_done(&out, 9, &(struct msg_fs_done){0, 1, full_stat, true, UINT64_MAX}));
+	ASSERT_OK(frame_decode(&out, &f));
+	ASSERT_OK(msg_get_fs_done(&f, &done));
+	for (uint32_t n = 1; n < 8; n++) {
+		struct frame cut = f;
+
+		cut.len -= n;
+		ASSERT_ERR(msg_get_fs_done(&cut, &got_done), EBADMSG);
+	}
+	assert_stat(&done.st);
+	ASSERT_TRUE(done.summed && done.sum == UINT64_MAX);
 	reset();
 }
 

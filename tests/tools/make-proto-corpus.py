@@ -71,7 +71,9 @@ def agent_seeds():
     seeds = {
         'boot': b'\xfc' + p.message('CONFIG', version=p.VERSION) + p.frame('PING', 1, b'x') + p.frame('METRICS', 2),
         'files': b'\xfe' + fs(5, path='/d', flags=2) + fs(3, path='/d/f') + data + fs(2, path='/d/f') +
-        fs(4, path='/d') + fs(1, path='/d/f') + fs(7, path='/d/f', path2='/d/g') + fs(6, path='/d', flags=4),
+        fs(4, path='/d') + fs(1, path='/d/f') + fs(7, path='/d/f', path2='/d/g') + fs(6, path='/d', flags=4) +
+        fs(3, path='/d/f', flags=0x300) + p.frame('CANCEL', 1) + fs(3, path='/d/f', flags=0x300) + data + fs(10, path='/d/f') +
+        fs(2, path='/d/f', flags=0x100),
         'streams': b'\x02' + fs(3, path='/f') + p.message('CREDIT', 1, bytes=0) + p.frame('CANCEL', 1) +
         p.message('SIGNAL', 1, signal=9) + p.message('RESIZE', 1, rows=1, cols=2),
         'exec': b'\xfe' + p.message('EXEC', 1, flags=3, argv=['x'], env=['A=1']) + data,

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/checksum.h"
 #include "base/io.h"
+#include "base/log.h"
 
 #include "agent/ops/freeze.h"
 #include "agent/ops/tree.h"
@@ -17,20 +19,24 @@ enum {
 	/* A frame may pass the chunk by its last entry. */
 	DIRENT_MAX = 2 * LIMIT_PATH,
 	LIST_BATCH = 64,
+	SUM_PIECE = 64 * 1024,
 };
 
 /* An operation that takes more than one step. */
 struct fs_op {
 	struct stream s;
 	struct agent *agent;
-	uint32_t op; /* FS_READ, FS_WRITE, FS_LIST, FS_REMOVE */
+	uint32_t op; /* FS_READ, FS_WRITE, FS_LIST, FS_REMOVE, FS_SUM */
 	int fd; /* owned */
 	DIR *dir; /* owned: LIST */
 	struct tree *tree; /* owned: REMOVE */
+	char *path; /* owned: WRITE with FS_WHOLE */
+	uint8_t *piece; /* owned: SUM */
 	uint32_t flags; /* WRITE: FS_SET_* to be done at the end ... */
 	uint32_t mode;
 	uint64_t mtime_ns;
-	uint64_t left; /* READ: bytes still wanted */
+	uint64_t left; /* READ, SUM: bytes still wanted */
+	struct checksum sum; /* of the bytes moved */
 	uint64_t done; /* bytes or entries moved */
 	struct loop_timer step; /* armed while there is work and room for it */
 };
@@ -51,15 +57,10 @@ static void fs_stat_fill(struct msg_stat *to, const struct stat *st)
 	};
 }
 
-static void fs_answer(
-	struct agent *a, uint32_t stream, int error, uint64_t bytes, const struct stat *st)
+static void fs_answer(struct agent *a, uint32_t stream, const struct msg_fs_done *m)
 {
-	struct msg_fs_done m = {.errno_ = (uint32_t)-error, .bytes = bytes};
-	int r;
+	int r = msg_put_fs_done(&a->ch.out, stream, m);
 
-	if (st)
-		fs_stat_fill(&m.st, st);
-	r = msg_put_fs_done(&a->ch.out, stream, &m);
 	if (r < 0)
 		channel_break(&a->ch, r);
 	else
@@ -74,23 +75,52 @@ static void fs_op_free(struct fs_op *o)
 		closedir(o->dir);
 	if (o->tree)
 		tree_free(o->tree);
+	free(o->path);
+	free(o->piece);
 	free(o);
+}
+
+/* Of a file that will not become whole nothing stays; one behind a link stays as an empty one. */
+static void fs_discard(struct fs_op *o)
+{
+	struct stat opened;
+	struct stat named;
+	bool removed;
+
+	if (!o->path || o->fd < 0)
+		return;
+	freeze_interrupt(o->agent, -EBUSY);
+	removed = fstat(o->fd, &opened) == 0 && lstat(o->path, &named) == 0 &&
+		  opened.st_dev == named.st_dev && opened.st_ino == named.st_ino &&
+		  unlink(o->path) == 0;
+	if (!removed && ftruncate(o->fd, 0) < 0)
+		log_warn("a part of a file stays: %s", strerror(errno));
 }
 
 static void fs_op_drop(struct stream *s)
 {
-	fs_op_free(container_of(s, struct fs_op, s));
+	struct fs_op *o = container_of(s, struct fs_op, s);
+
+	fs_discard(o);
+	fs_op_free(o);
 }
 
 /* Terminal frame; frees @o. */
 static void fs_op_end(struct fs_op *o, int error)
 {
+	struct msg_fs_done m = {.errno_ = (uint32_t)-error,
+		.bytes = o->done,
+		.summed = o->op == FS_SUM || (o->flags & FS_WITH_SUM),
+		.sum = checksum_value(&o->sum)};
 	struct stat st;
-	bool have_st = o->fd >= 0 && fstat(o->fd, &st) == 0;
 	uint32_t id = o->s.id;
 
+	if (o->fd >= 0 && fstat(o->fd, &st) == 0)
+		fs_stat_fill(&m.st, &st);
+	if (error)
+		fs_discard(o);
 	stream_close(&o->s);
-	fs_answer(o->agent, id, error, o->done, have_st ? &st : NULL);
+	fs_answer(o->agent, id, &m);
 	fs_op_free(o);
 }
 
@@ -110,6 +140,11 @@ static void fs_read_step(struct fs_op *o)
 	if (n == -ENOBUFS)
 		return;
 	if (n > 0) {
+		const struct buf *out = &o->s.ch->out;
+
+		/* They are the last that went into the buffer. */
+		if (o->flags & FS_WITH_SUM)
+			checksum_add(&o->sum, buf_data(out) + buf_len(out) - (size_t)n, (size_t)n);
 		o->left -= (uint64_t)n;
 		o->done += (uint64_t)n;
 		fs_op_again(o);
@@ -209,6 +244,21 @@ static void fs_remove_step(struct fs_op *o)
 		fs_op_end(o, r);
 }
 
+static void fs_sum_step(struct fs_op *o)
+{
+	ssize_t n = read(o->fd, o->piece, (size_t)MIN(o->left, (uint64_t)SUM_PIECE));
+
+	if (n > 0) {
+		checksum_add(&o->sum, o->piece, (size_t)n);
+		o->left -= (uint64_t)n;
+		o->done += (uint64_t)n;
+	}
+	if (n > 0 || (n < 0 && errno == EINTR))
+		fs_op_again(o);
+	else
+		fs_op_end(o, n < 0 ? -errno : 0);
+}
+
 static void fs_op_step(struct loop_timer *t)
 {
 	struct fs_op *o = container_of(t, struct fs_op, step);
@@ -217,6 +267,8 @@ static void fs_op_step(struct loop_timer *t)
 		fs_read_step(o);
 	else if (o->op == FS_LIST)
 		fs_list_step(o);
+	else if (o->op == FS_SUM)
+		fs_sum_step(o);
 	else
 		fs_remove_step(o);
 }
@@ -257,8 +309,11 @@ static void fs_write_data(struct fs_op *o, const struct frame *f)
 	freeze_interrupt(o->agent, -EBUSY);
 	r = io_write_full(o->fd, f->payload, f->len);
 	stream_passed(&o->s, f->len);
-	if (r == 0)
+	if (r == 0) {
 		o->done += f->len;
+		if (o->flags & FS_WITH_SUM)
+			checksum_add(&o->sum, f->payload, f->len);
+	}
 	if (r == 0 && (f->flags & FRAME_EOF))
 		r = fs_write_settle(o);
 	if (r < 0 || (f->flags & FRAME_EOF))
@@ -302,6 +357,10 @@ static int fs_open_read(struct fs_op *o, const struct msg_fs *m)
 	if (m->offset && lseek(o->fd, (off_t)m->offset, SEEK_SET) < 0)
 		return -errno;
 	o->left = m->length;
+	if (m->op == FS_SUM) {
+		o->piece = malloc(SUM_PIECE);
+		return o->piece ? 0 : -ENOMEM;
+	}
 	return 0;
 }
 
@@ -312,7 +371,6 @@ static int fs_open_write(struct fs_op *o, const struct msg_fs *m)
 
 	if (m->offset > INT64_MAX || (m->offset && (m->flags & FS_APPEND)))
 		return -EINVAL;
-	o->flags = m->flags;
 	o->mode = m->mode & 07777;
 	o->mtime_ns = m->length;
 	flags |= m->flags & FS_NOFOLLOW ? O_NOFOLLOW : 0;
@@ -325,6 +383,11 @@ static int fs_open_write(struct fs_op *o, const struct msg_fs *m)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EOPNOTSUPP;
+	if (m->flags & FS_WHOLE) {
+		o->path = strdup(m->path);
+		if (!o->path)
+			return -ENOMEM;
+	}
 	/* Only now: truncating is for regular files. */
 	if (!(m->flags & FS_APPEND) && m->offset == 0 && ftruncate(o->fd, 0) < 0)
 		return -errno;
@@ -368,12 +431,14 @@ static int fs_start(struct agent *a, uint32_t stream, const struct msg_fs *m)
 		return -ENOMEM;
 	o->agent = a;
 	o->op = m->op;
+	o->flags = m->flags;
 	o->fd = -EBADF;
+	checksum_init(&o->sum);
 	r = stream_open(&o->s, &a->ch, stream, &fs_stream_ops);
 	if (r == -EEXIST)
 		r = -EPROTO;
 	if (r == 0) {
-		if (m->op == FS_READ)
+		if (m->op == FS_READ || m->op == FS_SUM)
 			r = fs_open_read(o, m);
 		else if (m->op == FS_WRITE)
 			r = fs_open_write(o, m);
@@ -383,6 +448,7 @@ static int fs_start(struct agent *a, uint32_t stream, const struct msg_fs *m)
 			r = fs_open_tree(o, m);
 	}
 	if (r < 0) {
+		fs_discard(o);
 		stream_close(&o->s);
 		fs_op_free(o);
 		return r;
@@ -475,6 +541,7 @@ static int fs_at_once(const struct msg_fs *m, struct stat *st)
 
 int fs_request(struct agent *a, const struct frame *f)
 {
+	struct msg_fs_done done = {0};
 	struct stat st;
 	struct msg_fs m;
 	int r;
@@ -483,7 +550,7 @@ int fs_request(struct agent *a, const struct frame *f)
 		agent_refuse(a, f->stream, STAGE_REQUEST, -EBADMSG, "FS");
 		return 0;
 	}
-	if (m.op != FS_STAT && m.op != FS_READ && m.op != FS_LIST)
+	if (m.op != FS_STAT && m.op != FS_READ && m.op != FS_LIST && m.op != FS_SUM)
 		freeze_interrupt(a, -EBUSY);
 	/* Relative to what would be anybody's guess. */
 	if (m.path[0] != '/' || (m.op == FS_RENAME && m.path2[0] != '/'))
@@ -495,6 +562,9 @@ int fs_request(struct agent *a, const struct frame *f)
 		if (r == 0 || r == -EPROTO)
 			return r;
 	}
-	fs_answer(a, f->stream, r, 0, r == 0 && m.op == FS_STAT ? &st : NULL);
+	done.errno_ = (uint32_t)-r;
+	if (r == 0 && m.op == FS_STAT)
+		fs_stat_fill(&done.st, &st);
+	fs_answer(a, f->stream, &done);
 	return 0;
 }
