@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "lib/copy.h"
+#include "lib/human.h"
 #include "lib/where.h"
 #include "sandbox/state.h"
 
@@ -16,6 +17,7 @@ struct cp_args {
 	struct cli_common common;
 	bool archive;
 	bool follow;
+	bool resume;
 };
 
 static const struct opt opts[] = {
@@ -29,6 +31,10 @@ static const struct opt opts[] = {
 		.type = OPT_FLAG,
 		.offset = offsetof(struct cp_args, follow),
 		.help = "Copy what SRC points to if it is a symbolic link"},
+	{.name = "resume",
+		.type = OPT_FLAG,
+		.offset = offsetof(struct cp_args, resume),
+		.help = "Keep what has come when the copy is cut, and go on there the next time"},
 };
 
 static const struct opt_operand operands[] = {
@@ -49,6 +55,7 @@ static const struct opt_example examples[] = {
 	{"What is in a directory, not the directory", "msb cp ./src/. dev:/app"},
 	{"From one sandbox to another", "msb cp dev:/srv/. test:/srv"},
 	{"What a link points to", "msb cp -L dev:/etc/os-release ."},
+	{"A large file over several attempts", "msb cp --resume ./disk.img dev:/srv/"},
 	{"Through a pipe", "msb cp dev:/etc/passwd - | wc -l"},
 };
 
@@ -419,13 +426,27 @@ static void say_skipped(void *arg, const char *path, const char *why)
 	cli_note("%s is not copied: %s", path, why);
 }
 
+static void say_resumed(void *arg, const char *path, uint64_t kept)
+{
+	char size[HUMAN_SIZE];
+
+	if (kept)
+		cli_note("%s goes on behind %s", path, human_size(size, kept));
+	else
+		cli_note("%s has changed since it was cut: it begins anew", path);
+}
+
 static int copy_between(const struct cp_args *a, const struct end *src, struct end *dst,
 	unsigned int *ret_skipped, struct msb_err *err)
 {
 	struct guest_fs guest = {.sb = NULL};
 	struct guest_fs to = {.sb = NULL};
-	struct copy c = {
-		.guest = &guest, .archive = a->archive, .follow = a->follow, .skip = say_skipped};
+	struct copy c = {.guest = &guest,
+		.archive = a->archive,
+		.follow = a->follow,
+		.resume = a->resume,
+		.skip = say_skipped,
+		.resumed = say_resumed};
 	struct places p;
 	int r = sandbox_home_default(p.home, sizeof(p.home), err);
 	int e;
@@ -437,9 +458,11 @@ static int copy_between(const struct cp_args *a, const struct end *src, struct e
 			&guest, p.home, p.lib_dir, src->name[0] ? src->name : dst->name, err);
 	if (r < 0)
 		return r;
+	guest.checked = true;
 	if (src->name[0] && dst->name[0]) {
 		r = guest_fs_open(&to, p.home, p.lib_dir, dst->name, err);
 		c.to = r == 0 ? &to : NULL;
+		to.checked = true;
 	}
 	if (r == 0)
 		r = copy_with(&c, src, dst, err);
@@ -454,6 +477,7 @@ static int copy_between(const struct cp_args *a, const struct end *src, struct e
 
 static int run_cp(void *args, const struct opt_words *words)
 {
+	const struct cp_args *a = args;
 	unsigned int skipped = 0;
 	struct msb_err err = {0};
 	struct end src;
@@ -462,12 +486,15 @@ static int run_cp(void *args, const struct opt_words *words)
 
 	if (r == 0)
 		r = parse_end(words->operands.items[1], &dst, &err);
+	if (r == 0 && a->resume && (src.stdio || dst.stdio))
+		r = msb_err_set(&err, -EINVAL, MSB_USAGE,
+			"--resume needs files: what goes through a pipe cannot be read again");
 	if (r == 0 && !src.name[0] && !dst.name[0])
 		r = msb_err_hint(&err,
 			msb_err_set(&err, -EINVAL, MSB_USAGE, "neither end is in a sandbox"),
 			"at least one of both is NAME:/path");
 	if (r == 0)
-		r = copy_between(args, &src, &dst, &skipped, &err);
+		r = copy_between(a, &src, &dst, &skipped, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	return skipped ? CLI_EXIT_FAILED : 0;
@@ -486,7 +513,11 @@ const struct cli_command cmd_cp = {
 			"those that stay inside the copied tree. That goes for the source itself, "
 			"too, unless --follow-link is given or a slash stands behind it. With - a "
 			"single file comes from standard input or goes "
-			"to standard output. A sandbox that does not run is started for it.",
+			"to standard output. A sandbox that does not run is started for it. "
+			"Both ends compare a checksum of every file; one that does not become "
+			"whole is removed. With --resume it stays as NAME.msb-part, which the "
+			"same command with --resume goes on with, once both ends agree about "
+			"what is there.",
 		.group = "Sandboxes",
 		.opts = opts,
 		.n_opts = ARRAY_SIZE(opts),

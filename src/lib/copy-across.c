@@ -12,7 +12,7 @@ enum { PIECE = 1024 * 1024 };
 struct across {
 	struct guest_fs *from;
 	const char *path;
-	uint64_t at;
+	uint64_t at; /* of what comes next */
 	uint64_t left; /* what the file had when it was looked at */
 	struct buf piece;
 };
@@ -47,20 +47,32 @@ static ssize_t next_bytes(void *arg, void *p, size_t n)
 	return (ssize_t)n;
 }
 
-int copy_across_file(struct copy *c, const char *from, const struct msg_stat *st, const char *to,
-	struct msb_err *err)
+static int write_across(struct copy *c, const struct guest_attr *attr, const char *from,
+	uint64_t size, const char *to, uint64_t at)
 {
-	const struct guest_attr attr = copy_guest_attr(c, st);
-	struct across x = {.from = c->guest, .path = from, .left = st->size};
-	char q[200];
+	struct across x = {.from = c->guest, .path = from, .at = at, .left = size - at};
 	int r;
 
 	buf_init(&x.piece, PIECE);
-	r = guest_fs_write(c->to, to, &attr, next_bytes, &x);
+	r = c->resume ? guest_fs_write_from(c->to, to, attr, at, next_bytes, &x)
+		      : guest_fs_write(c->to, to, attr, next_bytes, &x);
 	buf_deinit(&x.piece);
-	return r < 0 ? msb_err_errno(
-			       err, r, "copy of %s", str_quote(q, sizeof(q), from, strlen(from)))
-		     : 0;
+	return r;
+}
+
+int copy_across_file(struct copy *c, const char *from, const struct msg_stat *st, const char *to,
+	struct msb_err *err)
+{
+	struct guest_attr attr = copy_guest_attr(c, st);
+	int r;
+
+	attr.whole = true;
+	if (c->resume)
+		return copy_resume_across(c, &attr, from, st->size, to, write_across, err);
+	r = write_across(c, &attr, from, st->size, to, 0);
+	if (r == -EBADMSG)
+		(void)!guest_fs_unlink(c->to, to);
+	return r < 0 ? copy_error(err, r, "copy of", from) : 0;
 }
 
 static int across_tree(

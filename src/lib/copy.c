@@ -136,14 +136,30 @@ int copy_out_attr(const struct copy *c, int fd, const struct msg_stat *st)
 	return fchmod(fd, st->mode & MODE_BITS) < 0 || futimens(fd, times) < 0 ? -errno : 0;
 }
 
-struct file_sink {
-	int fd;
-	uint64_t left;
-};
-
-static int write_bytes(void *arg, const void *p, size_t n)
+int copy_error(struct msb_err *err, int r, const char *what, const char *path)
 {
-	struct file_sink *s = arg;
+	char q[200];
+
+	quoted(path, q);
+	switch (r) {
+	case -EBADMSG:
+		return msb_err_set(err, r, MSB_FAIL,
+			"%s %s: what arrived is not what was sent (another checksum)", what, q);
+	case -EPROTO:
+		return msb_err_hint(err,
+			msb_err_set(err, r, MSB_FAIL,
+				"%s %s: the sandbox was started by an older msb, which knows no "
+				"checksums",
+				what, q),
+			"restart the sandbox");
+	default:
+		return msb_err_errno(err, r, "%s %s", what, q);
+	}
+}
+
+int copy_sink_write(void *sink, const void *p, size_t n)
+{
+	struct copy_sink *s = sink;
 
 	/* It has grown since it was looked at, or the guest never stops. */
 	if (n > s->left)
@@ -155,13 +171,15 @@ static int write_bytes(void *arg, const void *p, size_t n)
 int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, int dir_fd,
 	const char *name, struct msb_err *err)
 {
-	struct file_sink sink = {.fd = -EBADF, .left = st->size};
+	struct copy_sink sink = {.fd = -EBADF, .left = st->size};
 	cleanup_fd int fd = -EBADF;
 	char tmp[TMP_NAME];
 	char q[200];
 	uint64_t rnd;
 	int r;
 
+	if (c->resume)
+		return copy_resume_out(c, path, st, dir_fd, name, err);
 	if (getrandom(&rnd, sizeof(rnd), 0) != (ssize_t)sizeof(rnd))
 		return msb_err_errno(err, -errno, "temporary name");
 	(void)snprintf(tmp, sizeof(tmp), ".msb-cp-%016" PRIx64, rnd);
@@ -169,14 +187,14 @@ int copy_out_file(struct copy *c, const char *path, const struct msg_stat *st, i
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "cannot make %s", quoted(name, q));
 	sink.fd = fd;
-	r = guest_fs_read(c->guest, path, write_bytes, &sink);
+	r = guest_fs_read(c->guest, path, copy_sink_write, &sink);
 	if (r == 0)
 		r = copy_out_attr(c, fd, st);
 	if (r == 0 && renameat(dir_fd, tmp, dir_fd, name) < 0)
 		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dir_fd, tmp, 0);
-		return msb_err_errno(err, r, "copy of %s", quoted(path, q));
+		return copy_error(err, r, "copy of", path);
 	}
 	return 0;
 }
@@ -331,7 +349,7 @@ int copy_out_tree(struct copy *c, const char *path, int dir_fd, struct msb_err *
 	return out_tree(c, path, dir_fd, 0, err);
 }
 
-static ssize_t read_bytes(void *arg, void *p, size_t n)
+ssize_t copy_source_read(void *arg, void *p, size_t n)
 {
 	int fd = *(int *)arg;
 	ssize_t got;
@@ -345,10 +363,16 @@ static ssize_t read_bytes(void *arg, void *p, size_t n)
 int copy_in_file(struct copy *c, int fd, const struct guest_attr *attr, const char *path,
 	struct msb_err *err)
 {
-	char q[200];
-	int r = guest_fs_write(c->guest, path, attr, read_bytes, &fd);
+	struct guest_attr whole = *attr;
+	int r;
 
-	return r < 0 ? msb_err_errno(err, r, "%s in the sandbox", quoted(path, q)) : 0;
+	if (c->resume)
+		return copy_resume_in(c, fd, attr, path, err);
+	whole.whole = true;
+	r = guest_fs_write(c->guest, path, &whole, copy_source_read, &fd);
+	if (r == -EBADMSG)
+		(void)!guest_fs_unlink(c->guest, path);
+	return r < 0 ? copy_error(err, r, "copy to", path) : 0;
 }
 
 static int in_tree(

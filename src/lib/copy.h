@@ -9,6 +9,9 @@
  * as there are directories above the link, and contains none later, where it could step back
  * through another link; an absolute one is made relative to the top of the tree. Set-user-ID bits
  * do not come along. Depth, number and size of what comes are bounded.
+ *
+ * The bytes of every file are compared by a checksum, whichever way they go. A file that does not
+ * get all of them does not stay: on the host it has no name yet, in a guest the agent removes it.
  */
 #pragma once
 
@@ -17,6 +20,8 @@
 
 #include "lib/guest-fs.h"
 
+#define COPY_PART ".msb-part" /* behind the name of a file that is not whole yet */
+
 enum { COPY_DEPTH_MAX = 100, COPY_ENTRIES_MAX = 1000000 };
 
 struct copy {
@@ -24,11 +29,15 @@ struct copy {
 	struct guest_fs *to; /* the other one, if it is a sandbox, too */
 	bool archive; /* owners are kept */
 	bool follow; /* the source, if it is a link */
+	bool resume; /* what was cut goes on: copy-resume.c */
 	unsigned int entries; /* so far */
 	unsigned int skipped; /* what could not be copied */
 	/* Told of each; @path is printable. May be NULL */
 	void (*skip)(void *arg, const char *path, const char *why);
 	void *skip_arg;
+	/* Told of each file with a part of an earlier copy, @kept bytes of it good. May be NULL */
+	void (*resumed)(void *arg, const char *path, uint64_t kept);
+	void *resumed_arg;
 };
 
 /** copy_name_check - may an entry of the guest have this name on the host? */
@@ -66,6 +75,19 @@ struct guest_attr copy_guest_attr(const struct copy *c, const struct msg_stat *s
  * errno */
 int copy_out_attr(const struct copy *c, int fd, const struct msg_stat *st) MSB_MUST_CHECK;
 
+/** copy_error - @err for a transfer that failed: "@what @path: ..."; returns @r */
+int copy_error(struct msb_err *err, int r, const char *what, const char *path);
+
+/* Where guest_fs_read() puts what it gets; more than @left is -EFBIG. */
+struct copy_sink {
+	int fd;
+	uint64_t left;
+};
+int copy_sink_write(void *sink, const void *p, size_t n);
+
+/** copy_source_read - source of guest_fs_write(); @arg points to the descriptor */
+ssize_t copy_source_read(void *arg, void *p, size_t n);
+
 /** copy_skip - say that one entry is left out; the rest goes on */
 void copy_skip(struct copy *c, const char *path, const char *name, const char *why);
 
@@ -96,6 +118,17 @@ int copy_across_file(struct copy *c, const char *from, const struct msg_stat *st
 	struct msb_err *err) MSB_MUST_CHECK;
 int copy_across_tree(struct copy *c, const char *from, const char *to, struct msb_err *err)
 	MSB_MUST_CHECK;
+
+/* As copy_out_file(), copy_in_file() and copy_across_file(), with --resume. */
+int copy_resume_out(struct copy *c, const char *path, const struct msg_stat *st, int dir_fd,
+	const char *name, struct msb_err *err) MSB_MUST_CHECK;
+int copy_resume_in(struct copy *c, int fd, const struct guest_attr *attr, const char *path,
+	struct msb_err *err) MSB_MUST_CHECK;
+/* Writes what is behind the first @at bytes of @from to @to. */
+typedef int copy_across_fn(struct copy *c, const struct guest_attr *attr, const char *from,
+	uint64_t size, const char *to, uint64_t at);
+int copy_resume_across(struct copy *c, const struct guest_attr *attr, const char *from,
+	uint64_t size, const char *to, copy_across_fn *write, struct msb_err *err) MSB_MUST_CHECK;
 
 /** copy_in_tree - what is in the directory @dir_fd goes into directory @path of the guest */
 int copy_in_tree(struct copy *c, int dir_fd, const char *path, struct msb_err *err) MSB_MUST_CHECK;

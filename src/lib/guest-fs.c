@@ -106,6 +106,8 @@ static void on_data(
 	struct guest_fs *g = container_of(s, struct guest_fs, stream);
 	int r = 0;
 
+	if (g->checked)
+		checksum_add(&g->sum, p, len);
 	if (g->error == 0)
 		r = g->sink ? g->sink(g->arg, p, len) : buf_append(&g->entries, p, len);
 	sandbox_stream_consumed(s, len);
@@ -129,6 +131,8 @@ static void pump(struct guest_fs *g)
 				(void)sandbox_stream_cancel(&g->stream);
 				return;
 			}
+			if (g->checked)
+				checksum_add(&g->sum, to, (size_t)n);
 			buf_commit(&g->chunk, (size_t)n);
 			g->source_eof = n == 0;
 		}
@@ -165,6 +169,7 @@ static void begin_op(struct guest_fs *g)
 	g->done = false;
 	g->error = 0;
 	g->source_eof = false;
+	checksum_init(&g->sum);
 	buf_consume(&g->chunk, buf_len(&g->chunk));
 	buf_consume(&g->entries, buf_len(&g->entries));
 	g->stream.ops = &stream_ops;
@@ -183,8 +188,25 @@ static int wait_op(struct guest_fs *g)
 	return 0;
 }
 
+static int op_error(const struct guest_fs *g, bool summed)
+{
+	uint32_t error = g->result.fs.errno_;
+
+	if (g->result.type == FRAME_FAILED) {
+		error = g->result.failure.errno_;
+		/* It does not know the request. */
+		if (summed && error == EBADMSG)
+			return -EPROTO;
+		return error > 0 && error < 4096 ? -(int)error : -EIO;
+	}
+	if (error)
+		return error < 4096 ? -(int)error : -EIO;
+	return summed && !g->result.fs.summed ? -EPROTO : 0;
+}
+
 static int run_op(struct guest_fs *g, const struct msg_fs *m)
 {
+	bool summed = m->op == FS_SUM || (m->flags & FS_WITH_SUM);
 	int r;
 
 	if (g->over)
@@ -204,11 +226,10 @@ static int run_op(struct guest_fs *g, const struct msg_fs *m)
 		return g->error;
 	if (!g->done || g->result.type == 0)
 		return -ENOTCONN;
-	if (g->result.type == FRAME_FAILED)
-		return g->result.failure.errno_ > 0 && g->result.failure.errno_ < 4096
-			       ? -(int)g->result.failure.errno_
-			       : -EIO;
-	return g->result.fs.errno_ < 4096 ? -(int)g->result.fs.errno_ : -EIO;
+	r = op_error(g, summed);
+	if (r == 0 && (m->flags & FS_WITH_SUM) && g->result.fs.sum != checksum_value(&g->sum))
+		r = -EBADMSG;
+	return r;
 }
 
 int guest_fs_stat(struct guest_fs *g, const char *path, bool follow, struct msg_stat *ret)
@@ -237,6 +258,13 @@ int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target)
 	return run_op(g, &m);
 }
 
+int guest_fs_rename(struct guest_fs *g, const char *from, const char *to)
+{
+	const struct msg_fs m = {.op = FS_RENAME, .path = from, .path2 = to};
+
+	return run_op(g, &m);
+}
+
 int guest_fs_remove(struct guest_fs *g, const char *path)
 {
 	const struct msg_fs m = {.op = FS_REMOVE, .flags = FS_RECURSIVE, .path = path, .path2 = ""};
@@ -257,11 +285,39 @@ int guest_fs_prepared(struct guest_fs *g)
 	return g->result.type == FRAME_PONG ? 0 : g->result.type ? -EPERM : -ENOTCONN;
 }
 
+int guest_fs_unlink(struct guest_fs *g, const char *path)
+{
+	const struct msg_fs m = {.op = FS_REMOVE, .path = path, .path2 = ""};
+
+	return run_op(g, &m);
+}
+
+int guest_fs_sum(struct guest_fs *g, const char *path, bool follow, uint64_t n, uint64_t *ret_n,
+	uint64_t *ret)
+{
+	const struct msg_fs m = {.op = FS_SUM,
+		.flags = follow ? 0 : FS_NOFOLLOW,
+		.length = n,
+		.path = path,
+		.path2 = ""};
+	int r = run_op(g, &m);
+
+	if (r == 0) {
+		*ret_n = g->result.fs.bytes;
+		*ret = g->result.fs.sum;
+	}
+	return r;
+}
+
 int guest_fs_read_range(struct guest_fs *g, const char *path, uint64_t offset, uint64_t n,
 	int (*sink)(void *arg, const void *p, size_t n), void *arg)
 {
-	const struct msg_fs m = {
-		.op = FS_READ, .offset = offset, .length = n, .path = path, .path2 = ""};
+	const struct msg_fs m = {.op = FS_READ,
+		.flags = g->checked ? FS_WITH_SUM : 0,
+		.offset = offset,
+		.length = n,
+		.path = path,
+		.path2 = ""};
 	int r;
 
 	g->sink = sink;
@@ -302,14 +358,32 @@ int guest_fs_setattr(struct guest_fs *g, const char *path, const struct guest_at
 	return run_op(g, &m);
 }
 
+static int write_op(struct guest_fs *g, struct msg_fs *m,
+	ssize_t (*source)(void *arg, void *p, size_t n), void *arg)
+{
+	m->flags |= g->checked ? FS_WITH_SUM : 0;
+	g->source = source;
+	g->arg = arg;
+	return run_op(g, m);
+}
+
 int guest_fs_write(struct guest_fs *g, const char *path, const struct guest_attr *attr,
 	ssize_t (*source)(void *arg, void *p, size_t n), void *arg)
 {
-	const struct msg_fs m = with_attr(FS_WRITE, path, attr);
+	struct msg_fs m = with_attr(FS_WRITE, path, attr);
 
-	g->source = source;
-	g->arg = arg;
-	return run_op(g, &m);
+	m.flags |= attr->whole ? FS_WHOLE : 0;
+	return write_op(g, &m, source, arg);
+}
+
+int guest_fs_write_from(struct guest_fs *g, const char *path, const struct guest_attr *attr,
+	uint64_t offset, ssize_t (*source)(void *arg, void *p, size_t n), void *arg)
+{
+	struct msg_fs m = with_attr(FS_WRITE, path, attr);
+
+	m.flags |= FS_NOFOLLOW;
+	m.offset = offset;
+	return write_op(g, &m, source, arg);
 }
 
 int guest_fs_list(struct guest_fs *g, const char *path, struct buf *ret)

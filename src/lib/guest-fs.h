@@ -6,10 +6,14 @@
  *
  * Trust: whatever comes back was said by a hostile guest: names, sizes, types, amounts. Names and
  * targets are bounded strings without NUL and nothing else; it is the caller's to look at them.
+ *
+ * With `checked` both ends say what bytes they moved, by a checksum. A transfer that arrives as
+ * something else ends with -EBADMSG, one with an agent that knows no checksums with -EPROTO.
  */
 #pragma once
 
 #include "base/base.h"
+#include "base/checksum.h"
 #include "base/err.h"
 #include "base/loop.h"
 
@@ -23,6 +27,7 @@ struct guest_fs {
 	struct sandbox_stream stream;
 	bool started; /* by us */
 	bool over;
+	bool checked; /* set by the caller after guest_fs_open() */
 	struct msb_err lost; /* why the connection ended */
 	/* of the operation that runs */
 	bool done;
@@ -34,6 +39,7 @@ struct guest_fs {
 	void *arg;
 	struct buf chunk; /* of the source, not yet taken */
 	bool source_eof;
+	struct checksum sum; /* of what we gave or got */
 };
 
 /* What goes along with a file or directory. */
@@ -45,6 +51,7 @@ struct guest_attr {
 	bool owner; /* @uid and @gid */
 	uint32_t uid;
 	uint32_t gid;
+	bool whole; /* of a write: a file that does not get all its bytes is removed */
 };
 
 /** guest_fs_open - connect; one that does not run is started, unless @lib_dir is NULL: -ENOTCONN */
@@ -69,6 +76,12 @@ int guest_fs_symlink(struct guest_fs *g, const char *path, const char *target) M
 int guest_fs_remove(struct guest_fs *g, const char *path) MSB_MUST_CHECK;
 /** guest_fs_prepared - sandbox_prepared() */
 int guest_fs_prepared(struct guest_fs *g) MSB_MUST_CHECK;
+int guest_fs_rename(struct guest_fs *g, const char *from, const char *to) MSB_MUST_CHECK;
+/** guest_fs_unlink - what is no directory */
+int guest_fs_unlink(struct guest_fs *g, const char *path) MSB_MUST_CHECK;
+/** guest_fs_sum - checksum of the first @n bytes of a file; @ret_n of them are there */
+int guest_fs_sum(struct guest_fs *g, const char *path, bool follow, uint64_t n, uint64_t *ret_n,
+	uint64_t *ret) MSB_MUST_CHECK;
 
 /** guest_fs_read - all bytes of a file to @sink, which may end it with a negative errno */
 int guest_fs_read(struct guest_fs *g, const char *path,
@@ -81,6 +94,11 @@ int guest_fs_read_range(struct guest_fs *g, const char *path, uint64_t offset, u
 /** guest_fs_write - a new or emptied file from @source: bytes, 0 at the end, a negative errno */
 int guest_fs_write(struct guest_fs *g, const char *path, const struct guest_attr *attr,
 	ssize_t (*source)(void *arg, void *p, size_t n), void *arg) MSB_MUST_CHECK;
+
+/** guest_fs_write_from - as guest_fs_write(), but the first @offset bytes of the file stay; @path
+ * is no link */
+int guest_fs_write_from(struct guest_fs *g, const char *path, const struct guest_attr *attr,
+	uint64_t offset, ssize_t (*source)(void *arg, void *p, size_t n), void *arg) MSB_MUST_CHECK;
 
 /** guest_fs_list - entries of a directory one after the other in @ret, for msg_get_dirent(); at
  * most GUEST_LIST_MAX bytes (-E2BIG) */

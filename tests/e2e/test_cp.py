@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb cp: the rules of docker cp, and guests that want to write somewhere else on the host."""
 
+import fcntl
 import os
+import resource
 import subprocess
 
 import pytest
@@ -221,3 +223,91 @@ def test_a_hostile_sandbox_writes_nowhere_else_in_the_other(box):
     sh(box, "cd /t && rm up file && mkdir up && echo evil >up/victim && echo evil >file")
     assert box("cp", "box:/t/.", "other:/dst").returncode == 125
     assert ok(box, "exec", "other", "--", "cat", "/root/victim") == "safe\n"
+
+
+def test_what_is_cut_goes_on_where_it_was(box, tmp_path):
+    """--resume, all three ways. Cuts that come at the same byte every time: a limit of the file's size, a full file system."""
+    ok(box, "create", "--name", "small", "--tmpfs", "/small:8M")
+    ok(box, "create", "--name", "empty", "--tmpfs", "/small:4M")
+    src, back = tmp_path / "src", tmp_path / "back"
+    data = os.urandom(12 << 20)
+    src.write_bytes(data)
+    back.mkdir()
+
+    def limited(*argv, size):
+        return subprocess.run([MSB, "cp", *argv], env=box.env, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)))
+
+    def grow(name):
+        ok(box, "exec", name, "--", "mount", "-o", "remount,size=64M", "/small")
+
+    # In. Without --resume nothing stays.
+    assert box("cp", str(src), "small:/small/f").returncode == 125
+    assert ok(box, "exec", "small", "--", "ls", "-A", "/small") == ""
+    for _ in range(2):
+        r = box("cp", "--resume", str(src), "small:/small/f")
+        assert r.returncode == 125 and b"No space left" in r.stderr
+    assert b"goes on behind" in r.stderr and ok(box, "exec", "small", "--", "ls", "-A", "/small") == "f.msb-part\n"
+    grow("small")
+    r = box("cp", "--resume", str(src), "small:/small/f")
+    assert r.returncode == 0 and b"goes on behind" in r.stderr, r.stderr
+    assert ok(box, "exec", "small", "--", "ls", "-A", "/small") == "f\n"
+    # Across.
+    assert box("cp", "--resume", "small:/small/f", "empty:/small/f").returncode == 125
+    grow("empty")
+    r = box("cp", "--resume", "small:/small/f", "empty:/small/f")
+    assert r.returncode == 0 and b"goes on behind" in r.stderr, r.stderr
+    # Out.
+    assert limited("empty:/small/f", str(back / "f"), size=5 << 20).returncode != 0
+    for name in back.iterdir():
+        name.unlink()
+    assert limited("--resume", "empty:/small/f", str(back / "f"), size=5 << 20).returncode != 0
+    assert [p.name for p in back.iterdir()] == ["f.msb-part"] and (back / "f.msb-part").stat().st_size == 5 << 20
+    r = box("cp", "--resume", "empty:/small/f", str(back / "f"))
+    assert r.returncode == 0 and b"goes on behind 5.0 MiB" in r.stderr, r.stderr
+    assert [p.name for p in back.iterdir()] == ["f"] and (back / "f").read_bytes() == data
+
+
+def test_a_part_of_something_else_is_not_gone_on_with(box, tmp_path):
+    data = os.urandom(3 << 20)
+    (tmp_path / "f").write_bytes(data)
+    sh(box, "head -c 1000000 /dev/zero >/srv/f.msb-part")
+    r = box("cp", "--resume", str(tmp_path / "f"), "box:/srv/f")
+    assert r.returncode == 0 and b"begins anew" in r.stderr, r.stderr
+    # One bit of it, on the other side; more than the source has; a link that leads elsewhere; somebody who is at it.
+    part = tmp_path / "out.msb-part"
+    for wrong in (bytes([data[0] ^ 1]) + data[1:100_000], data + b"more"):
+        part.write_bytes(wrong)
+        r = box("cp", "--resume", "box:/srv/f", str(tmp_path / "out"))
+        assert r.returncode == 0 and b"begins anew" in r.stderr and (tmp_path / "out").read_bytes() == data
+        assert not part.exists()
+    (tmp_path / "victim").write_text("safe")
+    part.symlink_to(tmp_path / "victim")
+    assert box("cp", "--resume", "box:/srv/f", str(tmp_path / "out")).returncode == 125
+    part.unlink()
+    with open(part, "wb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        r = box("cp", "--resume", "box:/srv/f", str(tmp_path / "out"))
+        assert r.returncode == 125 and b"another copy" in r.stderr
+    sh(box, "echo safe >/root/victim && ln -s /root/victim /srv/g.msb-part")
+    assert box("cp", "--resume", str(tmp_path / "f"), "box:/srv/g").returncode == 125
+    assert (tmp_path / "victim").read_text() == "safe" and sh(box, "cat /root/victim") == "safe\n"
+    # Trees, too; what goes through a pipe cannot be read again.
+    sh(box, "mkdir /srv/t && echo 1 >/srv/t/a && : >/srv/t/b")
+    ok(box, "cp", "--resume", "box:/srv/t", str(tmp_path / "tree"))
+    ok(box, "cp", "--resume", str(tmp_path / "tree"), "box:/srv/u")
+    assert tree(tmp_path / "tree") == {"a": b"1\n", "b": b""} and sh(box, "cd /srv/u && echo *") == "a b\n"
+    assert box("cp", "--resume", "-", "box:/srv/x").returncode == 2 and box("cp", "--resume", "box:/srv/f", "-").returncode == 2
+
+
+def test_a_client_that_dies_leaves_no_part(box):
+    p = subprocess.Popen([MSB, "cp", "-", "box:/srv/f"], stdin=subprocess.PIPE, env=box.env)
+    try:
+        p.stdin.write(os.urandom(300_000))
+        p.stdin.flush()
+        sh(box, "while ! test -s /srv/f; do :; done")
+    finally:
+        p.kill()
+        p.wait()
+        p.stdin.close()
+    sh(box, "while test -e /srv/f; do :; done")
