@@ -22,6 +22,7 @@
 #define LIMIT_PATH	    4096u
 #define LIMIT_HOSTNAME	    64u
 #define LIMIT_USER	    256u
+#define LIMIT_CA	    (16u * 1024u) /* certificate of an authority, as text */
 #define LIMIT_MOUNTS	    64u
 #define LIMIT_RLIMITS	    16u
 #define LIMIT_LABELS	    1024u /* of one sandbox or image */

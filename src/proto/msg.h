@@ -91,6 +91,7 @@ struct msg_config {
 	struct msg_share shares[LIMIT_SHARES];
 	struct msg_net net;
 	uint32_t restricted; /* 1: every process of the user gives up what administers a machine */
+	const char *ca; /* certificate (PEM) of an authority to trust; "": none */
 };
 
 struct msg_clock {

@@ -12,6 +12,7 @@
 
 #include "boot-internal.h"
 #include "net.h"
+#include "trust.h"
 
 enum { API_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC };
 
@@ -198,6 +199,8 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = net_up(&cfg->net, err);
 	if (r < 0)
 		return r;
+	if (cfg->ca[0])
+		trust_install(cfg->ca);
 	workdir_make(cfg->cwd);
 	if (cfg->hostname[0] && sethostname(cfg->hostname, strlen(cfg->hostname)) < 0)
 		return boot_fail(err, STAGE_HOSTNAME, "%s", cfg->hostname);

@@ -2,9 +2,19 @@
 /* The environment of a command: see env.h. */
 #include "env.h"
 
+#include "agent/init/trust.h"
+
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-enum { DEFAULTS_MAX = 5 };
+/* For programs that bring their own authorities, or look for them elsewhere. */
+static const char *const trust_env[] = {
+	"SSL_CERT_FILE=" TRUST_BUNDLE,
+	"CURL_CA_BUNDLE=" TRUST_BUNDLE,
+	"REQUESTS_CA_BUNDLE=" TRUST_BUNDLE,
+	"NODE_EXTRA_CA_CERTS=" TRUST_CA,
+};
+
+enum { DEFAULTS_MAX = 5 + ARRAY_SIZE(trust_env) };
 
 /* @s is NAME=VALUE, borrowed: exec only reads it. */
 static void env_put(struct env *e, const char *s)
@@ -54,6 +64,8 @@ int env_build(struct env *ret, const struct user *user, bool pty, const struct m
 	}
 	if (pty)
 		env_put(&e, "TERM=xterm");
+	for (size_t i = 0; config->ca && config->ca[0] && i < ARRAY_SIZE(trust_env); i++)
+		env_put(&e, trust_env[i]);
 	env_put_list(&e, &config->env);
 	env_put_list(&e, request);
 	*ret = e;
