@@ -37,6 +37,57 @@ void net_config_init(struct net_config *c, uint16_t slot, bool ipv6)
 void net_config_deinit(struct net_config *c)
 {
 	policy_deinit(&c->policy);
+	free(c->tls.bypass);
+	c->tls = (struct net_tls){.on = false};
+}
+
+int net_config_intercept(struct net_config *c, const struct tls_settings *s)
+{
+	struct net_tls *t = &c->tls;
+	int r = 0;
+
+	if (!s->on)
+		return 0;
+	t->on = true;
+	t->allow_quic = s->allow_quic;
+	t->n_ports = s->n_ports;
+	memcpy(t->ports, s->ports, sizeof(t->ports));
+	if (t->n_ports == 0)
+		t->ports[t->n_ports++] = TLS_PORT;
+	t->bypass = calloc(s->n_bypass + 1, sizeof(t->bypass[0]));
+	if (!t->bypass)
+		return -ENOMEM;
+	for (; t->n_bypass < s->n_bypass && r == 0; t->n_bypass++)
+		r = name_pattern_parse(s->bypass[t->n_bypass], &t->bypass[t->n_bypass], NULL);
+	return r;
+}
+
+bool net_config_has_tls(const struct net_config *c, uint16_t port)
+{
+	for (uint32_t i = 0; c->tls.on && i < c->tls.n_ports; i++) {
+		if (c->tls.ports[i] == port)
+			return true;
+	}
+	return false;
+}
+
+static void put_tls(struct json_out *o, const struct net_tls *t)
+{
+	struct tls_settings s = {.allow_quic = t->allow_quic, .n_ports = t->n_ports};
+	char names[TLS_NAMES_MAX][POLICY_NAME_MAX + 2];
+
+	if (!t->on)
+		return;
+	memcpy(s.ports, t->ports, sizeof(s.ports));
+	for (; s.n_bypass < t->n_bypass; s.n_bypass++) {
+		const struct name_pattern *p = &t->bypass[s.n_bypass];
+		char *name = names[s.n_bypass];
+
+		(void)snprintf(name, sizeof(names[0]), "%s%s",
+			p->below ? (p->name[0] ? "*." : "*") : "", p->name);
+		s.bypass[s.n_bypass] = name;
+	}
+	tls_settings_to_json(&s, o, "tls");
 }
 
 static void put_mac(struct json_out *o, const char *key, const uint8_t m[MAC_LEN])
@@ -71,6 +122,7 @@ int net_config_to_json(const struct net_config *c, struct buf *out)
 	json_put_u64(&o, "max_connections", c->max_connections);
 	dns_settings_to_json(&c->dns, &o, "dns");
 	policy_to_json(&c->policy, &o, "policy");
+	put_tls(&o, &c->tls);
 	json_end_object(&o);
 	return json_out_end(&o);
 }
@@ -116,10 +168,25 @@ static int get_addr(const struct json *obj, const char *key, enum net_family fam
 	return 0;
 }
 
+static int get_tls(const struct json *root, struct net_config *c, struct msb_err *err)
+{
+	const struct json *tls = NULL;
+	struct tls_settings s;
+	int r = json_opt_object(root, "tls", &tls, err);
+
+	if (r < 0 || !tls)
+		return r;
+	r = tls_settings_from_json(tls, &s, err);
+	if (r < 0)
+		return r;
+	r = net_config_intercept(c, &s);
+	return r < 0 ? msb_err_errno(err, r, "tls") : 0;
+}
+
 static int get_all(const struct json *root, struct net_config *c, struct msb_err *err)
 {
 	static const char *const keys[] = {"guest_mac", "gateway_mac", "guest4", "gateway4",
-		"guest6", "gateway6", "max_connections", "dns", "policy"};
+		"guest6", "gateway6", "max_connections", "dns", "policy", "tls"};
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
 	int r = json_only(root, keys, ARRAY_SIZE(keys), err);
@@ -144,7 +211,9 @@ static int get_all(const struct json *root, struct net_config *c, struct msb_err
 		r = dns_settings_from_json(dns, &c->dns, err);
 	if (r == 0)
 		r = json_get_object(root, "policy", &policy, err);
-	return r == 0 ? policy_from_json(policy, &c->policy, err) : r;
+	if (r == 0)
+		r = policy_from_json(policy, &c->policy, err);
+	return r == 0 ? get_tls(root, c, err) : r;
 }
 
 int net_config_from_json(const char *text, size_t len, struct net_config *ret, struct msb_err *err)

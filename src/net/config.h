@@ -4,7 +4,8 @@
  *
  * argv[1] says what a packet on NET_FD_LINK is: "headers" (proto/netframe.h, with msb-vmm) or
  * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON.
- * NET_FD_EVENTS, if there is one, is a socket of packets for the lines of net/events.h. The process
+ * NET_FD_EVENTS, if there is one, is a socket of packets for the lines of net/events.h; NET_FD_TLS
+ * one for flows whose TLS is intercepted (net/intercept/wire.h). The process
  * ends when its peer closes the link; with QEMU that does not show, and the supervisor ends it.
  */
 #pragma once
@@ -13,13 +14,25 @@
 #include "base/err.h"
 
 #include "net/dns/config.h"
+#include "net/intercept/settings.h"
+#include "net/policy/pattern.h"
 #include "net/policy/policy.h"
 
-enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5 };
+enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5, NET_FD_TLS = 6 };
 
 enum net_link { NET_HEADERS, NET_BARE };
 
 enum { NET_MTU_HEADERS = 1500, NET_MTU_BARE = 65520, NET_PREFIX4 = 30, NET_PREFIX6 = 64 };
+
+/* Which flows go to msb-tls. */
+struct net_tls {
+	bool on;
+	bool allow_quic;
+	uint32_t n_ports;
+	uint16_t ports[TLS_PORTS_MAX];
+	uint32_t n_bypass;
+	struct name_pattern *bypass; /* owned */
+};
 
 struct net_config {
 	uint8_t guest_mac[6];
@@ -29,7 +42,14 @@ struct net_config {
 	uint32_t max_connections; /* 0: the default */
 	struct dns_settings dns; /* its name servers are addresses */
 	struct policy policy; /* owned; its gateways are those above */
+	struct net_tls tls;
 };
+
+/** net_config_intercept - what of @s is msb-net's; -EINVAL or -ENOMEM */
+int net_config_intercept(struct net_config *c, const struct tls_settings *s) MSB_MUST_CHECK;
+
+/** net_config_has_tls - does the interception of TLS look at this port? */
+bool net_config_has_tls(const struct net_config *c, uint16_t port);
 
 /**
  * net_config_init - the link number @slot, with a policy that allows nothing

@@ -75,6 +75,19 @@ static void hand_over(const struct net_gate *g, struct flow_verdict *v)
 	v->user = g->names;
 }
 
+static bool is_quic(const struct net_gate *g, const struct flow_query *q)
+{
+	return q->proto == FLOW_UDP && !q->ingress && !g->config->tls.allow_quic &&
+	       net_config_has_tls(g->config, q->tuple.remote.port);
+}
+
+/* TLS and HTTP that msb-tls is to speak with the server; the policy allows them. */
+static bool is_intercepted(const struct net_gate *g, const struct flow_query *q)
+{
+	return q->proto == FLOW_TCP && !q->ingress &&
+	       net_config_has_tls(g->config, q->tuple.remote.port);
+}
+
 /* What is known of whom a flow is for. */
 static const char *name_of(const struct question *ask)
 {
@@ -83,17 +96,17 @@ static const char *name_of(const struct question *ask)
 	return ask->q.n_names ? ask->names[0] : NULL;
 }
 
-/* What was said cannot be understood, so the policy is not asked about it. */
-static void tell_bad(const struct net_gate *g, const struct flow_query *q)
+/* Denied for a reason that is none of the policy's. */
+static void tell_why(const struct net_gate *g, const struct flow_query *q, const char *why)
 {
 	const struct net_peer *remote = &q->tuple.remote;
 	bool v6 = remote->addr.family == NET_V6;
 	char addr[NET_ADDR_TEXT];
-	char text[NET_ADDR_TEXT + 128];
+	char text[NET_ADDR_TEXT + 160];
 
-	(void)snprintf(text, sizeof(text),
-		"egress tcp %s%s%s:%u: denied: the first bytes do not say clearly whom they want",
-		v6 ? "[" : "", net_addr_text(&remote->addr, addr), v6 ? "]" : "", remote->port);
+	(void)snprintf(text, sizeof(text), "egress %s %s%s%s:%u: denied: %s",
+		policy_proto_name(proto_of(q)), v6 ? "[" : "", net_addr_text(&remote->addr, addr),
+		v6 ? "]" : "", remote->port, why);
 	tell_refused(g->events, q, text, NULL);
 }
 
@@ -111,6 +124,10 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 	v->tag = (uint32_t)answer.rule;
 	switch (answer.action) {
 	case POLICY_ALLOW:
+		if (is_quic(g, q)) {
+			tell_why(g, q, "QUIC would go around the interception of TLS");
+			return;
+		}
 		v->action = FLOW_DIAL;
 		break;
 	case POLICY_INSPECT:
@@ -122,7 +139,27 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 		tell_verdict(g->events, &g->config->policy, q, &answer, name_of(&ask));
 		return;
 	}
+	if (is_intercepted(g, q)) {
+		v->action = FLOW_INSPECT;
+		v->hold_down = true;
+	}
 	dial(g, q, v);
+}
+
+/* The policy allows the flow that begins with what was @seen: straight on, or by way of msb-tls? */
+static enum flow_action way(
+	const struct net_gate *g, const struct flow_query *q, const struct peek *seen)
+{
+	const struct net_tls *t = &g->config->tls;
+
+	if (!is_intercepted(g, q) || seen->kind == PEEK_MORE)
+		return FLOW_DIAL;
+	if (seen->named && name_pattern_any(t->bypass, t->n_bypass, seen->name))
+		return FLOW_DIAL;
+	if (seen->kind == PEEK_TLS || seen->kind == PEEK_HTTP)
+		return FLOW_DIVERT;
+	tell_why(g, q, "neither TLS nor HTTP, on a port whose TLS is intercepted");
+	return FLOW_DENY;
 }
 
 enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_query *q,
@@ -137,7 +174,7 @@ enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_qu
 		return FLOW_INSPECT;
 	/* Half a hello hides as much as a bad one. Nothing at all says nothing. */
 	if (seen.kind == PEEK_BAD || (seen.kind == PEEK_MORE && len > 0)) {
-		tell_bad(g, q);
+		tell_why(g, q, "the first bytes do not say clearly whom they want");
 		return FLOW_DENY;
 	}
 	ask_about(g, q, &ask);
@@ -145,7 +182,7 @@ enum flow_action net_gate_inspect(const struct net_gate *g, const struct flow_qu
 	policy_decide(&g->config->policy, &ask.q, &answer);
 	*tag = (uint32_t)answer.rule;
 	tell_verdict(g->events, &g->config->policy, q, &answer, name_of(&ask));
-	return answer.action == POLICY_ALLOW ? FLOW_DIAL : FLOW_DENY;
+	return answer.action == POLICY_ALLOW ? way(g, q, &seen) : FLOW_DENY;
 }
 
 void net_gate_event(const struct net_gate *g, const struct flow_event *e)

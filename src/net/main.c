@@ -15,6 +15,7 @@
 #include "base/caps.h"
 #include "base/jail.h"
 
+#include "net/divert.h"
 #include "net/gate.h"
 #include "net/jail.h"
 #include "net/link.h"
@@ -26,6 +27,7 @@ struct net {
 	struct net_gate gate;
 	struct net_events events;
 	struct flows *flows;
+	int tls_fd;
 };
 
 static int complain(const struct msb_err *err)
@@ -83,8 +85,16 @@ static void event(void *ctx, const struct flow_event *e)
 	net_gate_event(&net->gate, e);
 }
 
+static int divert(void *ctx, const struct flow_query *q, const void *data, size_t len, int upstream,
+	int *ret_fd)
+{
+	const struct net *net = ctx;
+
+	return net_divert(&net->gate, net->tls_fd, q, data, len, upstream, ret_fd);
+}
+
 static const struct flow_ops flow_ops = {
-	.emit = emit, .decide = decide, .inspect = inspect, .event = event};
+	.emit = emit, .decide = decide, .inspect = inspect, .divert = divert, .event = event};
 
 static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 {
@@ -130,9 +140,10 @@ static int start_names(struct net *net, struct msb_err *err)
 
 static int setup(struct net *net, enum net_link link, struct msb_err *err)
 {
-	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG, NET_FD_EVENTS};
+	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG, NET_FD_EVENTS, NET_FD_TLS};
 	/* Asked before the number could become somebody else's. */
 	int events = fcntl(NET_FD_EVENTS, F_GETFD) < 0 ? -EBADF : NET_FD_EVENTS;
+	bool tls = fcntl(NET_FD_TLS, F_GETFD) == 0;
 	uint32_t level = 0;
 	int r;
 
@@ -144,6 +155,9 @@ static int setup(struct net *net, enum net_link link, struct msb_err *err)
 		r = read_config(&net->config, err);
 	if (r < 0)
 		return r;
+	if (net->config.tls.on && !tls)
+		return msb_err_set(err, -EBADF, MSB_FAIL, "nobody to intercept TLS");
+	net->tls_fd = NET_FD_TLS;
 	r = loop_init(&net->loop);
 	if (r == 0)
 		r = net_wire_init(&net->wire, &net->loop, NET_FD_LINK, link);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The default policy, asked as flows are. */
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/io.h"
 
+#include "net/divert.h"
 #include "net/gate.h"
+#include "net/intercept/wire.h"
 
 #include "test.h"
 
@@ -187,5 +190,84 @@ TEST(without_rules_nothing)
 
 	net_config_init(&c, 0, false);
 	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 443).action, FLOW_DENY);
+	net_config_deinit(&c);
+}
+
+TEST(tls_ports_lead_to_msb_tls)
+{
+	struct net_config c = config();
+	const struct tls_settings s = {.on = true,
+		.n_ports = 1,
+		.ports = {80},
+		.n_bypass = 1,
+		.bypass = {"*.bad.example"}};
+
+	ASSERT_EQ(ask(&c, FLOW_UDP, "1.1.1.1", 80).action, FLOW_DIAL);
+	ASSERT_OK(net_config_intercept(&c, &s));
+	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 80).action, FLOW_INSPECT);
+	ASSERT_TRUE(ask(&c, FLOW_TCP, "1.1.1.1", 80).hold_down);
+	ASSERT_EQ(ask(&c, FLOW_TCP, "1.1.1.1", 443).action, FLOW_DIAL);
+	ASSERT_EQ(ask(&c, FLOW_TCP, "10.0.0.1", 80).action, FLOW_DENY);
+	ASSERT_EQ(ask(&c, FLOW_UDP, "1.1.1.1", 80).action, FLOW_DENY);
+	ASSERT_EQ(inspect(&c, hello_good, strlen(hello_good), false), FLOW_DIVERT);
+	ASSERT_EQ(inspect(&c, hello_bad, strlen(hello_bad), false), FLOW_DIAL);
+	ASSERT_EQ(inspect(&c, "SSH-2.0-x\r\n", 11, false), FLOW_DENY);
+	ASSERT_EQ(inspect(&c, "", 0, true), FLOW_DIAL);
+	c.tls.allow_quic = true;
+	ASSERT_EQ(ask(&c, FLOW_UDP, "1.1.1.1", 80).action, FLOW_DIAL);
+	net_config_deinit(&c);
+}
+
+TEST(a_diverted_flow_takes_its_sockets_along)
+{
+	struct net_config c = config();
+	const struct net_gate g = {.config = &c};
+	struct flow_query q = {.proto = FLOW_TCP, .tuple.remote.port = 80};
+	union {
+		struct cmsghdr head;
+		uint8_t room[CMSG_SPACE(INTERCEPT_FDS * sizeof(int))];
+	} control = {};
+	struct intercept_flow got = {.version = 0};
+	struct iovec iov = {.iov_base = &got, .iov_len = sizeof(got)};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room)};
+	int upstream[2];
+	int guest = -EBADF;
+	char byte;
+	int fds[2];
+	int two[INTERCEPT_FDS];
+
+	ASSERT_OK(net_addr_parse("1.1.1.1", &q.tuple.remote.addr));
+	ASSERT_OK(io_socketpair(SOCK_SEQPACKET, fds));
+	ASSERT_OK(io_socketpair(SOCK_STREAM, upstream));
+	ASSERT_OK(net_divert(&g, fds[0], &q, hello_good, strlen(hello_good), upstream[0], &guest));
+	ASSERT_EQ(recvmsg(fds[1], &msg, 0), sizeof(got));
+	memcpy(two, CMSG_DATA(&control.head), sizeof(two));
+	ASSERT_EQ(got.kind, INTERCEPT_HTTP);
+	ASSERT_EQ(got.port, 80);
+	ASSERT_EQ(got.pinned, 0);
+	ASSERT_STREQ(got.addr, "1.1.1.1");
+	ASSERT_STREQ(got.authority, "good.example");
+	ASSERT_EQ(write(guest, "g", 1), 1);
+	ASSERT_EQ(read(two[0], &byte, 1), 1);
+	ASSERT_EQ(byte, 'g');
+	ASSERT_EQ(write(upstream[1], "s", 1), 1);
+	ASSERT_EQ(read(two[1], &byte, 1), 1);
+	ASSERT_EQ(byte, 's');
+	(void)close(two[0]);
+	(void)close(two[1]);
+	(void)close(guest);
+
+	/* Nobody takes it: its server sees the end. */
+	(void)close(fds[1]);
+	ASSERT_OK(io_socketpair(SOCK_STREAM, two));
+	ASSERT_EQ(
+		net_divert(&g, fds[0], &q, hello_good, strlen(hello_good), two[0], &guest), -EPIPE);
+	ASSERT_EQ(read(two[1], &byte, 1), 0);
+	(void)close(two[1]);
+	(void)close(upstream[1]);
+	(void)close(fds[0]);
 	net_config_deinit(&c);
 }

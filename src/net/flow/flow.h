@@ -38,6 +38,7 @@ enum flow_action {
 	FLOW_INSPECT, /* TCP: the same, but the guest's bytes wait for what `inspect` says of them
 		       */
 	FLOW_HAND, /* `hand_tcp` or `hand_udp` takes the stack's handle */
+	FLOW_DIVERT, /* of `inspect` only: all bytes go to the socket that `divert` makes */
 };
 
 /* The decision; prepared as: FLOW_DENY, STACK_REFUSED for TCP and STACK_PROHIBITED for others, dial
@@ -77,11 +78,21 @@ struct flow_ops {
 	 * The first @len bytes of a flow under FLOW_INSPECT, not asked before there is one; @last:
 	 * there will be no others (their end has come, and then @len may be 0; there are
 	 * inspect_max of them; or inspect_ms have passed since the first one).
-	 * Return: FLOW_DIAL lets all bytes go, FLOW_DENY resets, FLOW_INSPECT wants more (unless
-	 * @last: that counts as FLOW_DENY). May change *@tag.
+	 * Return: FLOW_DIAL lets all bytes go, FLOW_DIVERT, too, but to `divert`; FLOW_DENY
+	 * resets, FLOW_INSPECT wants more (unless @last: that counts as FLOW_DENY). May change
+	 * *@tag.
 	 */
 	enum flow_action (*inspect)(void *ctx, const struct flow_query *q, const void *data,
 		size_t len, bool last, uint32_t *tag);
+	/*
+	 * Somebody else speaks with the server of a flow under FLOW_INSPECT with .hold_down:
+	 * @upstream is connected to it, and owned by the callee from here on. @data and @len as
+	 * shown to `inspect`; they are still to be read from the guest. Return: 0 with a stream
+	 * socket that takes the guest's bytes and gives it those of its server in @ret_fd, or a
+	 * negative errno.
+	 */
+	int (*divert)(void *ctx, const struct flow_query *q, const void *data, size_t len,
+		int upstream, int *ret_fd);
 	/* What happened, for log and ledger; must not call back. May be NULL. */
 	void (*event)(void *ctx, const struct flow_event *e);
 };

@@ -167,6 +167,27 @@ static bool pump_down(struct tcp_flow *t)
 	return true;
 }
 
+/* The socket becomes another one, of somebody who has the old one. false: the flow is over. */
+static bool divert(struct tcp_flow *t, const void *bytes, size_t len)
+{
+	const struct flow_ops *ops = t->flows->ops;
+	int r = ops->divert ? 0 : -EOPNOTSUPP;
+	int fd = -EBADF;
+
+	if (r == 0) {
+		loop_fd_del(&t->src);
+		r = ops->divert(t->flows->ctx, &t->query, bytes, len, TAKE_FD(t->fd), &fd);
+	}
+	if (r < 0) {
+		abort_both(t, r);
+		return false;
+	}
+	t->fd = fd;
+	t->up_full = false;
+	t->state = OPEN;
+	return pump_up(t);
+}
+
 /*
  * Show the first bytes to whoever decides. false: the flow is over.
  *
@@ -201,6 +222,8 @@ static bool inspect(struct tcp_flow *t, bool last)
 		return true;
 	}
 	waiting_del(&t->waiter);
+	if (action == FLOW_DIVERT)
+		return divert(t, bytes, len);
 	if (action != FLOW_DIAL) {
 		flow_event(t->flows, FLOW_EVENT_DENIED, &t->query, t->tag, 0, 0, 0);
 		abort_both(t, -EACCES);
@@ -358,6 +381,7 @@ void flow_tcp_wanted(struct flows *f, struct stack_tcp *c, const struct net_tupl
 	flow_decide(f, &q, &v);
 	switch (v.action) {
 	case FLOW_DENY:
+	case FLOW_DIVERT:
 		stack_tcp_refuse(c, v.refusal);
 		break;
 	case FLOW_HAND:

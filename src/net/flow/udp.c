@@ -149,6 +149,7 @@ void flow_udp_wanted(struct flows *f, struct stack_udp *u, const struct net_tupl
 		dial(f, u, &q, &v);
 		break;
 	case FLOW_DENY:
+	case FLOW_DIVERT:
 	case FLOW_INSPECT: /* a datagram cannot wait for its successors */
 		stack_udp_refuse(u, v.refusal);
 		break;

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Intercepted flows: see session.h.
+ *
+ * A flow goes through stages. The guest's hello says whom it wants; then the server is asked, its
+ * certificate verified and its choice of a protocol heard; only then the guest is answered, with a
+ * certificate for the name it wanted and the same choice. So whatever is wrong with the server
+ * looks wrong to the guest, too.
+ *
+ * Afterwards there are two lanes, one a direction, each with a bounded buffer: who is slow slows
+ * the other end down. A lane ends by itself; an end that is no orderly one is passed on as such.
+ * session_run() does what can be done now and then watches both sockets for what is waited for;
+ * it is the only place where a session is freed.
+ */
+#include "net/intercept/session.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { LANE_BYTES = 64 * 1024, ROUNDS = 16, HANDSHAKE_S = 30 };
+
+enum stage {
+	STAGE_HELLO, /* of the guest */
+	STAGE_SERVER, /* its handshake */
+	STAGE_ANSWER, /* the rest of the guest's */
+	STAGE_REJECT, /* an alert to the guest, then the end */
+	STAGE_OPEN,
+};
+
+struct side {
+	struct session *session;
+	int fd;
+	struct tls_conn *tls; /* NULL: plain */
+	struct loop_fd src;
+	uint32_t events; /* wanted */
+};
+
+struct lane {
+	struct side *from, *to;
+	struct buf bytes;
+	bool ended; /* no more of @from */
+	bool dirty; /* and that was no orderly end */
+	bool closed; /* @to knows */
+};
+
+struct session {
+	struct session *next, **link;
+	struct intercept *in;
+	struct intercept_flow flow;
+	enum stage stage;
+	struct side guest, server;
+	struct lane up, down;
+	struct loop_timer deadline; /* of the handshakes */
+	struct loop_timer again; /* there is more to do than one run does */
+};
+
+static void session_run(struct session *s);
+
+static void side_deinit(struct side *p)
+{
+	loop_fd_del(&p->src);
+	p->tls = tls_conn_free(p->tls);
+	p->fd = fd_close(p->fd);
+}
+
+static void session_free(struct session *s)
+{
+	loop_timer_del(&s->deadline);
+	loop_timer_del(&s->again);
+	side_deinit(&s->guest);
+	side_deinit(&s->server);
+	buf_deinit(&s->up.bytes);
+	buf_deinit(&s->down.bytes);
+	*s->link = s->next;
+	if (s->next)
+		s->next->link = s->link;
+	free(s);
+}
+
+static void tell(const struct session *s, enum net_event_kind kind, const char *what)
+{
+	const struct intercept_flow *f = &s->flow;
+	bool v6 = f->remote.addr.family == NET_V6;
+	char text[NET_EVENT_TEXT];
+	const struct net_event ev = {.kind = (uint8_t)kind,
+		.log = true,
+		.flow = f->id,
+		.guest = f->guest,
+		.remote = f->remote,
+		.name = f->authority[0] ? f->authority : NULL,
+		.error = kind == NET_EVENT_FAILED ? EPROTO : 0,
+		.text = text};
+
+	(void)snprintf(text, sizeof(text), "egress tcp %s%s%s:%u%s%s: %s: %s", v6 ? "[" : "",
+		f->addr, v6 ? "]" : "", f->port, f->authority[0] ? " " : "", f->authority,
+		kind == NET_EVENT_FAILED ? "failed" : "denied", what);
+	net_events_tell(s->in->events, &ev);
+}
+
+static void tell_failed(const struct session *s, const char *what, const struct msb_err *err)
+{
+	char text[sizeof(err->msg) + 64];
+
+	(void)snprintf(text, sizeof(text), "%s: %s", what, err->msg);
+	tell(s, NET_EVENT_FAILED, text);
+}
+
+/* Who the guest wants: what its certificate must say, and the server's. */
+static const char *host_of(const struct session *s)
+{
+	return s->flow.authority[0] ? s->flow.authority : s->flow.addr;
+}
+
+static void reject(struct session *s, enum tls_reject why)
+{
+	tls_conn_reject(s->guest.tls, why);
+	s->stage = STAGE_REJECT;
+}
+
+/* The hello is there. Return: go on? */
+static bool ask_server(struct session *s)
+{
+	const struct tls_hello *h = tls_conn_hello(s->guest.tls);
+	const char *host = host_of(s);
+	bool verify = !name_pattern_any(s->in->no_verify, s->in->n_no_verify, host);
+
+	/* The policy has seen the same bytes. If not, it has allowed something else. */
+	if (!streq(h->name, s->flow.authority)) {
+		tell(s, NET_EVENT_DENIED, "the name is not clear");
+		reject(s, TLS_REJECT_DENIED);
+		return true;
+	}
+	if (h->alpn && !h->http1) {
+		tell(s, NET_EVENT_DENIED,
+			"its client speaks no HTTP/1.1, and nothing else can be "
+			"intercepted; --tls-bypass lets it alone");
+		reject(s, TLS_REJECT_NO_PROTOCOL);
+		return true;
+	}
+	s->stage = STAGE_SERVER;
+	return tls_connect(s->in->client, s->server.fd, host, h->http1, verify, &s->server.tls) ==
+	       0;
+}
+
+/* Return: is there a session left? *@ret_wait: nothing more can be done now. */
+static bool handshake_guest(struct session *s, bool *ret_wait)
+{
+	struct msb_err err = {0};
+	int r = tls_handshake(s->guest.tls, &err);
+
+	if (r == -EAGAIN) {
+		s->guest.events = tls_wants(s->guest.tls);
+		*ret_wait = true;
+		return true;
+	}
+	if (r == -EINPROGRESS)
+		return s->stage == STAGE_HELLO && ask_server(s);
+	if (r < 0) {
+		if (s->stage != STAGE_REJECT)
+			tell_failed(s, "the guest", &err);
+		return false;
+	}
+	loop_timer_del(&s->deadline);
+	s->stage = STAGE_OPEN;
+	return true;
+}
+
+static bool handshake_server(struct session *s, bool *ret_wait)
+{
+	struct msb_err err = {0};
+	int r = tls_handshake(s->server.tls, &err);
+
+	if (r == -EAGAIN) {
+		s->server.events = tls_wants(s->server.tls);
+		*ret_wait = true;
+		return true;
+	}
+	if (r < 0) {
+		tell_failed(s, "the server", &err);
+		reject(s, TLS_REJECT_UPSTREAM);
+		return true;
+	}
+	if (tls_conn_answer(s->guest.tls, host_of(s), tls_conn_http1(s->server.tls)) < 0) {
+		tell(s, NET_EVENT_FAILED, "no certificate can be made for this name");
+		reject(s, TLS_REJECT_DENIED);
+		return true;
+	}
+	s->stage = STAGE_ANSWER;
+	return true;
+}
+
+static ssize_t side_read(struct side *p, void *to, size_t n)
+{
+	ssize_t got;
+
+	if (p->tls) {
+		got = tls_read(p->tls, to, n);
+		if (got == -EAGAIN)
+			p->events |= tls_wants(p->tls);
+		return got;
+	}
+	got = recv(p->fd, to, n, 0);
+	if (got < 0 && errno == EAGAIN)
+		p->events |= EPOLLIN;
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t side_write(struct side *p, const void *from, size_t n)
+{
+	ssize_t put;
+
+	if (p->tls) {
+		put = tls_write(p->tls, from, n);
+		if (put == -EAGAIN)
+			p->events |= tls_wants(p->tls);
+		return put;
+	}
+	put = send(p->fd, from, n, MSG_NOSIGNAL);
+	if (put < 0 && errno == EAGAIN)
+		p->events |= EPOLLOUT;
+	return put < 0 ? -errno : put;
+}
+
+/* Return: 1: some bytes came, 0: none now, negative: the flow is over. */
+static int lane_fill(struct lane *l)
+{
+	uint8_t *room;
+	ssize_t n;
+
+	if (l->ended || buf_len(&l->bytes) >= LANE_BYTES / 2)
+		return 0;
+	room = buf_reserve(&l->bytes, LANE_BYTES / 2);
+	if (!room)
+		return -ENOMEM;
+	n = side_read(l->from, room, LANE_BYTES / 2);
+	if (n == -EAGAIN || n == -EINTR)
+		return 0;
+	if (n > 0) {
+		buf_commit(&l->bytes, (size_t)n);
+		return 1;
+	}
+	/* Servers that just close are common; what they have said still counts. */
+	if (n < 0 && n != -EPIPE)
+		return (int)n;
+	l->ended = true;
+	l->dirty = n < 0;
+	return 1;
+}
+
+static int lane_flush(struct lane *l)
+{
+	ssize_t n;
+
+	if (buf_len(&l->bytes) == 0)
+		return 0;
+	n = side_write(l->to, buf_data(&l->bytes), buf_len(&l->bytes));
+	if (n == -EAGAIN || n == -EINTR)
+		return 0;
+	if (n < 0)
+		return (int)n;
+	buf_consume(&l->bytes, (size_t)n);
+	return 1;
+}
+
+/* Pass the end on. An end that was none of the protocol's is passed on without a word. */
+static int lane_end(struct lane *l)
+{
+	int r = 0;
+
+	if (!l->ended || l->closed || buf_len(&l->bytes) > 0)
+		return 0;
+	if (l->dirty)
+		return -EPIPE;
+	if (l->to->tls)
+		r = tls_end(l->to->tls);
+	if (r == -EAGAIN) {
+		l->to->events |= EPOLLOUT;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	(void)shutdown(l->to->fd, SHUT_WR);
+	l->closed = true;
+	return 1;
+}
+
+/* Return: is there a session left? *@ret_wait: nothing more can be done now. */
+static bool relay(struct session *s, bool *ret_wait)
+{
+	struct lane *lanes[] = {&s->up, &s->down};
+	bool moved = false;
+
+	s->guest.events = s->server.events = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
+		int (*const steps[])(struct lane *) = {lane_fill, lane_flush, lane_end};
+
+		for (size_t k = 0; k < ARRAY_SIZE(steps); k++) {
+			int r = steps[k](lanes[i]);
+
+			if (r < 0)
+				return false;
+			moved = moved || r > 0;
+		}
+	}
+	*ret_wait = !moved;
+	return !(s->up.closed && s->down.closed);
+}
+
+static void on_socket(struct loop_fd *src, uint32_t events);
+
+static int watch(struct session *s, struct side *p)
+{
+	if (p->events == 0) {
+		loop_fd_del(&p->src);
+		return 0;
+	}
+	if (p->src.loop)
+		return loop_fd_set(&p->src, p->events);
+	return loop_fd_add(s->in->loop, &p->src, p->fd, p->events, on_socket);
+}
+
+static void on_again(struct loop_timer *t)
+{
+	session_run(container_of(t, struct session, again));
+}
+
+static void session_run(struct session *s)
+{
+	bool alive = true;
+	bool wait = false;
+
+	for (int i = 0; i < ROUNDS && alive && !wait; i++) {
+		s->guest.events = s->server.events = 0;
+		switch (s->stage) {
+		case STAGE_HELLO:
+		case STAGE_ANSWER:
+		case STAGE_REJECT:
+			alive = handshake_guest(s, &wait);
+			break;
+		case STAGE_SERVER:
+			alive = handshake_server(s, &wait);
+			break;
+		case STAGE_OPEN:
+			alive = relay(s, &wait);
+			break;
+		}
+	}
+	if (alive && !wait)
+		loop_defer(s->in->loop, &s->again, on_again);
+	if (!alive || watch(s, &s->guest) < 0 || watch(s, &s->server) < 0)
+		session_free(s);
+}
+
+static void on_socket(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	session_run(container_of(src, struct side, src)->session);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+	struct session *s = container_of(t, struct session, deadline);
+
+	tell(s, NET_EVENT_FAILED, "no TLS handshake within the time for it");
+	session_free(s);
+}
+
+void intercept_take(struct intercept *in, const struct intercept_flow *flow, int guest, int server)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		fd_close(guest);
+		fd_close(server);
+		return;
+	}
+	*s = (struct session){.in = in,
+		.flow = *flow,
+		.stage = STAGE_OPEN,
+		.guest = {.fd = guest, .session = s},
+		.server = {.fd = server, .session = s},
+		.next = in->sessions,
+		.link = &in->sessions};
+	s->up = (struct lane){.from = &s->guest, .to = &s->server};
+	s->down = (struct lane){.from = &s->server, .to = &s->guest};
+	buf_init(&s->up.bytes, LANE_BYTES);
+	buf_init(&s->down.bytes, LANE_BYTES);
+	if (s->next)
+		s->next->link = &s->next;
+	in->sessions = s;
+	if (flow->kind == INTERCEPT_TLS) {
+		s->stage = STAGE_HELLO;
+		if (tls_accept(in->server, guest, &s->guest.tls) < 0) {
+			session_free(s);
+			return;
+		}
+		loop_timer_set(in->loop, &s->deadline, clock_mono_ns() + HANDSHAKE_S * NSEC_PER_SEC,
+			on_deadline);
+	}
+	session_run(s);
+}
+
+int intercept_init(struct intercept *in, struct loop *loop, struct net_events *events,
+	const struct intercept_config *c, struct msb_err *err)
+{
+	const struct tls_settings *t = &c->tls;
+	int r = 0;
+
+	*in = (struct intercept){.loop = loop, .events = events};
+	for (; in->n_no_verify < t->n_no_verify && r == 0; in->n_no_verify++)
+		r = name_pattern_parse(
+			t->no_verify[in->n_no_verify], &in->no_verify[in->n_no_verify], err);
+	if (r == 0)
+		r = tls_ca_open(t->ca_cert, t->ca_key, &in->ca, err);
+	if (r == 0)
+		r = tls_server_new(in->ca, &in->server, err);
+	if (r == 0)
+		r = tls_client_new(t->upstream_ca, t->n_upstream_ca, &in->client, err);
+	/* Whatever the library reads or sets up at its first certificate, it does now. */
+	if (r == 0 && !tls_ca_leaf(in->ca, "localhost"))
+		r = msb_err_set(err, -EIO, MSB_FAIL, "cannot make a certificate");
+	if (r < 0)
+		intercept_deinit(in);
+	return r;
+}
+
+void intercept_deinit(struct intercept *in)
+{
+	while (in->sessions)
+		session_free(in->sessions);
+	in->client = tls_client_free(in->client);
+	in->server = tls_server_free(in->server);
+	in->ca = tls_ca_free(in->ca);
+}

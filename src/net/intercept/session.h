@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Intercepted flows: between a guest, to whom msb-tls is the server, and the server, to whom it is
+ * the client.
+ */
+#pragma once
+
+#include "base/loop.h"
+
+#include "net/events.h"
+#include "net/intercept/config.h"
+#include "net/intercept/wire.h"
+#include "net/policy/pattern.h"
+#include "tls/conn.h"
+
+struct session;
+
+struct intercept {
+	struct loop *loop;
+	struct net_events *events;
+	struct tls_ca *ca;
+	struct tls_server *server;
+	struct tls_client *client;
+	uint32_t n_no_verify;
+	struct name_pattern no_verify[TLS_NAMES_MAX];
+	struct session *sessions;
+};
+
+/** intercept_init - reads the files that @c names; @loop and @events must outlive it */
+int intercept_init(struct intercept *in, struct loop *loop, struct net_events *events,
+	const struct intercept_config *c, struct msb_err *err) MSB_MUST_CHECK;
+
+/** intercept_deinit - ends every flow */
+void intercept_deinit(struct intercept *in);
+
+/** intercept_take - @guest and @server are owned from here on, also on failure; a failure ends
+ * the flow and is told */
+void intercept_take(struct intercept *in, const struct intercept_flow *flow, int guest, int server);
