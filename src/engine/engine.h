@@ -46,8 +46,12 @@ struct engine_net {
 	const char *path; /* of msb-net; NULL: no network, no device */
 	int config_fd; /* borrowed: net/config.h, at its beginning */
 	int events_fd; /* borrowed: takes the lines of net/events.h; negative: nobody hears them */
+	const char *tls_path; /* of msb-tls; NULL: TLS is not intercepted */
+	int tls_config_fd; /* borrowed: net/intercept/config.h, at its beginning */
 	uint8_t mac[6]; /* of the guest */
 };
+
+enum { ENGINE_NET_HELPERS = 2 };
 
 struct engine_helper {
 	const char *name; /* of the program */
@@ -95,8 +99,9 @@ struct engine_vm {
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
 	uint32_t n_helpers;
-	/* Owned: msb-fs of the share of that index, then msb-net; they end with the machine. */
-	struct engine_helper helpers[LIMIT_SHARES + 1];
+	/* Owned: msb-fs of the share of that index, then msb-net, then msb-tls; they end with the
+	 * machine. */
+	struct engine_helper helpers[LIMIT_SHARES + ENGINE_NET_HELPERS];
 	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;

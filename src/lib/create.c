@@ -432,10 +432,14 @@ static int configure_net(struct create *run, struct msb_err *err)
 	struct sandbox_net *net = &run->spec.net;
 	int r = run_net_apply(&run->args->net, &run->policy, &net->dns, err);
 
+	if (r == 0)
+		r = run_tls_apply(&run->args->net.tls, &net->tls, err);
 	if (r < 0)
 		return r;
 	net->max_connections = run->args->net.max_connections;
 	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
+	if (net->tls.on && !net->policy)
+		return msb_err_usage(err, "there is no network whose TLS could be intercepted");
 	return 0;
 }
 

@@ -33,5 +33,6 @@ int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_set
 
 void run_net_deinit(struct run_net *n)
 {
+	run_tls_deinit(&n->tls);
 	policy_choice_deinit(&n->choice);
 }

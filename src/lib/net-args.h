@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/opt.h"
 
+#include "lib/tls-args.h"
 #include "net/dns/config.h"
 #include "net/policy/choice.h"
 
@@ -17,6 +18,7 @@ struct run_net {
 	uint32_t timeout_ms;
 	bool no_rebind_protection;
 	uint32_t max_connections; /* 0: the default */
+	struct run_tls tls;
 };
 
 /** run_parse_nameserver - appends to the struct dns_settings @target */
@@ -116,6 +118,7 @@ void run_net_deinit(struct run_net *n);
 			.type = OPT_FLAG,                                                      \
 			RUN_NET_AT(T, M, no_rebind_protection),                                \
 			.help = "Let names have private addresses"},                           \
+		RUN_TLS_OPTS(T, M.tls),                                                        \
 	{                                                                                      \
 		.name = "max-connections", .type = OPT_U32, RUN_NET_AT(T, M, max_connections), \
 		.arg = "N", .min = 1, .max = RUN_NET_CONNECTIONS_MAX,                          \

@@ -184,6 +184,8 @@ static void put_network(struct json_out *o, const struct sandbox_net *n)
 	json_put_u64(o, "max_connections", n->max_connections);
 	dns_settings_to_json(&n->dns, o, "dns");
 	policy_to_json(n->policy, o, "policy");
+	if (n->tls.on)
+		tls_settings_to_json(&n->tls, o, "tls");
 	json_end_object(o);
 }
 
@@ -522,10 +524,11 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"max_connections", "dns", "policy"};
+	static const char *const keys[] = {"max_connections", "dns", "policy", "tls"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
+	const struct json *tls = NULL;
 	const struct json *obj = NULL;
 	int r = json_opt_object(root, "network", &obj, err);
 
@@ -545,7 +548,9 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 		r = policy_from_json(policy, &st->policy, err);
 	if (r == 0)
 		spec->net.policy = &st->policy;
-	return r;
+	if (r == 0)
+		r = json_opt_object(obj, "tls", &tls, err);
+	return r == 0 && tls ? tls_settings_from_json(tls, &spec->net.tls, err) : r;
 }
 
 /* null stands for unlimited: the value does not fit an integer of JSON. */

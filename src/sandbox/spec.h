@@ -16,6 +16,7 @@
 
 #include "engine/engine.h"
 #include "net/dns/config.h"
+#include "net/intercept/settings.h"
 #include "net/policy/policy.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
@@ -63,6 +64,7 @@ struct sandbox_net {
 	const struct policy *policy; /* NULL: no network, no device */
 	uint32_t max_connections; /* 0: the default */
 	struct dns_settings dns;
+	struct tls_settings tls;
 };
 
 struct sandbox_spec {

@@ -17,6 +17,7 @@
 
 #include "net/events.h"
 #include "sandbox/sup-internal.h"
+#include "sandbox/sup-tls.h"
 
 enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096, EVENTS_BATCH = 64, LAST_BATCHES = 256 };
 
@@ -121,6 +122,8 @@ int sup_net_open(
 		host_servers(&c.dns);
 	r = policy_copy(&c.policy, spec->net.policy);
 	if (r == 0)
+		r = net_config_intercept(&c, &spec->net.tls);
+	if (r == 0)
 		r = write_config(&c, &n->config_fd);
 	if (r == 0)
 		r = open_events(sup, n);
@@ -131,13 +134,15 @@ int sup_net_open(
 		memcpy(es->net.mac, c.guest_mac, sizeof(es->net.mac));
 	}
 	net_config_deinit(&c);
-	return r < 0 ? msb_err_errno(err, r, "cannot describe the network") : 0;
+	return r < 0 ? msb_err_errno(err, r, "cannot describe the network")
+		     : sup_tls_open(sup, n, es, err);
 }
 
 void sup_net_deinit(struct sup_net *n)
 {
 	n->config_fd = fd_close(n->config_fd);
 	n->events_fd = fd_close(n->events_fd);
+	n->tls_config_fd = fd_close(n->tls_config_fd);
 }
 
 void sup_net_lost(struct supervisor *sup, int r)

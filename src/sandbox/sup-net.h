@@ -11,7 +11,9 @@ struct supervisor;
 struct sup_net {
 	int config_fd; /* owned, until msb-net runs; -EBADF without network */
 	int events_fd; /* the same: where it tells what it denies */
+	int tls_config_fd; /* the same: of msb-tls */
 	char path[PATH_MAX];
+	char tls_path[PATH_MAX];
 };
 
 /**

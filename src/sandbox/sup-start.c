@@ -189,7 +189,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	char vmm_path[PATH_MAX];
 	cleanup_with(sup_shares_deinit) struct sup_shares shares;
 	cleanup_with(sup_net_deinit) struct sup_net net = {
-		.config_fd = -EBADF, .events_fd = -EBADF};
+		.config_fd = -EBADF, .events_fd = -EBADF, .tls_config_fd = -EBADF};
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
@@ -253,6 +253,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		.n_tmpfs = spec->n_tmpfs,
 		.n_rlimits = spec->n_rlimits,
 		.restricted = spec->restricted,
+		.ca = sup->ca,
 	};
 
 	if (!spec->hostname || !spec->hostname[0]) {

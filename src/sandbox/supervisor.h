@@ -55,6 +55,7 @@ struct supervisor {
 	int record_fd; /* state.json, -1: none */
 	struct sup_share shares[LIMIT_SHARES];
 	struct msg_net net; /* of the guest */
+	char *ca; /* owned: certificate that the guest is to trust; NULL: none */
 	struct sup_disk_note disk_notes[LIMIT_SHARES];
 	int volume_locks[LIMIT_SHARES]; /* owned: volumes in use */
 	uint32_t n_volume_locks;
@@ -72,7 +73,7 @@ struct supervisor {
 	struct loop_fd console_src;
 	int net_events_fd; /* what msb-net tells, -EBADF: nothing */
 	struct loop_fd net_events_src;
-	struct sup_share_watch share_watches[LIMIT_SHARES + 1]; /* as vm.helpers */
+	struct sup_share_watch share_watches[LIMIT_SHARES + ENGINE_NET_HELPERS]; /* as vm.helpers */
 
 	int signal_fd;
 	struct loop_fd signal_src;

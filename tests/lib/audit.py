@@ -16,7 +16,7 @@ from pathlib import Path
 # What may lie in a sandbox's directory, in that of one which does not run (the next start takes it), and in MSB_HOME.
 FILES = re.compile(r"lock|spec\.json|state\.json|agent\.sock|kernel\.log|exec-[0-3]\.log|upper\.ext4|image\.erofs")
 UNFINISHED = re.compile(r"(state\.json|upper\.ext4)\.new")
-HOME_FILES = {"sandboxes", "cache", "engine.json", "config.json"}
+HOME_FILES = {"sandboxes", "cache", "tls", "engine.json", "config.json"}
 
 
 def read(path):
@@ -145,7 +145,8 @@ def audit(home, names, running, below=None, tmp=None):
     supervisors = [p for p in found if p.comm == "msb-sandbox"]
     children = [p for p in found if p.ppid in [s.pid for s in supervisors]]
     networks = [p for p in children if p.comm == "msb-net"]
-    machines = [p for p in children if p not in networks]
+    interceptors = [p for p in children if p.comm == "msb-tls"]
+    machines = [p for p in children if p not in networks and p not in interceptors]
     named = named_sockets()
     for p in found:
         n = sum(t.startswith("socket:") and t[8:-1] in named for t in p.fds.values())

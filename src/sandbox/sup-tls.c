@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interception of TLS: see sup-tls.h.
+ *
+ * This process knows no OpenSSL and no key: msb-tls makes the certificate authority, when it is
+ * first needed, and reads it when it starts. Only the certificate passes through here.
+ */
+#include "sandbox/sup-tls.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "base/spawn.h"
+
+#include "net/intercept/config.h"
+#include "sandbox/sup-internal.h"
+
+#define CA_DIR "tls"
+
+enum { COMPLAINT_MAX = 400 };
+
+static int join(char *to, size_t size, const char *dir, const char *name, struct msb_err *err)
+{
+	int n = snprintf(to, size, "%s/%s", dir, name);
+
+	return n < 0 || (size_t)n >= size
+		       ? msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "%s: the path is too long", dir)
+		       : 0;
+}
+
+/* What the program said before it failed. */
+static int ended(pid_t pid, int fd, struct msb_err *err)
+{
+	char text[COMPLAINT_MAX];
+	size_t len = 0;
+	int status = 0;
+	ssize_t n;
+
+	while (len + 1 < sizeof(text) && (n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
+		if (n < 0 && errno != EINTR)
+			break;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	text[len] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return msb_err_set(err, -EIO, MSB_FAIL, "%s", text[0] ? text : "msb-tls failed");
+}
+
+static int make_ca(const char *program, char *dir, struct msb_err *err)
+{
+	char name[] = "msb-tls";
+	char word[] = INTERCEPT_MAKE_CA;
+	char *argv[] = {name, word, dir, NULL};
+	char *envp[] = {NULL};
+	struct spawn s = {
+		.path = program,
+		.argv = argv,
+		.envp = envp,
+		.new_session = true,
+		.no_new_privs = true,
+		.cgroup_fd = -1,
+	};
+	cleanup_fd int ours = -EBADF;
+	cleanup_fd int theirs = -EBADF;
+	pid_t pid;
+	int fds[2];
+	int r = io_pipe(0, fds);
+
+	if (r < 0)
+		return msb_err_errno(err, r, "certificate authority");
+	ours = fds[0];
+	theirs = fds[1];
+	spawn_add_fd(&s, theirs, STDERR_FILENO);
+	r = spawn_run(&s, &pid, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start %s", program);
+	(void)close(TAKE_FD(theirs));
+	return ended(pid, ours, err);
+}
+
+static int write_config(const struct intercept_config *c, int *ret_fd)
+{
+	cleanup_fd int fd = memfd_create("msb-tls", MFD_CLOEXEC);
+	struct buf json;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	buf_init(&json, LIMIT_JSON_BYTES);
+	r = intercept_config_to_json(c, &json);
+	if (r == 0)
+		r = io_write_full(fd, buf_data(&json), buf_len(&json));
+	buf_deinit(&json);
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+/* The authority that the user has given, or the installation's. */
+static int find_ca(struct supervisor *sup, const char *program, struct tls_settings *t,
+	char cert[PATH_MAX], char key[PATH_MAX], struct msb_err *err)
+{
+	char dir[PATH_MAX];
+	int r;
+
+	if (t->ca_cert)
+		return 0;
+	r = join(dir, sizeof(dir), sup->spec.home, CA_DIR, err);
+	if (r == 0)
+		r = join(cert, PATH_MAX, dir, "ca.crt", err);
+	if (r == 0)
+		r = join(key, PATH_MAX, dir, "ca.key", err);
+	if (r == 0 && (access(cert, F_OK) < 0 || access(key, F_OK) < 0))
+		r = make_ca(program, dir, err);
+	t->ca_cert = cert;
+	t->ca_key = key;
+	return r;
+}
+
+int sup_tls_open(
+	struct supervisor *sup, struct sup_net *n, struct engine_spec *es, struct msb_err *err)
+{
+	struct intercept_config c = {.tls = sup->spec.net.tls};
+	char cert[PATH_MAX];
+	char key[PATH_MAX];
+	size_t len;
+	int r;
+
+	if (!c.tls.on)
+		return 0;
+	r = join(n->tls_path, sizeof(n->tls_path), sup->spec.lib_dir, "msb-tls", err);
+	if (r == 0)
+		r = find_ca(sup, n->tls_path, &c.tls, cert, key, err);
+	if (r < 0)
+		return r;
+	r = io_read_file(AT_FDCWD, c.tls.ca_cert, LIMIT_CA, &sup->ca, &len);
+	if (r < 0)
+		return msb_err_errno(err, r, "%s", c.tls.ca_cert);
+	r = write_config(&c, &n->tls_config_fd);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot describe the interception of TLS");
+	es->net.tls_path = n->tls_path;
+	es->net.tls_config_fd = n->tls_config_fd;
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interception of TLS on its way to msb-tls and to the guest. */
+#pragma once
+
+#include "sandbox/sup-net.h"
+
+/**
+ * sup_tls_open - describe it in @n and @es, if the sandbox wants it
+ *
+ * Makes the certificate authority of the installation if there is none yet; what the guest is to
+ * trust is in @sup->ca then.
+ */
+int sup_tls_open(struct supervisor *sup, struct sup_net *n, struct engine_spec *es,
+	struct msb_err *err) MSB_MUST_CHECK;

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interception of TLS, seen from inside a sandbox and from a server outside.
+
+The clients are the host's: its /usr is shared with the sandbox, and its programs run there with their own libraries.
+"""
+
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import LIMIT, MSB, ROOT
+
+sys.path.insert(0, str(ROOT / "tests/lib"))
+import netbed  # noqa: E402
+
+LOADER = Path("/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+PYTHON = Path("/usr/bin/python3")
+
+pytestmark = [
+    pytest.mark.skipif(netbed.possible() is not None, reason=str(netbed.possible())),
+    pytest.mark.skipif(not (LOADER.exists() and PYTHON.exists() and shutil.which("openssl")),
+                       reason="the test needs Debian's python3 and openssl"),
+]
+
+# Says what it sees as it sees it, so that a test can look for it.
+CLIENT = """
+import os, socket, ssl, sys
+host, request = sys.argv[1], sys.argv[2].encode().decode("unicode_escape").encode("latin-1")
+alpn = os.environ.get("ALPN", "")
+context = ssl.create_default_context()
+if alpn:
+    context.set_alpn_protocols(alpn.split(","))
+try:
+    s = context.wrap_socket(socket.create_connection((host, 443), 60), server_hostname=os.environ.get("SNI", host))
+    print("issuer", dict(x[0] for x in s.getpeercert()["issuer"])["commonName"], "alpn", s.selected_alpn_protocol(), flush=True)
+    s.sendall(request)
+    while True:
+        data = s.recv(65536)
+        if not data:
+            break
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    print("\\nend")
+except Exception as e:
+    print("error", e)
+"""
+
+
+def authority(where, name):
+    """A certificate authority, and a function that makes servers' contexts for names."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=where)
+
+    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.crt",
+            "-days", "2", "-subj", f"/CN={name}")
+
+    def context(host):
+        (where / "ext").write_text(f"subjectAltName=DNS:{host}\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{host}.key", "-out", f"{host}.csr",
+                "-subj", f"/CN={host}")
+        openssl("x509", "-req", "-in", f"{host}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-out",
+                f"{host}.crt", "-extfile", "ext")
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        c.set_alpn_protocols(["h2", "http/1.1"])
+        c.load_cert_chain(where / f"{host}.crt", where / f"{host}.key")
+        return c
+    return where / "ca.crt", context
+
+
+class Server:
+    """HTTPS at one address: what it heard, and one answer to everything."""
+
+    def __init__(self, bed, address, context):
+        self.heard = []
+        self.alpn = []
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+        self.context = context
+        bed.serve(address, 443, self.handle)
+
+    def handle(self, sock, _peer):
+        try:
+            with self.context.wrap_socket(sock, server_side=True) as s:
+                self.alpn.append(s.selected_alpn_protocol())
+                data = b""
+                while b"\r\n\r\n" not in data:
+                    more = s.recv(65536)
+                    if not more:
+                        break
+                    data += more
+                self.heard.append(data)
+                s.sendall(self.answer)
+                s.unwrap()
+        except OSError:
+            pass
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    where = tmp_path_factory.mktemp("tls")
+    bed = netbed.Bed()
+    bed.ca, bed.context = authority(where, "World CA")
+    bed.names.table["www.example"] = [netbed.PUBLIC4]
+    bed.names.table["other.example"] = [netbed.PUBLIC4_OTHER]
+    bed.www = Server(bed, netbed.PUBLIC4, bed.context("www.example"))
+    bed.other = Server(bed, netbed.PUBLIC4_OTHER, bed.context("other.example"))
+    (where / "client.py").write_text(CLIENT)
+    bed.where = where
+    yield bed
+    bed.close()
+
+
+@pytest.fixture
+def guest(world, msb):
+    """Runs a shell command in a sandbox that has the host's programs."""
+    def go(command, *options):
+        r = subprocess.run([MSB, "run", *options, "-v", "/usr:/h/usr:ro", "-v", f"{world.where}:/w:ro", "-m", "512M", "--", "sh", "-c", command],
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=msb.env, timeout=LIMIT, check=False, preexec_fn=world.preexec)
+        assert r.returncode == 0, r.stdout.decode(errors="replace")
+        return r.stdout.decode()
+    return go
+
+
+def client(host, request="GET / HTTP/1.1\\r\\nHost: www.example\\r\\nConnection: close\\r\\n\\r\\n", **env):
+    words = " ".join(f"{k}={shlex.quote(v)}" for k, v in env.items())
+    return (f"PYTHONHOME=/h/usr {words} /h/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 --library-path /h/usr/lib/x86_64-linux-gnu "
+            f"/h/usr/bin/python3 -S -E /w/client.py {host} {shlex.quote(request)}; ").replace("-S -E", "-S")
+
+
+def test_a_page_through_the_interception(world, guest, msb):
+    out = guest(client("www.example", ALPN="h2,http/1.1") + client("other.example") + "env | grep -c -e SSL_CERT_FILE -e NODE_EXTRA_CA",
+                "--tls-intercept", "--tls-upstream-ca-cert", str(world.ca), "--tls-bypass", "other.example")
+    assert out.count("\nend\n") == 1, out
+    first, second = out.split("\nend\n", 1)
+    assert first.startswith("issuer microsandbox CA alpn http/1.1\nHTTP/1.1 200 OK\r\n") and first.endswith("hello"), out
+    assert second.startswith("error") and "certificate verify failed" in second and second.endswith("\n2\n"), out
+    assert world.www.heard[-1].startswith(b"GET / HTTP/1.1\r\n")
+    key = Path(msb.env["MSB_HOME"]) / "tls/ca.key"
+    assert key.stat().st_mode & 0o777 == 0o600
