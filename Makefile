@@ -32,9 +32,11 @@ bench: ## the benchmarks with their limits
 	tests/run.py bench
 
 SOAK_OPS ?= 100000
-soak: all ## SOAK_OPS operations on sandboxes among kill -9 (default 100000), and some on real guests
+SOAK_SECONDS ?= 3600
+soak: all ## SOAK_OPS operations on sandboxes among kill -9 (default 100000), some on real guests; network for SOAK_SECONDS
 	tests/soak/soak.py --ops $(SOAK_OPS)
 	tests/soak/soak.py --ops 500 --machine qemu --kill 0.25
+	tests/soak/net.py --seconds $(SOAK_SECONDS)
 
 format: ## reformat the C sources
 	build-aux/check-format.sh --fix

@@ -282,6 +282,7 @@ def fault():
     for machine, ops, kill in (("fake", 3000, 0.1), ("qemu", 80, 0.25)):
         check(f"fault/soak-{machine}", "tests/soak/soak.py", "--machine", machine, "--ops", ops, "--kill", kill, env=product_env(),
               timeout=900)
+    check("fault/soak-net", "tests/soak/net.py", "--seconds", 20, env=product_env(), timeout=600)
 
 
 def fuzz():

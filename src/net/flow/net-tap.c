@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The network of a guest for whatever kernel is behind a TAP device: for bench/net, which compares
- * it with other user-space networks on the same device. usage: net-tap, with the device as
- * descriptor 3.
+ * it with other user-space networks on the same device. usage: net-tap [CONNECTIONS], with the
+ * device as descriptor 3.
  *
  * The guest is 172.16.0.2, the gateway 172.16.0.1; every destination is allowed.
  */
 #include <linux/if_tun.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+
+#include "base/str.h"
 
 #include "net/flow/flow.h"
 #include "net/stack/wire.h"
@@ -63,11 +65,11 @@ static int fail(const char *what, int e)
 	return 1;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static const struct flow_ops ops = {
 		.emit = on_emit, .decide = on_decide, .inspect = on_inspect};
-	static const struct flow_config config = {
+	struct flow_config config = {
 		.stack = {.guest4 = {.family = NET_V4, .b = {172, 16, 0, 2}},
 			.gateway4 = {.family = NET_V4, .b = {172, 16, 0, 1}},
 			.guest_mac = {2, 0x6d, 0x73, 0, 0, 2},
@@ -82,6 +84,8 @@ int main(void)
 	int r;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && str_to_u32(argv[1], 1, 65535, &config.stack.max_tcp) < 0)
+		return fail(argv[1], -EINVAL);
 	if (ioctl(TAP, TUNSETVNETHDRSZ, &header) < 0 || ioctl(TAP, TUNSETOFFLOAD, features) < 0)
 		return fail("descriptor 3 is no TAP device with IFF_VNET_HDR", -errno);
 	r = loop_init(&loop);
