@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 
+BUILD = os.environ.get("MSB_TEST_BUILD", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../build"))
 SERVER = "198.51.100.1"
 PATIENCE_S = 60
 CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
@@ -121,7 +122,7 @@ def msb(outside, guest, *argv):
     guest.call("ip", "link", "set", "eth0", "address", "02:6d:73:00:00:02", "mtu", "65520", "txqueuelen", "10000", "up")
     guest.call("ip", "address", "add", "172.16.0.2/30", "dev", "eth0")
     guest.call("ip", "route", "add", "default", "via", "172.16.0.1")
-    program = os.path.join(os.environ["MSB_TEST_BUILD"], "src", "net", "flow", "net-tap")
+    program = os.path.join(BUILD, "src", "net", "flow", "net-tap")
     with running(outside, "sh", "-c", f'exec "$0" "$@" 3<&{tap} {tap}<&-', program, *argv, pass_fds=[tap]) as p:
         os.close(tap)
         yield p
