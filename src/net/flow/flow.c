@@ -132,17 +132,31 @@ int flow_dial(const struct net_peer *p, int type, int proto, int *ret_fd)
 	return r;
 }
 
-void flow_call_tuple(struct flows *f, uint16_t guest_port, struct net_tuple *ret)
+void flow_used(struct flows *f)
 {
-	const struct stack_config *c = &f->cfg.stack;
-	bool v4 = c->guest4.family == NET_V4;
+	if (f->ops->used)
+		f->ops->used(f->ctx);
+}
 
+bool flow_call_tuple(
+	struct flows *f, enum call_target target, uint16_t guest_port, struct net_tuple *ret)
+{
+	static const uint8_t loopback[4] = {127, 0, 0, 1};
+	const struct stack_config *c = &f->cfg.stack;
+	bool has4 = c->guest4.family == NET_V4;
+	bool v4 = has4 && target != CALL_GUEST6;
+
+	if (target != CALL_GUEST && (!has4 || (!v4 && c->guest6.family != NET_V6)))
+		return false;
 	f->port = f->port < FIRST_PORT || f->port == UINT16_MAX ? FIRST_PORT
 								: (uint16_t)(f->port + 1);
 	*ret = (struct net_tuple){
 		.guest = {.addr = v4 ? c->guest4 : c->guest6, .port = guest_port},
 		.remote = {.addr = v4 ? c->gateway4 : c->gateway6, .port = f->port},
 	};
+	if (target == CALL_LOOPBACK)
+		ret->guest.addr = net_addr_v4(loopback);
+	return true;
 }
 
 static int on_emit(void *ctx, const struct iovec *iov, int n)

@@ -95,6 +95,8 @@ struct flow_ops {
 		int upstream, int *ret_fd);
 	/* What happened, for log and ledger; must not call back. May be NULL. */
 	void (*event)(void *ctx, const struct flow_event *e);
+	/* Bytes went through a published port, either way; often, so be quick. May be NULL. */
+	void (*used)(void *ctx);
 };
 
 struct flow_config {

@@ -78,14 +78,19 @@ void flow_event(struct flows *f, enum flow_event_kind kind, const struct flow_qu
 enum stack_refusal flow_refusal(int error);
 /* A non-blocking socket on the way to @p: @ret_fd, and 0 or -EINPROGRESS. */
 int flow_dial(const struct net_peer *p, int type, int proto, int *ret_fd);
-/* Ends of a call from the gateway to a published port of the guest, with an unused source port. */
-void flow_call_tuple(struct flows *f, uint16_t guest_port, struct net_tuple *ret);
+/* Where a service of the guest may listen, in the order of asking. */
+enum call_target { CALL_GUEST, CALL_LOOPBACK, CALL_GUEST6, CALL_TARGETS };
+/* Ends of a call from the gateway to a published port of the guest, with an unused source port.
+ * false: there is no such target on this link. */
+bool flow_call_tuple(
+	struct flows *f, enum call_target target, uint16_t guest_port, struct net_tuple *ret);
+/* Bytes went through a published port. */
+void flow_used(struct flows *f);
 
 /* tcp.c */
 void flow_tcp_wanted(struct flows *f, struct stack_tcp *c, const struct net_tuple *t);
 /* @fd: an accepted client, owned from here on. */
-void flow_tcp_call(
-	struct flows *f, int fd, const struct flow_query *q, uint32_t tag, uint16_t guest_port);
+void flow_tcp_call(struct flows *f, int fd, const struct flow_query *q, uint32_t tag);
 void flow_tcp_redecide(struct flows *f);
 void flow_tcp_deinit(struct flows *f);
 void flow_tcp_connect_due(struct waiter *w);

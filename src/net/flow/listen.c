@@ -6,13 +6,17 @@
  * see a reset. Of UDP every client has a flow of its own, with a source port that stands for it
  * inside.
  *
+ * The service may listen on the guest's 127.0.0.1 only, so where its own address refuses, that is
+ * asked: of TCP connection by connection, of UDP by sending the datagram once more when the guest
+ * says that nobody takes it, and there first from then on.
+ *
  * #syscalls(net:loop): accept4 recvfrom sendto close
  */
 #include <sys/socket.h>
 
 #include "net/flow/internal.h"
 
-enum { ACCEPT_BATCH = 16, CLIENTS_MAX = 1024 };
+enum { ACCEPT_BATCH = 16, CLIENTS_MAX = 1024, KEPT_MAX = 4096 };
 #define RETRY_NS (100 * NSEC_PER_MSEC)
 
 struct listener;
@@ -25,6 +29,10 @@ struct client {
 	struct flow_query query;
 	uint32_t tag;
 	uint64_t up, down;
+	enum call_target target;
+	/* The last datagram, until the service has said something; NULL: none, or a large one. */
+	uint8_t *kept;
+	size_t n_kept;
 };
 
 struct listener {
@@ -34,6 +42,7 @@ struct listener {
 	struct loop_timer retry;
 	int fd;
 	uint16_t guest_port;
+	enum call_target target; /* UDP: where the service was last */
 	struct flist clients[UDP_BUCKETS]; /* UDP only */
 	uint32_t n_clients;
 	void (*fn)(struct loop_fd *src, uint32_t events);
@@ -53,6 +62,7 @@ static void client_free(struct client *c)
 {
 	flist_del(&c->link);
 	c->listener->n_clients--;
+	free(c->kept);
 	free(c);
 }
 
@@ -132,7 +142,7 @@ static void on_accept(struct loop_fd *src, uint32_t events)
 			return;
 		}
 		if (admit(l, &sa, FLOW_TCP, &q, &tag))
-			flow_tcp_call(l->flows, fd, &q, tag, l->guest_port);
+			flow_tcp_call(l->flows, fd, &q, tag);
 		else
 			turn_away(fd);
 	}
@@ -146,22 +156,68 @@ static void on_reply(struct stack_udp *u, void *user, const void *data, size_t l
 	ssize_t n;
 
 	(void)u;
+	free(c->kept);
+	c->kept = NULL;
+	flow_used(c->listener->flows);
 	n = sendto(c->listener->fd, data, len, MSG_NOSIGNAL, (struct sockaddr *)&sa, sa_len);
 	if (n > 0)
 		c->up += (uint64_t)n;
 }
 
-static void on_idle(struct stack_udp *u, void *user, enum stack_end why)
+static void client_end(struct client *c)
 {
-	struct client *c = user;
-
-	(void)u;
-	(void)why;
 	flow_event(c->listener->flows, FLOW_EVENT_CLOSED, &c->query, c->tag, 0, c->up, c->down);
 	client_free(c);
 }
 
-static const struct stack_udp_ops handler = {on_reply, on_idle};
+static void on_idle(struct stack_udp *u, void *user, enum stack_end why)
+{
+	(void)u;
+	(void)why;
+	client_end(user);
+}
+
+static bool client_open(struct client *c);
+
+/* Nobody takes datagrams there: the last one goes to another address, once. */
+static void on_refused(struct stack_udp *u, void *user)
+{
+	struct client *c = user;
+
+	if (!c->kept)
+		return;
+	c->target = c->target == CALL_GUEST ? CALL_LOOPBACK : CALL_GUEST;
+	/* First: to make room for the other one this could be the flow that gives way. */
+	stack_udp_close(u);
+	c->u = NULL;
+	if (!client_open(c)) {
+		client_end(c);
+		return;
+	}
+	c->listener->target = c->target;
+	stack_udp_send(c->u, c->kept, c->n_kept);
+	free(c->kept);
+	c->kept = NULL;
+}
+
+static const struct stack_udp_ops handler = {
+	.datagram = on_reply, .closed = on_idle, .refused = on_refused};
+
+/* A flow to where c->target says, into c->u. */
+static bool client_open(struct client *c)
+{
+	struct listener *l = c->listener;
+	struct net_tuple t;
+
+	for (int tries = 0; tries < 64 && !c->u; tries++) {
+		if (!flow_call_tuple(l->flows, c->target, l->guest_port, &t))
+			break;
+		c->u = stack_udp_open(l->flows->stack, &t, &handler, c);
+		if (!c->u && errno != EADDRINUSE)
+			break;
+	}
+	return c->u != NULL;
+}
 
 static struct flist *bucket_of(struct listener *l, const struct net_peer *p)
 {
@@ -175,7 +231,6 @@ static struct flist *bucket_of(struct listener *l, const struct net_peer *p)
 static struct client *client_new(struct listener *l, const struct sockaddr_storage *sa)
 {
 	struct client *c = calloc(1, sizeof(*c));
-	struct net_tuple t;
 
 	if (!c)
 		return NULL;
@@ -185,13 +240,8 @@ static struct client *client_new(struct listener *l, const struct sockaddr_stora
 	}
 	c->peer = c->query.tuple.remote;
 	c->listener = l;
-	for (int tries = 0; tries < 64 && !c->u; tries++) {
-		flow_call_tuple(l->flows, l->guest_port, &t);
-		c->u = stack_udp_open(l->flows->stack, &t, &handler, c);
-		if (!c->u && errno != EADDRINUSE)
-			break;
-	}
-	if (!c->u) {
+	c->target = l->target;
+	if (!client_open(c)) {
 		free(c);
 		return NULL;
 	}
@@ -210,6 +260,17 @@ static struct client *client_find(struct listener *l, const struct net_peer *p)
 			return client_of(e);
 	}
 	return NULL;
+}
+
+/* The guest may say that it was the wrong address. */
+static void keep(struct client *c, const void *data, size_t len)
+{
+	free(c->kept);
+	c->kept = NULL;
+	if (c->up || !len || len > KEPT_MAX || (c->kept = malloc(len)) == NULL)
+		return;
+	memcpy(c->kept, data, len);
+	c->n_kept = len;
 }
 
 static void on_client_datagram(struct loop_fd *src, uint32_t events)
@@ -236,6 +297,8 @@ static void on_client_datagram(struct loop_fd *src, uint32_t events)
 		if (!c)
 			continue;
 		c->down += (uint64_t)n;
+		keep(c, b, (size_t)n);
+		flow_used(l->flows);
 		stack_udp_send(c->u, b, (size_t)n);
 	}
 }

@@ -21,7 +21,7 @@
 
 enum state {
 	DIALLING, /* the socket connects; the guest waits for an answer to its SYN */
-	CALLING, /* a client of a published port; we wait for the guest */
+	CALLING, /* a client of a published port; we ask the addresses of the guest in turn */
 	INSPECTING, /* connected, but the guest's bytes wait for a verdict */
 	OPEN,
 };
@@ -34,6 +34,7 @@ struct tcp_flow {
 	struct loop_fd src;
 	int fd; /* negative: both directions of the socket have ended */
 	enum state state;
+	enum call_target target; /* CALLING: who is asked now */
 	bool inspect; /* to be done when connected */
 	bool hold_down;
 	bool up_full; /* the socket took less than there was */
@@ -131,6 +132,8 @@ static bool pump_up(struct tcp_flow *t)
 		if (sent > 0) {
 			stack_tcp_consume(t->c, (size_t)sent);
 			t->up += (uint64_t)sent;
+			if (t->query.ingress)
+				flow_used(t->flows);
 		}
 		t->up_full = sent < 0 || (size_t)sent < want;
 	}
@@ -159,6 +162,8 @@ static bool pump_down(struct tcp_flow *t)
 	}
 	if (got > 0) {
 		t->down += (uint64_t)got;
+		if (t->query.ingress)
+			flow_used(t->flows);
 		stack_tcp_commit(t->c, (size_t)got);
 	} else if (got == 0) {
 		t->down_ended = true;
@@ -270,6 +275,8 @@ static void on_connected(struct stack_tcp *c, void *user)
 	(void)watch(t);
 }
 
+static bool call_next(struct tcp_flow *t);
+
 static void on_closed(struct stack_tcp *c, void *user, enum stack_end why)
 {
 	static const int errors[] = {
@@ -279,11 +286,42 @@ static void on_closed(struct stack_tcp *c, void *user, enum stack_end why)
 		[STACK_END_IDLE] = -ETIMEDOUT,
 	};
 
+	struct tcp_flow *t = user;
+
 	(void)c;
-	finish(user, errors[why]);
+	if (t->state == CALLING && why == STACK_END_RESET && call_next(t))
+		return;
+	finish(t, errors[why]);
 }
 
 static const struct stack_tcp_ops handler = {on_connected, on_readable, on_writable, on_closed};
+
+/* Call the service where t->target says. false: there is none to be called. */
+static bool call(struct tcp_flow *t)
+{
+	struct flows *f = t->flows;
+	struct net_tuple tuple;
+
+	t->c = NULL;
+	for (int tries = 0; tries < 64 && !t->c; tries++) {
+		if (!flow_call_tuple(f, t->target, t->query.tuple.guest.port, &tuple))
+			return false;
+		t->c = stack_tcp_connect(f->stack, &tuple, &handler, t);
+		if (!t->c && errno != EADDRINUSE)
+			break;
+	}
+	return t->c != NULL;
+}
+
+/* Nobody listens there: perhaps at another address of the guest. */
+static bool call_next(struct tcp_flow *t)
+{
+	while (++t->target < CALL_TARGETS) {
+		if (call(t))
+			return true;
+	}
+	return false;
+}
 
 static struct tcp_flow *flow_new(struct flows *f, const struct flow_query *q, uint32_t tag)
 {
@@ -394,11 +432,9 @@ void flow_tcp_wanted(struct flows *f, struct stack_tcp *c, const struct net_tupl
 	}
 }
 
-void flow_tcp_call(
-	struct flows *f, int fd, const struct flow_query *q, uint32_t tag, uint16_t guest_port)
+void flow_tcp_call(struct flows *f, int fd, const struct flow_query *q, uint32_t tag)
 {
 	struct tcp_flow *t = flow_new(f, q, tag);
-	struct net_tuple tuple;
 
 	if (!t) {
 		flow_event(f, FLOW_EVENT_FAILED, q, tag, -ENOMEM, 0, 0);
@@ -407,13 +443,7 @@ void flow_tcp_call(
 	}
 	t->fd = fd;
 	t->state = CALLING;
-	for (int tries = 0; tries < 64 && !t->c; tries++) {
-		flow_call_tuple(f, guest_port, &tuple);
-		t->c = stack_tcp_connect(f->stack, &tuple, &handler, t);
-		if (!t->c && errno != EADDRINUSE)
-			break;
-	}
-	if (!t->c) {
+	if (!call(t)) {
 		finish(t, -EAGAIN);
 		return;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stack and flows between Linux's TCP over a TAP device and its sockets; see testbed.h. */
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -351,6 +352,97 @@ TEST(published_port)
 	reap(client);
 	ASSERT_EQ(bed.closed, 1);
 	ASSERT_EQ(bed.last_error, 0);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	bed_deinit();
+}
+
+/* As the agent does by netlink. */
+static int route_loopback(void)
+{
+	int fd = open("/proc/sys/net/ipv4/conf/eth0/route_localnet", O_WRONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0);
+	CHECK(io_write_full(fd, "1", 1) == 0);
+	return close(fd);
+}
+
+static int on_loopback(int type, struct sockaddr_in *sin)
+{
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+
+	*sin = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(PORT)};
+	(void)inet_pton(AF_INET, "127.0.0.1", &sin->sin_addr);
+	return fd;
+}
+
+/* Services of the guest that listen on its 127.0.0.1 only. */
+static int guest_serves_itself(int ready)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	int tcp = on_loopback(SOCK_STREAM, &sin);
+	int udp = on_loopback(SOCK_DGRAM, &sin);
+	char b[16];
+	int c;
+
+	CHECK(route_loopback() == 0);
+	CHECK(bind(tcp, (struct sockaddr *)&sin, sizeof(sin)) == 0 && listen(tcp, 1) == 0);
+	CHECK(bind(udp, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	CHECK(io_write_full(ready, "r", 1) == 0);
+	c = accept(tcp, NULL, NULL);
+	CHECK(recv_pattern(c, 100000) == 0 && send_pattern(c, 100000) == 0 && close(c) == 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK(recvfrom(udp, b, sizeof(b), 0, (struct sockaddr *)&sin, &len) == 4);
+		CHECK(sendto(udp, b, 4, 0, (struct sockaddr *)&sin, len) == 4);
+	}
+	return 0;
+}
+
+static int client_of_both(int ready)
+{
+	struct sockaddr_in sin;
+	int tcp = on_loopback(SOCK_STREAM, &sin);
+	int udp = on_loopback(SOCK_DGRAM, &sin);
+	struct pollfd p = {.fd = udp, .events = POLLIN};
+	char b[16];
+
+	sin.sin_port = htons(8080);
+	CHECK(io_read_full(ready, b, 1) == 0);
+	CHECK(connect(tcp, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	CHECK(send_pattern(tcp, 100000) == 0 && shutdown(tcp, SHUT_WR) == 0);
+	CHECK(recv_pattern(tcp, 100000) == 0);
+	CHECK(connect(udp, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	for (int i = 0; i < 3; i++) { /* the first one finds nobody, and is sent again */
+		CHECK(send(udp, "ping", 4, 0) == 4);
+		CHECK(poll(&p, 1, 60000) == 1);
+		CHECK(recv(udp, b, sizeof(b), 0) == 4 && memcmp(b, "ping", 4) == 0);
+	}
+	return 0;
+}
+
+TEST(services_of_the_loopback)
+{
+	struct sockaddr_in sin;
+	int listener, udp, ready[2];
+	pid_t client;
+
+	bed_init(true, 0);
+	ASSERT_OK(io_pipe(0, ready));
+	listener = listen_at(8080);
+	udp = on_loopback(SOCK_DGRAM, &sin);
+	sin.sin_port = htons(8080);
+	ASSERT_EQ(bind(udp, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	ASSERT_OK(io_nonblock(listener, true));
+	ASSERT_OK(io_nonblock(udp, true));
+	ASSERT_OK(flows_listen_tcp(bed.flows, listener, PORT));
+	ASSERT_OK(flows_listen_udp(bed.flows, udp, PORT));
+	client = child(bed.up_ns, client_of_both, ready[0]);
+	play(guest_serves_itself, ready[1]);
+	reap(client);
+	ASSERT_EQ(bed.failed, 0);
+	ASSERT_EQ(bed.opened, 2);
+	ASSERT_TRUE(bed.used > 2);
 	(void)close(ready[0]);
 	(void)close(ready[1]);
 	bed_deinit();

@@ -69,8 +69,18 @@ static enum flow_action on_inspect(void *ctx, const struct flow_query *q, const 
 	return memcmp(data, "good!", 5) == 0 ? FLOW_DIAL : FLOW_DENY;
 }
 
+static void on_used(void *ctx)
+{
+	((struct bed *)ctx)->used++;
+}
+
 static const struct flow_ops ops = {
-	.emit = on_emit, .decide = on_decide, .inspect = on_inspect, .event = on_event};
+	.emit = on_emit,
+	.decide = on_decide,
+	.inspect = on_inspect,
+	.event = on_event,
+	.used = on_used,
+};
 
 static void on_tap(struct loop_fd *src, uint32_t events)
 {

@@ -33,6 +33,7 @@ struct bed {
 	int up_ns, guest_ns;
 	struct flows *flows;
 	unsigned int opened, closed, failed, denied;
+	unsigned int used; /* times that bytes went through published ports */
 	int last_error;
 	uint64_t frames_in;
 	bool inspect; /* the first bytes of connections decide */

@@ -93,8 +93,10 @@ static void owner(struct guest *g, struct input *in)
 		struct net_tuple t = {
 			{g->cfg.guest4, 8080}, {g->cfg.gateway4, (uint16_t)take(in, 1)}};
 		struct stack_tcp *c = stack_tcp_connect(g->stack, &t, &guest_tcp_ops, g);
+		struct stack_udp *u = stack_udp_open(g->stack, &t, &guest_udp_ops, g);
 
 		g->tcp = c ? c : g->tcp;
+		g->udp = u ? u : g->udp;
 		return;
 	}
 	if (!g->tcp)

@@ -164,11 +164,30 @@ static void echo_input(struct stack *s, const struct pkt *p)
 		s->ops->echo(s->ctx, &e);
 }
 
+/* "Port unreachable" quotes the datagram it is about: one that we sent. */
+static void refused_input(struct stack *s, const struct pkt *p)
+{
+	const uint8_t *ip = p->l4 + ICMP_LEN;
+	struct net_tuple t;
+
+	if (p->l4_len < ICMP_LEN + IP4_LEN + UDP_LEN || ip[0] != 0x45) {
+		s->stats.bad_frames++;
+		return;
+	}
+	if (ip[9] != IP_UDP)
+		return;
+	t.remote = (struct net_peer){net_addr_v4(ip + 12), get16(ip + IP4_LEN)};
+	t.guest = (struct net_peer){net_addr_v4(ip + 16), get16(ip + IP4_LEN + 2)};
+	udp_refused(s, &t);
+}
+
 void icmp4_input(struct stack *s, const struct pkt *p)
 {
 	if (p->l4_len < ICMP_LEN)
 		s->stats.bad_frames++;
-	else if (p->l4[0] == ECHO4_REQUEST && p->l4[1] == 0)
+	else if (p->l4[0] == UNREACHABLE4 && p->l4[1] == unreachable[STACK_REFUSED].code4)
+		refused_input(s, p);
+	else if (p->l4[0] == ECHO4_REQUEST && p->l4[1] == 0 && !addr_loopback4(&p->src))
 		echo_input(s, p);
 }
 

@@ -188,6 +188,8 @@ void arp_input(struct stack *s, const uint8_t *eth, size_t len);
 void ip4_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len);
 void ip6_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len);
 void transport_input(struct stack *s, struct pkt *p);
+/* 127.0.0.1, from where the guest may only answer */
+bool addr_loopback4(const struct net_addr *a);
 /* Takes one fragment of @len bytes at @offset of the payload; calls transport_input() when whole.
  */
 void frag_input(struct stack *s, const struct pkt *p, uint32_t id, uint32_t offset, bool more,
@@ -220,6 +222,8 @@ bool addr_multicast(const struct net_addr *a);
 
 /* udp.c */
 void udp_input(struct stack *s, const struct pkt *p);
+/* The guest says that nobody takes the datagrams of this flow. */
+void udp_refused(struct stack *s, const struct net_tuple *t);
 void udp_tick(struct stack *s, struct stack_timer *t);
 void udp_deinit(struct stack *s);
 void udp_reap(struct stack *s);

@@ -2,6 +2,9 @@
 /*
  * IPv4 from the guest (RFC 791), as strict as a link with one honest speaker allows: no options, a
  * right header checksum, the one source address, a destination that is a possible one.
+ *
+ * 127.0.0.1 is a source, too, but only of answers: the stack calls services there (a published port
+ * whose service listens on nothing else), and what belongs to no such call is dropped.
  */
 #include "net/stack/internal.h"
 
@@ -13,6 +16,13 @@ static bool header_ok(const uint8_t *ip, size_t len)
 	if (get16(ip + 2) < IP4_LEN || get16(ip + 2) > len)
 		return false;
 	return csum_fold(csum_add(0, ip, IP4_LEN)) == 0xffff;
+}
+
+bool addr_loopback4(const struct net_addr *a)
+{
+	static const uint8_t loopback[4] = {127, 0, 0, 1};
+
+	return a->family == NET_V4 && memcmp(a->b, loopback, sizeof(loopback)) == 0;
 }
 
 void ip4_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len)
@@ -29,7 +39,7 @@ void ip4_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len)
 	p->proto = ip[9];
 	p->l4 = ip + IP4_LEN;
 	p->l4_len = get16(ip + 2) - (size_t)IP4_LEN;
-	if (!net_addr_equal(&p->src, &s->cfg.guest4)) {
+	if (!net_addr_equal(&p->src, &s->cfg.guest4) && !addr_loopback4(&p->src)) {
 		s->stats.spoofed++;
 		return;
 	}

@@ -58,6 +58,8 @@ struct stack_udp_ops {
 	/* One datagram of the guest; @data is valid during the call. */
 	void (*datagram)(struct stack_udp *u, void *user, const void *data, size_t len);
 	void (*closed)(struct stack_udp *u, void *user, enum stack_end why);
+	/* Nobody in the guest takes what was sent (ICMP, IPv4 only). May be NULL. */
+	void (*refused)(struct stack_udp *u, void *user);
 };
 
 /* An echo request of the guest to somebody other than the gateway, which answers by itself. */

@@ -399,6 +399,10 @@ void tcp_input(struct stack *s, const struct pkt *p)
 		tcp_bury(c);
 		c = NULL;
 	}
+	if (!c && addr_loopback4(&p->src)) {
+		s->stats.spoofed++;
+		return;
+	}
 	if (!c) {
 		if ((g.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN)
 			syn_input(s, &g, &t);

@@ -255,6 +255,78 @@ TEST(datagrams)
 	done();
 }
 
+/* The guest says that nobody takes what came from @t->remote. */
+static void refuse(const struct net_tuple *t, uint8_t code)
+{
+	uint8_t b[ICMP_LEN + IP4_LEN + UDP_LEN] = {3, code};
+	uint8_t *ip = b + ICMP_LEN;
+
+	ip[0] = 0x45;
+	ip[9] = IP_UDP;
+	memcpy(ip + 12, t->remote.addr.b, 4);
+	memcpy(ip + 16, t->guest.addr.b, 4);
+	put16(ip + IP4_LEN, t->remote.port);
+	put16(ip + IP4_LEN + 2, t->guest.port);
+	guest_ip(&g, IP_ICMP, b, sizeof(b), 2);
+}
+
+TEST(a_datagram_that_nobody_takes)
+{
+	const uint8_t cut[ICMP_LEN + IP4_LEN] = {3, 3};
+	struct net_tuple t;
+
+	ASSERT_OK(guest_init(&g, 0));
+	t = (struct net_tuple){{g.cfg.guest4, 8080}, {g.cfg.gateway4, 50000}};
+	ASSERT_TRUE(stack_udp_open(g.stack, &t, &guest_udp_ops, &g) != NULL);
+	refuse(&t, 3);
+	ASSERT_EQ(g.udp_refused, 1);
+	refuse(&t, 1); /* says something else */
+	t.remote.port++;
+	refuse(&t, 3); /* about another one */
+	ASSERT_EQ(g.udp_refused, 1);
+	ASSERT_EQ(g.stack->stats.bad_frames, 0);
+	guest_ip(&g, IP_ICMP, cut, sizeof(cut), 2);
+	ASSERT_EQ(g.stack->stats.bad_frames, 1);
+	done();
+}
+
+/* From 127.0.0.1 comes what answers a call to it, and nothing else. */
+TEST(answers_of_the_loopback)
+{
+	static const uint8_t there[4] = {93, 184, 215, 14};
+	const struct net_addr loopback = net_addr_v4((const uint8_t[]){127, 0, 0, 1});
+	struct net_tuple t = {{loopback, 8080}, {net_addr_v4(there), 50000}};
+	const struct guest_frame *f;
+	struct net_addr own;
+
+	ASSERT_OK(guest_init(&g, 0));
+	own = g.cfg.guest4;
+	g.cfg.guest4 = loopback;
+	g.sport = 8080;
+	g.dport = 50000;
+	guest_udp(&g, "x", 1);
+	guest_tcp(&g, TCP_SYN, 1, 0, 1000, NULL, 0);
+	guest_tcp(&g, TCP_ACK, 1, 1, 1000, NULL, 0);
+	ping(there, 2, (const uint8_t *)"far", 3);
+	ASSERT_EQ(g.wanted + g.udp_wanted + g.echoes, 0);
+	ASSERT_EQ(g.stack->stats.spoofed, 3);
+	ASSERT_TRUE(guest_next(&g) == NULL);
+	ASSERT_TRUE(stack_udp_open(g.stack, &t, &guest_udp_ops, &g) != NULL);
+	guest_udp(&g, "answer", 6);
+	ASSERT_EQ(g.dgram_len, 6);
+	g.tcp = stack_tcp_connect(g.stack, &t, &guest_tcp_ops, &g);
+	ASSERT_TRUE(g.tcp != NULL);
+	f = guest_next(&g);
+	ASSERT_TRUE(f != NULL && f->proto == IP_TCP);
+	guest_tcp(&g, TCP_RST | TCP_ACK, 0, get32(f->l4 + 4) + 1, 0, NULL, 0);
+	ASSERT_EQ(g.closed, 1);
+	g.cfg.guest4 = net_addr_v4((const uint8_t[]){127, 0, 0, 2});
+	guest_udp(&g, "x", 1);
+	ASSERT_EQ(g.stack->stats.spoofed, 4);
+	g.cfg.guest4 = own;
+	done();
+}
+
 TEST(datagram_flows_have_a_limit)
 {
 	struct stack_config cfg = {.max_udp = 4};

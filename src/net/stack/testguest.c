@@ -163,7 +163,13 @@ static void udp_closed(struct stack_udp *u, void *user, enum stack_end why)
 }
 
 const struct stack_tcp_ops guest_tcp_ops = {tcp_connected, tcp_readable, tcp_writable, tcp_closed};
-const struct stack_udp_ops guest_udp_ops = {udp_datagram, udp_closed};
+static void udp_refused_by_guest(struct stack_udp *u, void *user)
+{
+	(void)u;
+	((struct guest *)user)->udp_refused++;
+}
+
+const struct stack_udp_ops guest_udp_ops = {udp_datagram, udp_closed, udp_refused_by_guest};
 
 static const struct stack_ops ops = {
 	.emit = on_emit,

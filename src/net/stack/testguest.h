@@ -35,7 +35,7 @@ struct guest {
 	struct stack_tcp *tcp;
 	struct stack_udp *udp;
 	unsigned int wanted, connected, readable, writable, closed, udp_wanted, datagrams,
-		udp_closed, echoes;
+		udp_closed, udp_refused, echoes;
 	enum stack_end why;
 	bool keep; /* the owner of TCP leaves bytes where they are */
 	bool refuse_udp;

@@ -123,6 +123,10 @@ void udp_input(struct stack *s, const struct pkt *p)
 	t.remote.port = get16(p->l4 + 2);
 	len = get16(p->l4 + 4) - (size_t)UDP_LEN;
 	u = flow_find(s, &t);
+	if (!u && addr_loopback4(&p->src)) {
+		s->stats.spoofed++;
+		return;
+	}
 	if (!u) {
 		u = flow_new(s, &t);
 		if (!u)
@@ -135,6 +139,14 @@ void udp_input(struct stack *s, const struct pkt *p)
 		return;
 	touch(u);
 	u->ops->datagram(u, u->user, p->l4 + UDP_LEN, len);
+}
+
+void udp_refused(struct stack *s, const struct net_tuple *t)
+{
+	struct stack_udp *u = flow_find(s, t);
+
+	if (u && !u->dead && u->ops && u->ops->refused)
+		u->ops->refused(u, u->user);
 }
 
 void stack_udp_handle(struct stack_udp *u, const struct stack_udp_ops *ops, void *user)
