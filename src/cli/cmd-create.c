@@ -171,6 +171,25 @@ static int launch(struct create *run, const struct run_args *a)
 	return a->create.name && !a->detach ? 0 : print_name(run);
 }
 
+/* The default is the host itself; more than that should be meant. */
+static void warn_of_open_ports(const struct create *run)
+{
+	const struct net_ports *ports = &run->spec.net.ports;
+	char text[NET_PORT_TEXT];
+
+	for (uint32_t i = 0; i < ports->n && !run->args->quiet; i++) {
+		if (net_addr_class(&ports->list[i].bind) != NET_CLASS_LOOPBACK)
+			cli_note("port %s can be reached from other machines",
+				net_port_host_text(&ports->list[i], text));
+	}
+}
+
+static int run_new(struct create *run, const struct run_args *a, bool create)
+{
+	warn_of_open_ports(run);
+	return create || a->detach ? launch(run, a) : attach(run, a);
+}
+
 static int run_or_create(struct run_args *a, const struct opt_words *words, bool create)
 {
 	struct create run;
@@ -203,7 +222,7 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	else if (exists)
 		status = run_in_existing(&run, a);
 	else
-		status = create || a->detach ? launch(&run, a) : attach(&run, a);
+		status = run_new(&run, a, create);
 	create_deinit(&run);
 	return status;
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 
 #include "cli/cli.h"
+#include "cli/ports.h"
 #include "cli/table.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
@@ -90,6 +91,7 @@ static int put_json(const struct sandbox_info *info, struct buf *out)
 		json_put_int(&o, "exit_status", rec->exit_status);
 	else
 		json_put_null(&o, "exit_status");
+	ports_members(&o, info);
 	r = put_config(&o, info);
 	json_end_object(&o);
 	return r < 0 ? r : json_out_end(&o);
@@ -187,6 +189,11 @@ static int put_text(const struct sandbox_info *info, struct buf *out)
 	r = line(out, "Image", info->spec.image);
 	if (r == 0)
 		r = put_machine(&info->spec, out);
+	for (uint32_t i = 0; i < info->spec.net.ports.n && r == 0; i++) {
+		char port[NET_PORT_TEXT];
+
+		r = line(out, i ? "" : "Ports", port_text(info, i, port));
+	}
 	return r < 0 ? r : put_guest(&info->spec, out);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "cli/names.h"
+#include "cli/ports.h"
 #include "cli/table.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
@@ -120,6 +121,7 @@ static void ls_members(struct json_out *o, const struct sandbox_info *info)
 	json_put_str(o, "status", sandbox_status_name(info->record.status));
 	json_put_str(o, "created_at", time_rfc3339(info->spec.created_ns, when));
 	json_put_str(o, "image", image_text(info));
+	ports_members(o, info);
 }
 
 /* The main process, words with blanks in quotes; "-" if there is none. */
@@ -145,6 +147,7 @@ static const char *command_text(const struct sandbox_info *info, char *to, size_
 static void ps_row(struct table *t, const struct sandbox_info *info)
 {
 	char command[256];
+	char ports[512];
 	char text[TIME_TEXT];
 
 	table_add(t, info->name, 0);
@@ -154,6 +157,7 @@ static void ps_row(struct table *t, const struct sandbox_info *info)
 	table_add(t, text, 0);
 	table_add(t, size_mib(info->spec.mem_mib, text), 0);
 	table_add(t, status_text(info, text, sizeof(text)), 0);
+	table_add(t, ports_text(info, ports, sizeof(ports)), 0);
 }
 
 static void ps_members(struct json_out *o, const struct sandbox_info *info)
@@ -166,10 +170,12 @@ static void ps_members(struct json_out *o, const struct sandbox_info *info)
 	json_put_str(o, "command", command_text(info, command, sizeof(command)));
 	json_put_u64(o, "cpus", info->spec.vcpus);
 	json_put_u64(o, "memory_mib", info->spec.mem_mib);
+	ports_members(o, info);
 }
 
 static const char *const ls_header[] = {"NAME", "IMAGE", "STATUS", "CREATED"};
-static const char *const ps_header[] = {"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS"};
+static const char *const ps_header[] = {
+	"NAME", "IMAGE", "COMMAND", "CPUS", "MEM", "STATUS", "PORTS"};
 
 static const struct view ls_view = {.columns = ARRAY_SIZE(ls_header),
 	.header = ls_header,

@@ -118,7 +118,8 @@ TEST(wrong_words)
 		"msb run --workdir x", 2, "msb: option --workdir: 'x' is not an absolute path\n");
 	expect_line("msb run --user=", 2, "msb: option --user: the value is empty\n");
 	expect_line("msb run --name=", 2, "msb: option --name: the value is empty\n");
-	expect("msb run --port x", 2, "msb: option --port: not supported by this version");
+	expect("msb run --port x", 2,
+		"msb: option --port: port 'x': the port of the guest is missing");
 	expect("msb create --name a/b", 2, "msb: 'a/b' is not a sandbox name");
 	expect("msb create --timeout 3", 2, "msb: unknown option '--timeout'");
 	expect("msb exec", 2, "msb: NAME is missing");

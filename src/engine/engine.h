@@ -48,6 +48,8 @@ struct engine_net {
 	int events_fd; /* borrowed: takes the lines of net/events.h; negative: nobody hears them */
 	const char *tls_path; /* of msb-tls; NULL: TLS is not intercepted */
 	int tls_config_fd; /* borrowed: net/intercept/config.h, at its beginning */
+	const int *port_fds; /* borrowed: NET_FD_PORTS and so on */
+	uint32_t n_ports; /* at most LIMIT_PORTS */
 	uint8_t mac[6]; /* of the guest */
 };
 

@@ -61,6 +61,8 @@ static int start_tls(
 	return run(&s, "msb-tls", vm, err);
 }
 
+_Static_assert(NET_FD_PORTS + LIMIT_PORTS <= SPAWN_FDS_MAX, "room for the ports");
+
 int net_start(const struct engine_spec *spec, enum net_link link, int err_fd, struct engine_vm *vm,
 	int *ret_fd, struct msb_err *err)
 {
@@ -98,6 +100,8 @@ int net_start(const struct engine_spec *spec, enum net_link link, int err_fd, st
 	spawn_add_fd(&s, spec->net.config_fd, NET_FD_CONFIG);
 	if (spec->net.events_fd >= 0)
 		spawn_add_fd(&s, spec->net.events_fd, NET_FD_EVENTS);
+	for (uint32_t i = 0; i < spec->net.n_ports; i++)
+		spawn_add_fd(&s, spec->net.port_fds[i], NET_FD_PORTS + (int)i);
 	if (net_end >= 0)
 		spawn_add_fd(&s, net_end, NET_FD_TLS);
 	r = run(&s, "msb-net", vm, err);

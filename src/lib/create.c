@@ -12,14 +12,6 @@
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 
-/* Words of the command line that mean something in msb's documentation, but not to this version:
- * an explanation is better than "unknown option". */
-static int not_yet(void *target, const char *value, struct msb_err *err)
-{
-	return msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
-		"not supported by this version: no port of a sandbox can be published yet");
-}
-
 static const char *const engines[] = {
 	[ENGINE_AUTO] = "auto", [ENGINE_KVM] = "kvm", [ENGINE_QEMU] = "qemu", NULL};
 
@@ -39,8 +31,6 @@ static const char *const pull_policies[] = {[PULL_ALWAYS] = "always",
 #define SANDBOX	  .group = "Sandbox"
 #define MACHINE	  .group = "Machine"
 #define PROCESS	  .group = "Command"
-#define NOT_YET \
-	.type = OPT_PARSE, AT(later), .parse = not_yet, .arg = "VALUE", .help = "", .hidden = true
 
 const struct opt create_opts[] = {
 	{.name = "name",
@@ -84,7 +74,8 @@ const struct opt create_opts[] = {
 		SANDBOX,
 		.min = 1,
 		.config = "sandbox_defaults.idle_timeout",
-		.help = "Stop the sandbox when no command has run in it for this long"},
+		.help = "Stop the sandbox when no command has run in it and no published port "
+			"was used for this long"},
 	{.name = "from-snapshot",
 		.type = OPT_STRING,
 		AT(from_snapshot),
@@ -355,7 +346,6 @@ const struct opt create_opts[] = {
 		PROCESS,
 		.repeatable = true,
 		.help = "Resource limit of the command, e.g. nofile=1024:2048 or core=unlimited"},
-	{.name = "port", .letter = 'p', NOT_YET, .aliases = {"publish"}},
 	{.name = NULL},
 };
 
@@ -440,6 +430,12 @@ static int configure_net(struct create *run, struct msb_err *err)
 	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
 	if (net->tls.on && !net->policy)
 		return msb_err_usage(err, "there is no network whose TLS could be intercepted");
+	net->ports = run->args->net.ports;
+	if (net->ports.n && !net->policy)
+		return msb_err_hint(err,
+			msb_err_set(err, -EINVAL, MSB_USAGE,
+				"option --port: without a network nobody gets in"),
+			"let only what comes in pass: --net-default-egress deny");
 	return 0;
 }
 

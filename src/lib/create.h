@@ -56,7 +56,6 @@ struct create_args {
 	bool quiet;
 	int security; /* index into security_profiles */
 	int log_level; /* enum log_level */
-	int later; /* target of options that do not exist yet */
 };
 
 /* Its options; OPT_ENDED of them. */

@@ -20,6 +20,14 @@ int run_parse_nameserver(void *target, const char *value, struct msb_err *err)
 	return msb_err_hint(err, r, "write what `getent hosts` says of it");
 }
 
+int run_parse_port(void *target, const char *value, struct msb_err *err)
+{
+	struct net_port p;
+	int r = net_port_parse(value, &p, err);
+
+	return r < 0 ? r : net_ports_add(target, &p, err);
+}
+
 int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_settings *dns,
 	struct msb_err *err)
 {

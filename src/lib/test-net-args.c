@@ -49,7 +49,9 @@ TEST(everything_arrives)
 		"--dns-block-domain", "ads.example.com", "--dns-block-suffix", "evil.example",
 		"--net-strict", "--dns-nameserver", "1.1.1.1", "--dns-nameserver=[::1]:54",
 		"--dns-query-timeout-ms", "700", "--no-dns-rebind-protection", "--max-connections",
-		"9"));
+		"9", "-p", "8080:80", "--publish=[::1]:0:53/udp"));
+	ASSERT_EQ(args.net.ports.n, 2);
+	ASSERT_EQ(args.net.ports.list[1].guest, 53);
 	ASSERT_EQ(p.n_rules, 6);
 	ASSERT_STREQ(policy_rule_text(&p.rules[0], text, sizeof(text)), "deny@ads.example.com");
 	ASSERT_STREQ(policy_rule_text(&p.rules[1], text, sizeof(text)), "deny@*.evil.example");

@@ -123,6 +123,7 @@ int net_config_to_json(const struct net_config *c, struct buf *out)
 	dns_settings_to_json(&c->dns, &o, "dns");
 	policy_to_json(&c->policy, &o, "policy");
 	put_tls(&o, &c->tls);
+	net_ports_to_json(&c->ports, &o, "ports");
 	json_end_object(&o);
 	return json_out_end(&o);
 }
@@ -186,7 +187,7 @@ static int get_tls(const struct json *root, struct net_config *c, struct msb_err
 static int get_all(const struct json *root, struct net_config *c, struct msb_err *err)
 {
 	static const char *const keys[] = {"guest_mac", "gateway_mac", "guest4", "gateway4",
-		"guest6", "gateway6", "max_connections", "dns", "policy", "tls"};
+		"guest6", "gateway6", "max_connections", "dns", "policy", "tls", "ports"};
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
 	int r = json_only(root, keys, ARRAY_SIZE(keys), err);
@@ -211,6 +212,8 @@ static int get_all(const struct json *root, struct net_config *c, struct msb_err
 		r = dns_settings_from_json(dns, &c->dns, err);
 	if (r == 0)
 		r = json_get_object(root, "policy", &policy, err);
+	if (r == 0)
+		r = net_ports_from_json(root, "ports", &c->ports, err);
 	if (r == 0)
 		r = policy_from_json(policy, &c->policy, err);
 	return r == 0 ? get_tls(root, c, err) : r;

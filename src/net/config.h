@@ -5,7 +5,8 @@
  * argv[1] says what a packet on NET_FD_LINK is: "headers" (proto/netframe.h, with msb-vmm) or
  * "bare" (an Ethernet frame, with QEMU). NET_FD_CONFIG is a file with the description as JSON.
  * NET_FD_EVENTS, if there is one, is a socket of packets for the lines of net/events.h; NET_FD_TLS
- * one for flows whose TLS is intercepted (net/intercept/wire.h). The process
+ * one for flows whose TLS is intercepted (net/intercept/wire.h). From NET_FD_PORTS
+ * on there is one bound socket for each published port, listening if it is of TCP. The process
  * ends when its peer closes the link; with QEMU that does not show, and the supervisor ends it.
  */
 #pragma once
@@ -17,8 +18,9 @@
 #include "net/intercept/settings.h"
 #include "net/policy/pattern.h"
 #include "net/policy/policy.h"
+#include "net/port.h"
 
-enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5, NET_FD_TLS = 6 };
+enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5, NET_FD_TLS = 6, NET_FD_PORTS = 7 };
 
 enum net_link { NET_HEADERS, NET_BARE };
 
@@ -41,6 +43,7 @@ struct net_config {
 	struct net_addr guest6, gateway6; /* family 0: no IPv6 */
 	uint32_t max_connections; /* 0: the default */
 	struct dns_settings dns; /* its name servers are addresses */
+	struct net_ports ports; /* the sockets are NET_FD_PORTS, and so on */
 	struct policy policy; /* owned; its gateways are those above */
 	struct net_tls tls;
 };

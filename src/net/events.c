@@ -11,6 +11,7 @@
 #define COST_NS	 (NSEC_PER_SEC / EVENTS_PER_SECOND)
 #define BURST_NS (EVENTS_BURST * COST_NS)
 #define RETRY_NS (NSEC_PER_SEC / 10)
+#define USED_NS	 (200 * NSEC_PER_MSEC)
 
 static void on_timer(struct loop_timer *t);
 
@@ -117,4 +118,16 @@ void net_events_say(struct net_events *e, const char *text)
 	const struct net_event ev = {.kind = NET_EVENT_NOTE, .log = true, .text = text};
 
 	net_events_tell(e, &ev);
+}
+
+void net_events_used(struct net_events *e)
+{
+	const uint8_t used = EVENTS_USED;
+	uint64_t now = clock_mono_ns();
+
+	if (e->fd < 0 || (e->used_ns && now - e->used_ns < USED_NS))
+		return;
+	/* Full of lines: the next use will do. */
+	if (send(e->fd, &used, sizeof(used), MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(used))
+		e->used_ns = now;
 }

@@ -8,6 +8,8 @@
  * often something is denied, so it cannot decide how much is in the log for people: EVENTS_BURST
  * lines at once, EVENTS_PER_SECOND on the average. What is left out there is counted, and the
  * number told once a second.
+ *
+ * A packet of the one byte EVENTS_USED is no event: somebody uses a published port.
  */
 #pragma once
 
@@ -15,7 +17,7 @@
 
 #include "net/event-msg.h"
 
-enum { EVENTS_BURST = 50, EVENTS_PER_SECOND = 10 };
+enum { EVENTS_BURST = 50, EVENTS_PER_SECOND = 10, EVENTS_USED = 1 };
 
 struct net_events {
 	struct loop *loop;
@@ -24,6 +26,7 @@ struct net_events {
 	uint64_t full_ns; /* when the burst is whole again */
 	uint64_t left_out; /* lines of the log, since the last number was told */
 	uint64_t lost; /* events, the same */
+	uint64_t used_ns; /* when the last use was told */
 	struct loop_timer timer;
 };
 
@@ -41,3 +44,6 @@ void net_events_tell(struct net_events *e, const struct net_event *ev);
  *	(struct policy_query)
  */
 void net_events_say(struct net_events *e, const char *text);
+
+/** net_events_used - a published port is used: told a few times a second, however often */
+void net_events_used(struct net_events *e);

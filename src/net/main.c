@@ -93,8 +93,19 @@ static int divert(void *ctx, const struct flow_query *q, const void *data, size_
 	return net_divert(&net->gate, net->tls_fd, q, data, len, upstream, ret_fd);
 }
 
-static const struct flow_ops flow_ops = {
-	.emit = emit, .decide = decide, .inspect = inspect, .divert = divert, .event = event};
+static void used(void *ctx)
+{
+	struct net *net = ctx;
+
+	net_events_used(&net->events);
+}
+
+static const struct flow_ops flow_ops = {.emit = emit,
+	.decide = decide,
+	.inspect = inspect,
+	.divert = divert,
+	.event = event,
+	.used = used};
 
 static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 {
@@ -138,15 +149,36 @@ static int start_names(struct net *net, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "cannot set up the name server") : 0;
 }
 
+static int start_ports(struct net *net, struct msb_err *err)
+{
+	const struct net_ports *ports = &net->config.ports;
+	char text[NET_PORT_TEXT];
+	int r;
+
+	for (uint32_t i = 0; i < ports->n; i++) {
+		const struct net_port *p = &ports->list[i];
+		int fd = NET_FD_PORTS + (int)i;
+
+		r = p->udp ? flows_listen_udp(net->flows, fd, p->guest)
+			   : flows_listen_tcp(net->flows, fd, p->guest);
+		if (r < 0)
+			return msb_err_errno(
+				err, r, "cannot publish port %s", net_port_host_text(p, text));
+	}
+	return 0;
+}
+
 static int setup(struct net *net, enum net_link link, struct msb_err *err)
 {
-	static const int keep[] = {NET_FD_LINK, NET_FD_CONFIG, NET_FD_EVENTS, NET_FD_TLS};
+	int keep[NET_FD_PORTS - NET_FD_LINK + LIMIT_PORTS];
 	/* Asked before the number could become somebody else's. */
 	int events = fcntl(NET_FD_EVENTS, F_GETFD) < 0 ? -EBADF : NET_FD_EVENTS;
 	bool tls = fcntl(NET_FD_TLS, F_GETFD) == 0;
 	uint32_t level = 0;
 	int r;
 
+	for (unsigned int i = 0; i < ARRAY_SIZE(keep); i++)
+		keep[i] = NET_FD_LINK + (int)i;
 	(void)signal(SIGPIPE, SIG_IGN);
 	r = jail_close_fds(keep, ARRAY_SIZE(keep), err);
 	if (r == 0)
@@ -167,6 +199,8 @@ static int setup(struct net *net, enum net_link link, struct msb_err *err)
 	r = start_names(net, err);
 	if (r == 0)
 		r = start_flows(net, link, err);
+	if (r == 0)
+		r = start_ports(net, err);
 	return r < 0 ? r : net_jail_lock(err);
 }
 

@@ -37,14 +37,19 @@ TEST(what_is_written_is_read)
 	struct net_config b;
 	struct msb_err err = {0};
 	struct buf json;
+	char port[NET_PORT_TEXT];
 
 	net_config_init(&a, 7, true);
 	ASSERT_OK(policy_init(&a.policy));
 	a.max_connections = 99;
 	ASSERT_OK(dns_settings_add(&a.dns, "192.0.2.1", &err));
 	ASSERT_OK(dns_settings_add(&a.dns, "[2001:db8::1]:5353", &err));
+	a.ports.n = 1;
+	a.ports.list[0] = (struct net_port){.bind = a.gateway4, .host = 1, .guest = 2, .udp = true};
 	to_text(&a, &json);
 	ASSERT_OK(net_config_from_json((const char *)buf_data(&json), buf_len(&json), &b, &err));
+	ASSERT_EQ(b.ports.n, 1);
+	ASSERT_STREQ(net_port_text(&b.ports.list[0], port), "172.16.0.29:1:2/udp");
 	ASSERT_MEMEQ(a.guest_mac, b.guest_mac, 6);
 	ASSERT_MEMEQ(a.gateway_mac, b.gateway_mac, 6);
 	ASSERT_TRUE(net_addr_equal(&a.guest4, &b.guest4));

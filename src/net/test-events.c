@@ -181,6 +181,23 @@ TEST(events_that_are_lost_are_counted_and_told_in_their_place)
 	rig_deinit(&g);
 }
 
+TEST(use_is_told_now_and_then)
+{
+	uint8_t packet[NET_EVENT_MAX];
+	struct rig g;
+
+	rig_init(&g);
+	for (int i = 0; i < 1000; i++)
+		net_events_used(&g.events);
+	ASSERT_EQ(recv(g.fd, packet, sizeof(packet), MSG_DONTWAIT), 1);
+	ASSERT_EQ(packet[0], EVENTS_USED);
+	g.events.used_ns = 1; /* long ago */
+	net_events_used(&g.events);
+	ASSERT_EQ(recv(g.fd, packet, sizeof(packet), MSG_DONTWAIT), 1);
+	ASSERT_TRUE(recv(g.fd, packet, sizeof(packet), MSG_DONTWAIT) < 0);
+	rig_deinit(&g);
+}
+
 TEST(nobody_listens)
 {
 	struct net_events e;
@@ -189,6 +206,7 @@ TEST(nobody_listens)
 	ASSERT_OK(loop_init(&l));
 	net_events_init(&e, &l, -EBADF);
 	net_events_say(&e, "nobody hears this");
+	net_events_used(&e);
 	ASSERT_TRUE(!e.timer.loop);
 	net_events_deinit(&e);
 	loop_deinit(&l);

@@ -63,6 +63,12 @@ int sandbox_record_format(const struct sandbox_record *rec, char ret_text[RECORD
 	json_put_u64(&o, "ready_ns", rec->ready_ns);
 	json_put_u64(&o, "ended_ns", rec->ended_ns);
 	json_put_int(&o, "exit_status", rec->exit_status);
+	if (rec->n_ports) {
+		json_begin_array(&o, "ports");
+		for (uint32_t i = 0; i < rec->n_ports; i++)
+			json_put_u64(&o, NULL, rec->ports[i]);
+		json_end_array(&o);
+	}
 	json_put_str(&o, "detail", rec->detail);
 	json_end_object(&o);
 	r = json_out_end(&o);
@@ -106,6 +112,24 @@ static int get_text(const struct json *obj, const char *key, char *to, size_t si
 	return str_copy(to, size, s);
 }
 
+static int get_ports(const struct json *obj, struct sandbox_record *rec)
+{
+	const struct json *list = NULL;
+	int r = json_opt_array(obj, "ports", &list, NULL);
+
+	if (r < 0 || !list)
+		return r;
+	json_foreach (item, list) {
+		int64_t port;
+
+		if (rec->n_ports == LIMIT_PORTS ||
+			json_to_int(item, "ports", 1, UINT16_MAX, &port, NULL) < 0)
+			return -EINVAL;
+		rec->ports[rec->n_ports++] = (uint16_t)port;
+	}
+	return 0;
+}
+
 int sandbox_record_parse(const char *text, size_t len, struct sandbox_record *ret)
 {
 	cleanup_json struct json *doc = NULL;
@@ -135,6 +159,8 @@ int sandbox_record_parse(const char *text, size_t len, struct sandbox_record *re
 		r = json_get_u64(doc, "ended_ns", &rec.ended_ns, NULL);
 	if (r == 0)
 		r = json_get_int(doc, "exit_status", -1, UINT8_MAX, &exit_status, NULL);
+	if (r == 0)
+		r = get_ports(doc, &rec);
 	if (r == 0)
 		r = get_text(doc, "detail", rec.detail, sizeof(rec.detail));
 	if (r < 0)

@@ -24,7 +24,7 @@
 
 #include "sandbox/spec.h"
 
-enum { RECORD_BYTES = 1024, RECORD_TEXT = 400 };
+enum { RECORD_BYTES = 1536, RECORD_TEXT = 400 };
 
 enum sandbox_status {
 	SANDBOX_CREATED,
@@ -63,6 +63,8 @@ struct sandbox_record {
 	uint64_t ready_ns;
 	uint64_t ended_ns;
 	int exit_status; /* of the main process; -1: none, or still running */
+	uint32_t n_ports; /* published, in the order of the description */
+	uint16_t ports[LIMIT_PORTS]; /* of the host */
 	char detail[RECORD_TEXT]; /* printable */
 };
 

@@ -186,6 +186,8 @@ static void put_network(struct json_out *o, const struct sandbox_net *n)
 	policy_to_json(n->policy, o, "policy");
 	if (n->tls.on)
 		tls_settings_to_json(&n->tls, o, "tls");
+	if (n->ports.n)
+		net_ports_to_json(&n->ports, o, "ports");
 	json_end_object(o);
 }
 
@@ -524,7 +526,7 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"max_connections", "dns", "policy", "tls"};
+	static const char *const keys[] = {"max_connections", "dns", "policy", "tls", "ports"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
@@ -544,6 +546,8 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 		r = dns_settings_from_json(dns, &spec->net.dns, err);
 	if (r == 0)
 		r = json_get_object(obj, "policy", &policy, err);
+	if (r == 0)
+		r = net_ports_from_json(obj, "ports", &spec->net.ports, err);
 	if (r == 0)
 		r = policy_from_json(policy, &st->policy, err);
 	if (r == 0)

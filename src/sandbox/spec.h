@@ -18,6 +18,7 @@
 #include "net/dns/config.h"
 #include "net/intercept/settings.h"
 #include "net/policy/policy.h"
+#include "net/port.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
 
@@ -65,6 +66,7 @@ struct sandbox_net {
 	uint32_t max_connections; /* 0: the default */
 	struct dns_settings dns;
 	struct tls_settings tls;
+	struct net_ports ports;
 };
 
 struct sandbox_spec {

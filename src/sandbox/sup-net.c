@@ -115,8 +115,12 @@ int sup_net_open(
 	if (r < 0 || (size_t)r >= sizeof(n->path))
 		return msb_err_set(
 			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
+	r = sup_ports_open(&spec->net.ports, &n->ports, err);
+	if (r < 0)
+		return r;
 	net_config_init(&c, SLOT, host_has_ipv6());
 	c.max_connections = spec->net.max_connections;
+	c.ports = spec->net.ports;
 	c.dns = spec->net.dns;
 	if (c.dns.n_servers == 0)
 		host_servers(&c.dns);
@@ -129,8 +133,13 @@ int sup_net_open(
 		r = open_events(sup, n);
 	if (r == 0) {
 		tell_agent(&c, &sup->net);
-		es->net = (struct engine_net){
-			.path = n->path, .config_fd = n->config_fd, .events_fd = n->events_fd};
+		es->net = (struct engine_net){.path = n->path,
+			.config_fd = n->config_fd,
+			.events_fd = n->events_fd,
+			.port_fds = n->ports.fds,
+			.n_ports = n->ports.n};
+		sup->record.n_ports = n->ports.n;
+		memcpy(sup->record.ports, n->ports.host, sizeof(sup->record.ports));
 		memcpy(es->net.mac, c.guest_mac, sizeof(es->net.mac));
 	}
 	net_config_deinit(&c);
@@ -140,6 +149,7 @@ int sup_net_open(
 
 void sup_net_deinit(struct sup_net *n)
 {
+	sup_ports_close(&n->ports);
 	n->config_fd = fd_close(n->config_fd);
 	n->events_fd = fd_close(n->events_fd);
 	n->tls_config_fd = fd_close(n->tls_config_fd);
@@ -181,7 +191,9 @@ static int read_events(struct supervisor *sup)
 
 	for (int i = 0; i < EVENTS_BATCH && n > 0; i++) {
 		n = recv(sup->net_events_fd, packet, sizeof(packet), MSG_DONTWAIT);
-		if (n > 0)
+		if (n == 1 && packet[0] == EVENTS_USED)
+			sup->relay.active_ns = clock_mono_ns();
+		else if (n > 0)
 			keep_event(sup, packet, (size_t)n);
 	}
 	r = n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -ENOTCONN;

@@ -5,11 +5,13 @@
 #include "engine/engine.h"
 #include "net/config.h"
 #include "sandbox/spec.h"
+#include "sandbox/sup-port.h"
 
 struct supervisor;
 
 struct sup_net {
 	int config_fd; /* owned, until msb-net runs; -EBADF without network */
+	struct sup_ports ports; /* the same */
 	int events_fd; /* the same: where it tells what it denies */
 	int tls_config_fd; /* the same: of msb-tls */
 	char path[PATH_MAX];

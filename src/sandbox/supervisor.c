@@ -282,7 +282,7 @@ void sup_main_ended(struct workload *w, int exit_status, const char *err)
 	main_ended(container_of(w, struct supervisor, workload), exit_status, err);
 }
 
-/* Commands and transfers count as use, and so does whoever says so. */
+/* Commands, transfers and traffic of published ports count as use, and so does whoever says so. */
 void sup_idle(struct loop_timer *t)
 {
 	struct supervisor *sup = container_of(t, struct supervisor, idle_timer);

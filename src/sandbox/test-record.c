@@ -18,6 +18,8 @@ static const struct sandbox_record sample = {
 	.started_ns = 1,
 	.ready_ns = 2,
 	.exit_status = -1,
+	.n_ports = 2,
+	.ports = {80, 65535},
 	.detail = "by \"signal\"",
 };
 
@@ -36,6 +38,8 @@ TEST(round_trip)
 	ASSERT_EQ(rec.started_ns, 1);
 	ASSERT_EQ(rec.ready_ns, 2);
 	ASSERT_EQ(rec.exit_status, -1);
+	ASSERT_EQ(rec.n_ports, 2);
+	ASSERT_EQ(rec.ports[1], 65535);
 	ASSERT_STREQ(rec.detail, sample.detail);
 }
 
@@ -54,6 +58,8 @@ TEST(the_longest_fits)
 	};
 	char text[RECORD_BYTES];
 
+	for (rec.n_ports = 0; rec.n_ports < LIMIT_PORTS; rec.n_ports++)
+		rec.ports[rec.n_ports] = UINT16_MAX;
 	/* Every character doubled by its escape. */
 	memset(rec.detail, '"', sizeof(rec.detail) - 1);
 	ASSERT_OK(sandbox_record_format(&rec, text));

@@ -46,6 +46,8 @@ static void fill(struct sandbox_spec *s)
 	s->net.policy = &policy;
 	s->net.max_connections = 77;
 	s->net.dns.timeout_ms = 250;
+	s->net.ports.n = 1;
+	s->net.ports.list[0] = (struct net_port){.bind = {.family = NET_V6}, .host = 7, .guest = 8};
 	s->n_labels = ARRAY_SIZE(labels);
 	s->labels = labels;
 	s->n_tmpfs = 2;
@@ -108,6 +110,13 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	ASSERT_MEMEQ(a->rlimits, b->rlimits, sizeof(a->rlimits[0]) * b->n_rlimits);
 	ASSERT_EQ(a->net.max_connections, b->net.max_connections);
 	ASSERT_EQ(a->net.dns.timeout_ms, b->net.dns.timeout_ms);
+	ASSERT_EQ(a->net.ports.n, b->net.ports.n);
+	for (uint32_t i = 0; i < b->net.ports.n; i++) {
+		char text[2][NET_PORT_TEXT];
+
+		ASSERT_STREQ(net_port_text(&a->net.ports.list[i], text[0]),
+			net_port_text(&b->net.ports.list[i], text[1]));
+	}
 	ASSERT_EQ(!a->net.policy, !b->net.policy);
 	if (b->net.policy) {
 		ASSERT_EQ(a->net.policy->n_rules, b->net.policy->n_rules);

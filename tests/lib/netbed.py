@@ -70,7 +70,8 @@ class _Inside(threading.Thread):
             self.error = e
 
 
-def _inside(fd, function):
+def inside(fd, function):
+    """What function() returns, run in the namespace of @fd, or in a new one."""
     t = _Inside(fd, function)
     t.start()
     t.join()
@@ -144,7 +145,7 @@ class Names(threading.Thread):
 
 class Bed:
     def __init__(self):
-        self.fd = _inside(None, _build)
+        self.fd = inside(None, _build)
         self.servers = []
         self.files = tempfile.TemporaryDirectory()
         self.resolv = Path(self.files.name) / "resolv.conf"
@@ -159,7 +160,7 @@ class Bed:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind((address, port))
             return s
-        return _inside(self.fd, make)
+        return inside(self.fd, make)
 
     def serve(self, address, port, handle):
         """Calls handle(connected socket, peer) in a thread for each connection; returns the list of peers so far."""

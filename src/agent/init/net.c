@@ -10,6 +10,8 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -62,6 +64,28 @@ static void attribute(struct batch *b, uint16_t type, const void *data, size_t l
 	b->head->nlmsg_len += (uint32_t)RTA_ALIGN(a->rta_len);
 }
 
+/*
+ * Packets between eth0 and 127.0.0.1 are let through, so that msb-net can call services that listen
+ * nowhere else (published ports). Nobody but msb-net can send any.
+ */
+static void route_loopback(struct batch *b)
+{
+	/* A nest in a nest in a nest, each around the next one. */
+	struct {
+		struct rtattr spec, family, conf, flag;
+		uint32_t value;
+	} a = {
+		.spec = {sizeof(a), IFLA_AF_SPEC | NLA_F_NESTED},
+		.family = {sizeof(a) - RTA_LENGTH(0), AF_INET | NLA_F_NESTED},
+		.conf = {sizeof(a) - 2 * RTA_LENGTH(0), IFLA_INET_CONF | NLA_F_NESTED},
+		.flag = {RTA_LENGTH(sizeof(a.value)), IPV4_DEVCONF_ROUTE_LOCALNET},
+		.value = 1,
+	};
+
+	memcpy(reserve(b, sizeof(a)), &a, sizeof(a));
+	b->head->nlmsg_len += (uint32_t)sizeof(a);
+}
+
 static void link_up(struct batch *b, int index, uint32_t mtu)
 {
 	struct ifinfomsg *m = request(b, "bring up " DEVICE, RTM_NEWLINK, sizeof(*m));
@@ -69,6 +93,7 @@ static void link_up(struct batch *b, int index, uint32_t mtu)
 	m->ifi_index = index;
 	m->ifi_flags = m->ifi_change = IFF_UP;
 	attribute(b, IFLA_MTU, &mtu, sizeof(mtu));
+	route_loopback(b);
 }
 
 static void address(struct batch *b, int index, uint8_t family, uint32_t prefix, const void *ip)
