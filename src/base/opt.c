@@ -4,7 +4,7 @@
 #include "base/opt-internal.h"
 #include "base/str.h"
 
-enum { QUOTED = 80, TABLES = 3 };
+enum { QUOTED = 80, TABLES = 3, GIVEN_WORDS = 2 };
 
 struct table {
 	const struct opt *opts;
@@ -16,11 +16,21 @@ struct parser {
 	const struct opt_program *prog;
 	const struct opt_command *cmd;
 	struct table tables[TABLES];
-	uint64_t given[TABLES]; /* bit per option that stood on the command line */
+	uint64_t given[TABLES][GIVEN_WORDS]; /* bit per option that stood on the command line */
 	void *args;
 	struct opt_words *words;
 	struct msb_err *err;
 };
+
+static void set_given(struct parser *p, unsigned int table, size_t option)
+{
+	p->given[table][option / 64] |= UINT64_C(1) << option % 64;
+}
+
+static bool is_given(const struct parser *p, unsigned int table, size_t option)
+{
+	return p->given[table][option / 64] & UINT64_C(1) << option % 64;
+}
 
 static void get_tables(
 	const struct opt_program *prog, const struct opt_command *cmd, struct table ret[TABLES])
@@ -29,7 +39,8 @@ static void get_tables(
 		     : (struct table){prog->top, prog->n_top, 0};
 	ret[1] = cmd ? (struct table){cmd->more, cmd->n_more, 0} : (struct table){NULL, 0, 0};
 	ret[2] = (struct table){prog->common, prog->n_common, 0};
-	assert(ret[0].n <= 64 && ret[1].n <= 64 && ret[2].n <= 64);
+	for (size_t i = 0; i < TABLES; i++)
+		assert(ret[i].n <= GIVEN_WORDS * 64);
 }
 
 static bool takes_value(const struct opt *o)
@@ -203,7 +214,7 @@ static int apply(struct parser *p, unsigned int table, const struct opt *o, cons
 
 	if (r < 0)
 		return msb_err_prefix(p->err, r, "option --%s", o->name);
-	p->given[table] |= UINT64_C(1) << (o - p->tables[table].opts);
+	set_given(p, table, (size_t)(o - p->tables[table].opts));
 	return 0;
 }
 
@@ -445,7 +456,7 @@ static int apply_configuration(struct parser *p)
 			const char *value = o->env ? getenv(o->env) : NULL;
 			int r;
 
-			if (!o->config || (value && *value) || (p->given[t] & UINT64_C(1) << i))
+			if (!o->config || (value && *value) || is_given(p, t, i))
 				continue;
 			r = apply_configured(p, o);
 			if (r < 0)
@@ -463,7 +474,7 @@ static int apply_environment(struct parser *p)
 			const char *value = o->env ? getenv(o->env) : NULL;
 			int r;
 
-			if (!value || !*value || (p->given[t] & UINT64_C(1) << i))
+			if (!value || !*value || is_given(p, t, i))
 				continue;
 			r = set_value(o, target_of(p, o), value, p->err);
 			if (r < 0)
@@ -481,11 +492,11 @@ static int check_exclusions(struct parser *p)
 			const struct opt *other;
 			unsigned int table = 0;
 
-			if (!o->excludes || !(p->given[t] & UINT64_C(1) << i))
+			if (!o->excludes || !is_given(p, t, i))
 				continue;
 			other = find_long(p, o->excludes, strlen(o->excludes), &table);
 			assert(other);
-			if (p->given[table] & UINT64_C(1) << (other - p->tables[table].opts))
+			if (is_given(p, table, (size_t)(other - p->tables[table].opts)))
 				return msb_err_usage(p->err,
 					"options --%s and --%s exclude each other", o->name,
 					other->name);
@@ -499,7 +510,7 @@ static bool is_alone(const struct parser *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
-			if (p->tables[t].opts[i].alone && (p->given[t] & UINT64_C(1) << i))
+			if (p->tables[t].opts[i].alone && is_given(p, t, i))
 				return true;
 		}
 	}

@@ -105,3 +105,26 @@ TEST(complaints_name_the_option)
 	ASSERT_ERR(PARSE("--max-connections", "4097"), EINVAL);
 	ASSERT_ERR(PARSE("--dns-query-timeout-ms", "5"), EINVAL);
 }
+
+TEST(limits)
+{
+	struct msb_err err = {0};
+	struct dns_settings dns;
+	struct policy p;
+	struct args args;
+	const struct net_limits *l = &args.net.limits;
+
+	ASSERT_OK(PARSE("--net-egress-bandwidth", "10M", "--net-egress-bandwidth-burst=1G",
+		"--net-egress-ops", "100/100ms", "--net-egress-ops-burst", "7",
+		"--net-ingress-bandwidth", "1K/1s", "--net-ingress-ops=9"));
+	policy_deinit(&p);
+	ASSERT_TRUE(l->egress.bytes.size == 10 << 20 && l->egress.bytes.burst == 1 << 30);
+	ASSERT_TRUE(l->egress.packets.size == 100 && l->egress.packets.burst == 7);
+	ASSERT_TRUE(l->egress.packets.window_ns == 100 * NSEC_PER_MSEC);
+	ASSERT_TRUE(l->ingress.bytes.size == 1024 && l->ingress.packets.size == 9);
+	ASSERT_TRUE(l->ingress.bytes.burst == 0 && l->ingress.bytes.window_ns == NSEC_PER_SEC);
+	ASSERT_ERR(PARSE("--net-ingress-ops-burst", "5"), EINVAL);
+	ASSERT_TRUE(strstr(err.msg, "--net-ingress-ops, which is not given"));
+	ASSERT_ERR(PARSE("--net-egress-ops", "5", "--net-egress-ops-burst", "5/1s"), EINVAL);
+	ASSERT_ERR(PARSE("--net-egress-bandwidth", "0"), EINVAL);
+}

@@ -16,6 +16,7 @@
 
 #include "net/dns/config.h"
 #include "net/intercept/settings.h"
+#include "net/limit.h"
 #include "net/policy/pattern.h"
 #include "net/policy/policy.h"
 #include "net/port.h"
@@ -42,6 +43,7 @@ struct net_config {
 	struct net_addr guest4, gateway4;
 	struct net_addr guest6, gateway6; /* family 0: no IPv6 */
 	uint32_t max_connections; /* 0: the default */
+	struct net_limits limits;
 	struct dns_settings dns; /* its name servers are addresses */
 	struct net_ports ports; /* the sockets are NET_FD_PORTS, and so on */
 	struct policy policy; /* owned; its gateways are those above */

@@ -15,10 +15,17 @@ enum {
 	EMIT_IOV = 16,
 };
 
+/* A datagram for the guest that waits for the limit. */
+struct wire_frame {
+	struct wire_frame *next;
+	size_t len;
+	uint8_t b[];
+};
+
 /* Gone: the machine has ended, and with it everything that is to be done here. */
 static void hang_up(struct net_wire *w)
 {
-	loop_fd_del(&w->src);
+	net_wire_deinit(w);
 	loop_stop(w->loop, 0);
 }
 
@@ -41,15 +48,39 @@ static bool receive(struct net_wire *w)
 	}
 	if (m.msg_flags & MSG_TRUNC)
 		return true;
+	net_meter_take(&w->egress, (size_t)n + skip - NETFRAME_HEADER);
 	memset(frame, 0, skip);
 	stack_input(w->stack, frame, (size_t)n + skip);
 	return true;
 }
 
+/* A hangup is told of whatever is waited for. */
 static void watch(struct net_wire *w)
 {
-	if (loop_fd_set(&w->src, w->blocked ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
+	uint32_t events = w->egress_timer.loop ? 0 : EPOLLIN;
+
+	if (loop_fd_set(&w->src, w->blocked ? events | EPOLLOUT : events) < 0)
 		hang_up(w);
+}
+
+static void on_ingress_due(struct loop_timer *t);
+
+static void on_egress_due(struct loop_timer *t)
+{
+	watch(container_of(t, struct net_wire, egress_timer));
+}
+
+/* May the guest send another frame? If not, the timer says when. */
+static bool may_receive(struct net_wire *w)
+{
+	uint64_t due;
+
+	if (!net_meter_limited(&w->egress))
+		return true;
+	due = net_meter_due(&w->egress, clock_mono_ns());
+	if (due)
+		loop_timer_set(w->loop, &w->egress_timer, due, on_egress_due);
+	return due == 0;
 }
 
 static void on_link(struct loop_fd *src, uint32_t events)
@@ -58,9 +89,9 @@ static void on_link(struct loop_fd *src, uint32_t events)
 
 	if ((events & EPOLLOUT) && w->blocked) {
 		w->blocked = false;
-		stack_link_ready(w->stack);
+		on_ingress_due(&w->ingress_timer);
 	}
-	for (unsigned int i = 0; i < RUN_FRAMES && receive(w); i++)
+	for (unsigned int i = 0; i < RUN_FRAMES && may_receive(w) && receive(w); i++)
 		;
 	if ((events & (EPOLLHUP | EPOLLERR)) && w->src.loop)
 		hang_up(w);
@@ -74,7 +105,133 @@ int net_wire_init(struct net_wire *w, struct loop *loop, int fd, enum net_link l
 	return loop_fd_add(loop, &w->src, fd, EPOLLIN, on_link);
 }
 
+void net_wire_limit(struct net_wire *w, const struct net_limits *l)
+{
+	uint64_t now = clock_mono_ns();
+
+	net_meter_init(&w->egress, &l->egress, now);
+	net_meter_init(&w->ingress, &l->ingress, now);
+}
+
+static struct wire_frame *dequeue(struct net_wire *w)
+{
+	struct wire_frame *f = w->first;
+
+	if (f) {
+		w->first = f->next;
+		w->queued -= f->len;
+	}
+	if (!w->first)
+		w->last = NULL;
+	return f;
+}
+
+void net_wire_deinit(struct net_wire *w)
+{
+	struct wire_frame *f;
+
+	loop_fd_del(&w->src);
+	loop_timer_del(&w->egress_timer);
+	loop_timer_del(&w->ingress_timer);
+	while ((f = dequeue(w)))
+		free(f);
+}
+
+static size_t length_of(const struct iovec *iov, int n)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < n; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+/* The stack keeps segments itself. Headers are in the first piece. */
+static bool is_tcp(const struct iovec *iov)
+{
+	const uint8_t *eth = (const uint8_t *)iov->iov_base + NETFRAME_HEADER;
+
+	if (iov->iov_len < NETFRAME_HEADER + NETFRAME_ETH + 20)
+		return false;
+	if (eth[12] == 8 && eth[13] == 0)
+		return eth[NETFRAME_ETH + 9] == IPPROTO_TCP;
+	return eth[12] == 0x86 && eth[13] == 0xdd && eth[NETFRAME_ETH + 6] == IPPROTO_TCP;
+}
+
+static void enqueue(struct net_wire *w, const struct iovec *iov, int n)
+{
+	size_t len = length_of(iov, n);
+	struct wire_frame *f = NULL;
+	size_t at = 0;
+
+	if (w->queued + len <= WIRE_QUEUE_BYTES)
+		f = malloc(sizeof(*f) + len);
+	if (!f) {
+		w->lost++;
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		memcpy(f->b + at, iov[i].iov_base, iov[i].iov_len);
+		at += iov[i].iov_len;
+	}
+	f->len = len;
+	f->next = NULL;
+	if (w->last)
+		w->last->next = f;
+	else
+		w->first = f;
+	w->last = f;
+	w->queued += len;
+}
+
+static int put(struct net_wire *w, const struct iovec *iov, int n);
+static bool may_send(struct net_wire *w);
+
+static void on_ingress_due(struct loop_timer *t)
+{
+	struct net_wire *w = container_of(t, struct net_wire, ingress_timer);
+
+	while (w->first && !w->blocked && may_send(w)) {
+		struct wire_frame *f = dequeue(w);
+		const struct iovec iov = {f->b, f->len};
+
+		/* Behind a full socket it would be lost without a limit, too. */
+		(void)!put(w, &iov, 1);
+		free(f);
+	}
+	if (w->src.loop && !w->blocked && !w->ingress_timer.loop)
+		stack_link_ready(w->stack);
+}
+
+/* May the guest be sent another frame? If not, the timer says when. */
+static bool may_send(struct net_wire *w)
+{
+	uint64_t due;
+
+	if (!net_meter_limited(&w->ingress))
+		return true;
+	if (w->ingress_timer.loop)
+		return false;
+	due = net_meter_due(&w->ingress, clock_mono_ns());
+	if (due)
+		loop_timer_set(w->loop, &w->ingress_timer, due, on_ingress_due);
+	return due == 0;
+}
+
 int net_wire_emit(struct net_wire *w, const struct iovec *iov, int n)
+{
+	if (!w->src.loop)
+		return -EPIPE;
+	if (!w->blocked && !may_send(w)) {
+		if (is_tcp(iov))
+			return -EAGAIN;
+		enqueue(w, iov, n);
+		return 0;
+	}
+	return put(w, iov, n);
+}
+
+static int put(struct net_wire *w, const struct iovec *iov, int n)
 {
 	struct iovec v[EMIT_IOV];
 	struct msghdr m = {.msg_iov = v};
@@ -82,8 +239,10 @@ int net_wire_emit(struct net_wire *w, const struct iovec *iov, int n)
 
 	if (w->blocked)
 		return -EAGAIN;
-	if (!w->src.loop || n > EMIT_IOV)
+	if (n > EMIT_IOV)
 		return -EPIPE;
+	net_meter_take(
+		&w->ingress, length_of(iov, n) - MIN(length_of(iov, n), (size_t)NETFRAME_HEADER));
 	for (int i = 0; i < n; i++) {
 		size_t off = MIN(skip, iov[i].iov_len);
 

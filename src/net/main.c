@@ -131,6 +131,7 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot set up the network");
 	net->wire.stack = flows_stack(net->flows);
+	net_wire_limit(&net->wire, &c->limits);
 	return 0;
 }
 

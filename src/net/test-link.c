@@ -81,7 +81,7 @@ static void rig_init(struct rig *g, enum net_link link)
 static void rig_deinit(struct rig *g)
 {
 	stack_free(g->stack);
-	loop_fd_del(&g->wire.src);
+	net_wire_deinit(&g->wire);
 	loop_deinit(&g->loop);
 	net_config_deinit(&g->config);
 	fd_close(g->fd);
@@ -188,5 +188,89 @@ TEST(a_full_wire_is_waited_for)
 	ASSERT_TRUE(ask(&g) > 0);
 	ASSERT_OK(loop_once(&g.loop, 0));
 	ASSERT_TRUE(answered(&g));
+	rig_deinit(&g);
+}
+
+/* Runs the loop until @n answers have come. Return: how long that took. */
+static uint64_t wait_answers(struct rig *g, unsigned int n)
+{
+	uint64_t begin = clock_mono_ns();
+	unsigned int got = 0;
+
+	while (got < n) {
+		ASSERT_TRUE(clock_mono_ns() < begin + 30 * NSEC_PER_SEC);
+		ASSERT_OK(loop_once(&g->loop, clock_mono_ns() + NSEC_PER_SEC));
+		while (answered(g))
+			got++;
+	}
+	ASSERT_EQ(got, n);
+	return clock_mono_ns() - begin;
+}
+
+static void limit(struct net_rate *r, uint64_t n, uint64_t window_ns)
+{
+	*r = (struct net_rate){.size = n, .window_ns = window_ns};
+}
+
+/* What is more than may be sent waits in the socket, and nothing of it is lost. */
+TEST(a_guest_that_sends_too_much_waits)
+{
+	struct net_limits l = {0};
+	struct rig g;
+
+	rig_init(&g, NET_HEADERS);
+	limit(&l.egress.packets, 5, 100 * NSEC_PER_MSEC);
+	net_wire_limit(&g.wire, &l);
+	for (int i = 0; i < 20; i++)
+		ASSERT_TRUE(ask(&g) > 0);
+	ASSERT_OK(loop_once(&g.loop, 0));
+	for (int i = 0; i < 5; i++)
+		ASSERT_TRUE(answered(&g));
+	ASSERT_TRUE(!answered(&g));
+	ASSERT_TRUE(g.wire.egress_timer.loop);
+	/* 15 more at 20 ms each. */
+	ASSERT_TRUE(wait_answers(&g, 15) >= 14 * 20 * NSEC_PER_MSEC);
+	ASSERT_EQ(g.wire.lost, 0);
+	rig_deinit(&g);
+}
+
+/* Frames that no connection keeps wait in a queue. */
+TEST(what_is_too_much_for_the_guest_waits)
+{
+	struct net_limits l = {0};
+	struct rig g;
+
+	rig_init(&g, NET_BARE);
+	limit(&l.ingress.bytes, 5 * ARP, 100 * NSEC_PER_MSEC);
+	net_wire_limit(&g.wire, &l);
+	for (int i = 0; i < 8; i++) {
+		ASSERT_TRUE(ask(&g) > 0);
+		ASSERT_OK(loop_once(&g.loop, 0));
+	}
+	for (int i = 0; i < 5; i++)
+		ASSERT_TRUE(answered(&g));
+	ASSERT_TRUE(wait_answers(&g, 3) >= 2 * 20 * NSEC_PER_MSEC);
+	ASSERT_TRUE(g.wire.lost == 0 && g.wire.queued == 0 && !g.wire.first);
+	rig_deinit(&g);
+}
+
+/* The queue is bounded, and goes with the wire. */
+TEST(the_queue_is_no_bottomless_pit)
+{
+	struct net_limits l = {0};
+	struct rig g;
+
+	rig_init(&g, NET_HEADERS);
+	limit(&l.ingress.packets, 1, 3600 * NSEC_PER_SEC);
+	net_wire_limit(&g.wire, &l);
+	for (int i = 0; i < WIRE_QUEUE_BYTES / ARP + 10; i++) {
+		ASSERT_TRUE(ask(&g) > 0);
+		ASSERT_OK(loop_once(&g.loop, 0));
+	}
+	ASSERT_TRUE(g.wire.lost > 0 && g.wire.queued <= WIRE_QUEUE_BYTES);
+	ASSERT_TRUE(g.wire.queued > WIRE_QUEUE_BYTES - 2 * (NETFRAME_HEADER + ARP));
+	g.machine = fd_close(g.machine);
+	ASSERT_EQ(loop_run(&g.loop), 0);
+	ASSERT_TRUE(!g.wire.first && !g.wire.ingress_timer.loop);
 	rig_deinit(&g);
 }

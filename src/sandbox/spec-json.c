@@ -182,6 +182,7 @@ static void put_network(struct json_out *o, const struct sandbox_net *n)
 		return;
 	json_begin_object(o, "network");
 	json_put_u64(o, "max_connections", n->max_connections);
+	net_limits_to_json(&n->limits, o, "limits");
 	dns_settings_to_json(&n->dns, o, "dns");
 	policy_to_json(n->policy, o, "policy");
 	if (n->tls.on)
@@ -526,7 +527,8 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"max_connections", "dns", "policy", "tls", "ports"};
+	static const char *const keys[] = {
+		"max_connections", "limits", "dns", "policy", "tls", "ports"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
@@ -540,6 +542,8 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 	if (r == 0)
 		r = json_get_u32(
 			obj, "max_connections", 0, UINT32_MAX, &spec->net.max_connections, err);
+	if (r == 0)
+		r = net_limits_from_json(obj, "limits", &spec->net.limits, err);
 	if (r == 0)
 		r = json_get_object(obj, "dns", &dns, err);
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "net/dns/config.h"
 #include "net/intercept/settings.h"
+#include "net/limit.h"
 #include "net/policy/policy.h"
 #include "net/port.h"
 #include "proto/msg.h"
@@ -64,6 +65,7 @@ struct sandbox_root_disk {
 struct sandbox_net {
 	const struct policy *policy; /* NULL: no network, no device */
 	uint32_t max_connections; /* 0: the default */
+	struct net_limits limits;
 	struct dns_settings dns;
 	struct tls_settings tls;
 	struct net_ports ports;

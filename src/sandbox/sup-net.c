@@ -121,6 +121,7 @@ int sup_net_open(
 	net_config_init(&c, SLOT, host_has_ipv6());
 	c.max_connections = spec->net.max_connections;
 	c.ports = spec->net.ports;
+	c.limits = spec->net.limits;
 	c.dns = spec->net.dns;
 	if (c.dns.n_servers == 0)
 		host_servers(&c.dns);

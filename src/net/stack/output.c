@@ -35,8 +35,6 @@ int out_frame(struct stack *s, const struct iovec *iov, int n)
 	size_t len = 0;
 	int r;
 
-	if (s->blocked)
-		return -EAGAIN;
 	r = s->ops->emit(s->ctx, iov, n);
 	if (r == -EAGAIN) {
 		s->blocked = true;
@@ -177,7 +175,8 @@ int out_send(struct stack *s, struct out *o)
 	size_t payload = o->l4_len;
 	struct iovec iov[4];
 
-	if (s->blocked)
+	/* Segments are kept by their connection; whatever else the link may have room for. */
+	if (s->blocked && o->proto == IP_TCP)
 		return -EAGAIN;
 	for (int i = 0; i < o->n_body; i++)
 		payload += o->body[i].iov_len;

@@ -75,8 +75,9 @@ struct stack_echo {
 struct stack_ops {
 	/*
 	 * Put one frame on the link. The iovecs are valid during the call.
-	 * Return: 0, or -EAGAIN when the link has no room: the stack stops, keeps what matters, and
-	 * goes on with stack_link_ready(). Any other result counts as sent and lost.
+	 * Return: 0, or -EAGAIN when the link has no room: the stack stops with TCP, whose segments
+	 * it keeps, and goes on with stack_link_ready(); other frames are offered all the same and
+	 * are lost. Any other result counts as sent and lost.
 	 */
 	int (*emit)(void *ctx, const struct iovec *iov, int n);
 	/* CLOCK_MONOTONIC or what a test takes for it; never goes back. */
