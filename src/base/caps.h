@@ -57,3 +57,6 @@
 #define LIMIT_JSON_BYTES  (4u * 1024u * 1024u)
 #define LIMIT_JSON_DEPTH  64u
 #define LIMIT_JSON_VALUES (256u * 1024u) /* 32 bytes of memory each */
+#define LIMIT_YAML_BYTES  (1024u * 1024u)
+#define LIMIT_YAML_DEPTH  32u
+#define LIMIT_YAML_NODES  (32u * 1024u)

@@ -12,22 +12,23 @@ struct table {
 	size_t at; /* of what they are about, in the argument struct */
 };
 
-struct parser {
+struct opt_filler {
 	const struct opt_program *prog;
 	const struct opt_command *cmd;
 	struct table tables[TABLES];
 	uint64_t given[TABLES][GIVEN_WORDS]; /* bit per option that stood on the command line */
+	uint64_t filled[TABLES][GIVEN_WORDS]; /* ... or was filled in */
 	void *args;
 	struct opt_words *words;
 	struct msb_err *err;
 };
 
-static void set_given(struct parser *p, unsigned int table, size_t option)
+static void set_given(struct opt_filler *p, unsigned int table, size_t option)
 {
 	p->given[table][option / 64] |= UINT64_C(1) << option % 64;
 }
 
-static bool is_given(const struct parser *p, unsigned int table, size_t option)
+static bool is_given(const struct opt_filler *p, unsigned int table, size_t option)
 {
 	return p->given[table][option / 64] & UINT64_C(1) << option % 64;
 }
@@ -48,7 +49,7 @@ static bool takes_value(const struct opt *o)
 	return o->type != OPT_FLAG && o->type != OPT_CONST;
 }
 
-static int usage_see_help(const struct parser *p, int r)
+static int usage_see_help(const struct opt_filler *p, int r)
 {
 	return msb_err_hint(p->err, r, "see '%s%s%s --help'", p->prog->name, p->cmd ? " " : "",
 		p->cmd ? p->cmd->name : "");
@@ -199,7 +200,7 @@ static int set_value(const struct opt *o, void *target, const char *value, struc
 	return -EINVAL;
 }
 
-static void *target_of(const struct parser *p, const struct opt *o)
+static void *target_of(const struct opt_filler *p, const struct opt *o)
 {
 	size_t at = 0;
 
@@ -208,7 +209,7 @@ static void *target_of(const struct parser *p, const struct opt *o)
 	return (char *)p->args + at + o->offset;
 }
 
-static int apply(struct parser *p, unsigned int table, const struct opt *o, const char *value)
+static int apply(struct opt_filler *p, unsigned int table, const struct opt *o, const char *value)
 {
 	int r = set_value(o, target_of(p, o), value, p->err);
 
@@ -230,7 +231,7 @@ static bool has_name(const struct opt *o, const char *name, size_t len)
 }
 
 static const struct opt *find_long(
-	const struct parser *p, const char *name, size_t len, unsigned int *ret_table)
+	const struct opt_filler *p, const char *name, size_t len, unsigned int *ret_table)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -243,7 +244,8 @@ static const struct opt *find_long(
 	return NULL;
 }
 
-static const struct opt *find_short(const struct parser *p, char letter, unsigned int *ret_table)
+static const struct opt *find_short(
+	const struct opt_filler *p, char letter, unsigned int *ret_table)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -256,7 +258,7 @@ static const struct opt *find_short(const struct parser *p, char letter, unsigne
 	return NULL;
 }
 
-static const char *nearest_option(const struct parser *p, const char *typed)
+static const char *nearest_option(const struct opt_filler *p, const char *typed)
 {
 	unsigned int best = UINT_MAX;
 	const char *name = NULL;
@@ -275,7 +277,7 @@ static const char *nearest_option(const struct parser *p, const char *typed)
 	return name && opt_near_enough(typed, best) ? name : NULL;
 }
 
-static int unknown_option(struct parser *p, const char *word, size_t len)
+static int unknown_option(struct opt_filler *p, const char *word, size_t len)
 {
 	char quoted[QUOTED];
 	char name[48];
@@ -295,7 +297,7 @@ static int unknown_option(struct parser *p, const char *word, size_t len)
 }
 
 /* The word after the option, or an error. */
-static int next_value(struct parser *p, const struct opt *o, char **argv, const char **ret)
+static int next_value(struct opt_filler *p, const struct opt *o, char **argv, const char **ret)
 {
 	if (!argv[1])
 		return usage_see_help(p,
@@ -305,7 +307,7 @@ static int next_value(struct parser *p, const struct opt *o, char **argv, const 
 }
 
 /* Return: words used, or a negative errno. */
-static int parse_long(struct parser *p, char **argv)
+static int parse_long(struct opt_filler *p, char **argv)
 {
 	const char *word = argv[0];
 	const char *equals = strchr(word, '=');
@@ -332,7 +334,7 @@ static int parse_long(struct parser *p, char **argv)
 }
 
 /* A cluster: flags, and at most one option with a value at the end (-qm1G, -m 1G, -m=1G). */
-static int parse_short(struct parser *p, char **argv)
+static int parse_short(struct opt_filler *p, char **argv)
 {
 	for (const char *at = argv[0] + 1; *at; at++) {
 		char word[3] = {'-', *at, '\0'};
@@ -359,7 +361,7 @@ static int parse_short(struct parser *p, char **argv)
 	return 1;
 }
 
-static int parse_operand(struct parser *p, char **argv, int argc)
+static int parse_operand(struct opt_filler *p, char **argv, int argc)
 {
 	size_t most = p->cmd ? p->cmd->n_operands : 0;
 	int r;
@@ -376,7 +378,7 @@ static int parse_operand(struct parser *p, char **argv, int argc)
 }
 
 /* Behind "--": the command, or nothing but operands. */
-static int parse_rest(struct parser *p, char **argv, int argc)
+static int parse_rest(struct opt_filler *p, char **argv, int argc)
 {
 	if (p->cmd && p->cmd->takes_command) {
 		p->words->command = argv;
@@ -392,7 +394,7 @@ static int parse_rest(struct parser *p, char **argv, int argc)
 	return 0;
 }
 
-static int parse_words(struct parser *p, int argc, char **argv)
+static int parse_words(struct opt_filler *p, int argc, char **argv)
 {
 	int i = 0;
 
@@ -415,7 +417,7 @@ static int parse_words(struct parser *p, int argc, char **argv)
 	return 0;
 }
 
-static int apply_defaults(struct parser *p)
+static int apply_defaults(struct opt_filler *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -432,7 +434,7 @@ static int apply_defaults(struct parser *p)
 	return 0;
 }
 
-static int apply_configured(struct parser *p, const struct opt *o)
+static int apply_configured(struct opt_filler *p, const struct opt *o)
 {
 	const char *value = NULL;
 	char number[OPT_NUMBER];
@@ -448,7 +450,7 @@ static int apply_configured(struct parser *p, const struct opt *o)
 }
 
 /* Only what nobody else decides is looked up, so most commands never read the file. */
-static int apply_configuration(struct parser *p)
+static int apply_configuration(struct opt_filler *p)
 {
 	for (unsigned int t = 0; t < TABLES && p->prog->configured; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -466,7 +468,7 @@ static int apply_configuration(struct parser *p)
 	return 0;
 }
 
-static int apply_environment(struct parser *p)
+static int apply_environment(struct opt_filler *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -484,7 +486,7 @@ static int apply_environment(struct parser *p)
 	return 0;
 }
 
-static int check_exclusions(struct parser *p)
+static int check_exclusions(struct opt_filler *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -506,7 +508,7 @@ static int check_exclusions(struct parser *p)
 }
 
 /* A question about the program, such as --help, has its answer whatever is set elsewhere. */
-static bool is_alone(const struct parser *p)
+static bool is_alone(const struct opt_filler *p)
 {
 	for (unsigned int t = 0; t < TABLES; t++) {
 		for (size_t i = 0; i < p->tables[t].n; i++) {
@@ -517,11 +519,49 @@ static bool is_alone(const struct parser *p)
 	return false;
 }
 
+bool opt_is_given(const struct opt_filler *f, const char *name)
+{
+	unsigned int table = 0;
+	const struct opt *o = find_long(f, name, strlen(name), &table);
+
+	return o && is_given(f, table, (size_t)(o - f->tables[table].opts));
+}
+
+size_t opt_operands_given(const struct opt_filler *f)
+{
+	return f->words->operands.n;
+}
+
+int opt_fill(struct opt_filler *f, const char *name, const char *value, struct msb_err *err)
+{
+	unsigned int table = 0;
+	const struct opt *o = find_long(f, name, strlen(name), &table);
+	size_t i;
+	int r;
+
+	if (!o)
+		return -ENOPROTOOPT;
+	i = (size_t)(o - f->tables[table].opts);
+	if (is_given(f, table, i) && !o->repeatable && o->type != OPT_LIST)
+		return 0;
+	r = set_value(o, target_of(f, o), value, err);
+	/* Nobody else decides it now. */
+	if (r == 0)
+		f->filled[table][i / 64] |= UINT64_C(1) << (i % 64);
+	return r;
+}
+
 /* After the command line: a bad variable does not matter where an option overrides it. */
-static int complete_options(struct parser *p)
+static int complete_options(struct opt_filler *p)
 {
 	int r = check_exclusions(p);
 
+	if (r == 0 && p->cmd && p->cmd->fill)
+		r = p->cmd->fill((char *)p->args + p->tables[0].at, p, p->err);
+	for (unsigned int t = 0; t < TABLES; t++) {
+		for (size_t i = 0; i < GIVEN_WORDS; i++)
+			p->given[t][i] |= p->filled[t][i];
+	}
 	if (r == 0)
 		r = apply_configuration(p);
 	return r < 0 ? r : apply_environment(p);
@@ -531,7 +571,7 @@ int opt_parse(const struct opt_program *prog, const struct opt_command *cmd, int
 	void *args, struct opt_words *ret, struct msb_err *err)
 {
 	struct opt_words words = {.command = NULL};
-	struct parser p = {.prog = prog, .cmd = cmd, .args = args, .words = &words, .err = err};
+	struct opt_filler p = {.prog = prog, .cmd = cmd, .args = args, .words = &words, .err = err};
 	int r;
 
 	get_tables(prog, cmd, p.tables);
@@ -552,7 +592,7 @@ int opt_parse(const struct opt_program *prog, const struct opt_command *cmd, int
 int opt_check_operands(const struct opt_program *prog, const struct opt_command *cmd,
 	const struct opt_words *words, struct msb_err *err)
 {
-	struct parser p = {.prog = prog, .cmd = cmd, .err = err};
+	struct opt_filler p = {.prog = prog, .cmd = cmd, .err = err};
 	char quoted[QUOTED];
 	char list[120];
 

@@ -37,6 +37,8 @@ enum { OPT_ALIASES_MAX = 4, OPT_OPERANDS_MAX = 4, OPT_NUMBER = 32 };
 
 #define OPT_ENDED SIZE_MAX
 
+struct opt_filler;
+
 struct opt_list {
 	const char **items; /* @n of them and a NULL, or NULL */
 	size_t n;
@@ -101,6 +103,9 @@ struct opt_command {
 	const struct opt_operand *operands;
 	size_t n_operands;
 	bool takes_command;
+	/* Values for what the command line leaves open, before the configuration is asked; @args is
+	 * what @opts are about. Calls opt_fill(). May be NULL. */
+	int (*fill)(void *args, struct opt_filler *f, struct msb_err *err);
 	const struct opt_example *examples;
 	size_t n_examples;
 	const char *exit_status; /* text for the man page, may be NULL */
@@ -177,6 +182,15 @@ int opt_check_operands(const struct opt_program *prog, const struct opt_command 
 /** opt_deinit - frees the lists in @args */
 void opt_deinit(const struct opt_program *prog, const struct opt_command *cmd, void *args);
 void opt_words_deinit(struct opt_words *words);
+
+/** opt_fill - give option @name a value, unless the command line has given it one; those that may
+ * be repeated get it behind the others. -ENOENT without a message: there is no such option */
+int opt_fill(struct opt_filler *f, const char *name, const char *value, struct msb_err *err)
+	MSB_MUST_CHECK;
+/** opt_is_given - did the command line give it? */
+bool opt_is_given(const struct opt_filler *f, const char *name);
+/** opt_operands_given - their number */
+size_t opt_operands_given(const struct opt_filler *f);
 
 /** opt_list_add - append; 0, -E2BIG or -ENOMEM */
 int opt_list_add(struct opt_list *list, const char *item) MSB_MUST_CHECK;

@@ -93,6 +93,70 @@ const struct opt create_opts[] = {
 		.choices = pull_policies,
 		.def = "if-missing",
 		.help = "Whether the registry is asked for the image"},
+	{.name = "conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_root,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "Take what the command line leaves open from this YAML file; several are "
+			"laid over each other, from left to right"},
+	{.name = "resource-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_resources,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group resources only"},
+	{.name = "runtime-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_runtime,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group runtime only"},
+	{.name = "fs-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_fs,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group fs only"},
+	{.name = "net-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_net,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group net only"},
+	{.name = "secret-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_secrets,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group secrets only"},
+	{.name = "script-conf",
+		.type = OPT_PARSE,
+		AT(conf),
+		.parse = conf_parse_scripts,
+		.arg = "FILE",
+		SANDBOX,
+		.repeatable = true,
+		.complete = OPT_COMPLETE_FILE,
+		.help = "As --conf, a file of the group scripts only"},
 	{.name = "quiet",
 		.letter = 'q',
 		.type = OPT_FLAG,
@@ -447,8 +511,10 @@ static int configure(struct create *run, const struct opt_words *words,
 	const struct create_args *a = run->args;
 	const struct run_wish wish = {
 		.entrypoint = a->entrypoint,
-		.command = (const char *const *)words->command,
-		.n_command = words->n_command,
+		.entry_words = a->conf.entrypoint,
+		.command =
+			words->n_command ? (const char *const *)words->command : a->conf.cmd.items,
+		.n_command = words->n_command ? words->n_command : a->conf.cmd.n,
 		.shell = a->shell,
 		.user = a->user,
 		.workdir = a->workdir,
@@ -540,7 +606,8 @@ int create_describe(struct create *run, const struct opt_words *words, struct ms
 
 static int find_image(struct create *run, const struct opt_words *words, struct msb_err *err)
 {
-	const char *word = words->operands.n ? words->operands.items[0] : "base";
+	const char *conf = run->args->conf.image;
+	const char *word = words->operands.n ? words->operands.items[0] : conf ? conf : "base";
 	const char *from = run->args->from_snapshot;
 	struct image *im = &run->image;
 	const struct image_fetch_opts fo = {
@@ -666,6 +733,7 @@ void create_deinit(struct create *run)
 	run_tmpfs_deinit(&a->tmpfs);
 	run_scripts_deinit(&a->scripts);
 	run_patches_deinit(&a->patches);
+	run_conf_deinit(&a->conf);
 	guest_fs_return(&run->patching);
 	run_root_disk_deinit(&a->root_disk);
 }

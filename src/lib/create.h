@@ -13,6 +13,7 @@
 #include "base/opt.h"
 
 #include "image/snapshot/snapshot.h"
+#include "lib/conf.h"
 #include "lib/from-snapshot.h"
 #include "lib/image-fetch.h"
 #include "lib/life.h"
@@ -48,6 +49,7 @@ struct create_args {
 	struct run_rlimits rlimits;
 	struct run_scripts scripts;
 	struct run_patches patches;
+	struct run_conf conf;
 	struct run_root_disk root_disk;
 	const char *from_snapshot;
 	uint64_t max_duration_ns;

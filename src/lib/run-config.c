@@ -31,13 +31,17 @@ static int merge_argv(
 	struct opt_list *argv = &c->argv;
 	int r = 0;
 
-	if (!wish->entrypoint)
+	bool own = wish->entrypoint || wish->entry_words.n;
+
+	if (!wish->entrypoint && own)
+		r = add_all(argv, wish->entry_words.items, wish->entry_words.n);
+	else if (!own)
 		r = add_all(argv, image->entrypoint.items, image->entrypoint.n);
 	else if (wish->entrypoint[0])
 		r = opt_list_add(argv, wish->entrypoint);
 	if (r == 0 && wish->n_command)
 		r = add_all(argv, wish->command, wish->n_command);
-	else if (r == 0 && !wish->entrypoint)
+	else if (r == 0 && !own)
 		r = add_all(argv, image->cmd.items, image->cmd.n);
 	c->is_shell = argv->n == 0;
 	if (r == 0 && c->is_shell)

@@ -20,6 +20,7 @@
 /* What the user says; everything is borrowed. */
 struct run_wish {
 	const char *entrypoint; /* NULL: the image's, "": none */
+	struct opt_list entry_words; /* the same in several words, without @entrypoint */
 	const char *const *command;
 	size_t n_command;
 	const char *shell; /* NULL: /bin/sh */
