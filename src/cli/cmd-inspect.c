@@ -67,6 +67,23 @@ static int put_config(struct json_out *o, const struct sandbox_info *info)
 	return r;
 }
 
+/* What runs, beside what is configured: the two differ by changes that wait for a start. */
+static void put_active(struct json_out *o, const struct sandbox_info *info)
+{
+	const struct sandbox_machine m = sandbox_info_machine(info);
+
+	if (!sandbox_status_alive(info->record.status)) {
+		json_put_null(o, "active_config");
+		return;
+	}
+	json_begin_object(o, "active_config");
+	json_put_u64(o, "cpus", m.vcpus);
+	json_put_u64(o, "max_cpus", m.max_vcpus);
+	json_put_u64(o, "memory_mib", m.mem_mib);
+	json_put_u64(o, "max_memory_mib", m.max_mem_mib);
+	json_end_object(o);
+}
+
 static int put_json(const struct sandbox_info *info, struct buf *out)
 {
 	const struct sandbox_record *rec = &info->record;
@@ -92,6 +109,7 @@ static int put_json(const struct sandbox_info *info, struct buf *out)
 	else
 		json_put_null(&o, "exit_status");
 	ports_members(&o, info);
+	put_active(&o, info);
 	r = put_config(&o, info);
 	json_end_object(&o);
 	return r < 0 ? r : json_out_end(&o);
@@ -107,15 +125,51 @@ static int line(struct buf *out, const char *key, const char *value)
 	return r < 0 ? r : buf_append(out, "\n", 1);
 }
 
-static int put_machine(const struct sandbox_spec *spec, struct buf *out)
+/* What it has now; a change that waits for its next start in brackets. */
+static int put_cpus(const struct sandbox_info *info, struct buf *out)
 {
-	char text[TIME_TEXT];
+	const struct sandbox_machine m = sandbox_info_machine(info);
+	char next[32] = "";
+	char text[64];
 	int r;
 
-	(void)snprintf(text, sizeof(text), "%" PRIu32, spec->vcpus);
+	if (info->spec.vcpus != m.vcpus)
+		(void)snprintf(next, sizeof(next), " (next start: %" PRIu32 ")", info->spec.vcpus);
+	(void)snprintf(text, sizeof(text), "%" PRIu32 "%s", m.vcpus, next);
 	r = line(out, "CPUs", text);
+	if (r < 0 || m.max_vcpus == m.vcpus)
+		return r;
+	(void)snprintf(text, sizeof(text), "%" PRIu32, m.max_vcpus);
+	return line(out, "Max CPUs", text);
+}
+
+static int put_memory(const struct sandbox_info *info, struct buf *out)
+{
+	const struct sandbox_machine m = sandbox_info_machine(info);
+	char next[TIME_TEXT];
+	char now[TIME_TEXT];
+	char text[2 * TIME_TEXT + 32];
+	int r;
+
+	(void)size_mib(m.mem_mib, now);
+	(void)snprintf(text, sizeof(text), "%s", now);
+	if (info->spec.mem_mib != m.mem_mib)
+		(void)snprintf(text, sizeof(text), "%s (next start: %s)", now,
+			size_mib(info->spec.mem_mib, next));
+	r = line(out, "Memory", text);
+	if (r < 0 || m.max_mem_mib == m.mem_mib)
+		return r;
+	return line(out, "Max memory", size_mib(m.max_mem_mib, now));
+}
+
+static int put_machine(const struct sandbox_info *info, struct buf *out)
+{
+	const struct sandbox_spec *spec = &info->spec;
+	char text[TIME_TEXT];
+	int r = put_cpus(info, out);
+
 	if (r == 0)
-		r = line(out, "Memory", size_mib(spec->mem_mib, text));
+		r = put_memory(info, out);
 	if (r == 0 && spec->root_kind == ROOT_OVERLAY)
 		r = line(out, "Root disk",
 			spec->root_disk.kind == UPPER_FILE ? spec->root_disk.path
@@ -188,7 +242,7 @@ static int put_text(const struct sandbox_info *info, struct buf *out)
 		return line(out, "Description", info->spec_err.msg);
 	r = line(out, "Image", info->spec.image);
 	if (r == 0)
-		r = put_machine(&info->spec, out);
+		r = put_machine(info, out);
 	for (uint32_t i = 0; i < info->spec.net.ports.n && r == 0; i++) {
 		char port[NET_PORT_TEXT];
 

@@ -144,6 +144,27 @@ static const char *command_text(const struct sandbox_info *info, char *to, size_
 	return to;
 }
 
+/* "2", or "2 / 4": what it has, and what it could have. */
+static void add_of(struct table *t, const char *now, const char *max)
+{
+	char text[2 * TIME_TEXT + 4];
+
+	(void)snprintf(text, sizeof(text), "%s / %s", now, max);
+	table_add(t, streq(now, max) ? now : text, 0);
+}
+
+static void add_machine(struct table *t, const struct sandbox_info *info)
+{
+	const struct sandbox_machine m = sandbox_info_machine(info);
+	char now[TIME_TEXT];
+	char max[TIME_TEXT];
+
+	(void)snprintf(now, sizeof(now), "%" PRIu32, m.vcpus);
+	(void)snprintf(max, sizeof(max), "%" PRIu32, m.max_vcpus);
+	add_of(t, now, max);
+	add_of(t, size_mib(m.mem_mib, now), size_mib(m.max_mem_mib, max));
+}
+
 static void ps_row(struct table *t, const struct sandbox_info *info)
 {
 	char command[256];
@@ -153,23 +174,24 @@ static void ps_row(struct table *t, const struct sandbox_info *info)
 	table_add(t, info->name, 0);
 	table_add(t, image_text(info), IMAGE_WIDTH);
 	table_add(t, command_text(info, command, sizeof(command)), COMMAND_WIDTH);
-	(void)snprintf(text, sizeof(text), "%" PRIu32, info->spec.vcpus);
-	table_add(t, text, 0);
-	table_add(t, size_mib(info->spec.mem_mib, text), 0);
+	add_machine(t, info);
 	table_add(t, status_text(info, text, sizeof(text)), 0);
 	table_add(t, ports_text(info, ports, sizeof(ports)), 0);
 }
 
 static void ps_members(struct json_out *o, const struct sandbox_info *info)
 {
+	const struct sandbox_machine m = sandbox_info_machine(info);
 	char command[LIMIT_PATH];
 
 	json_put_str(o, "name", info->name);
 	json_put_str(o, "status", sandbox_status_name(info->record.status));
 	json_put_str(o, "image", image_text(info));
 	json_put_str(o, "command", command_text(info, command, sizeof(command)));
-	json_put_u64(o, "cpus", info->spec.vcpus);
-	json_put_u64(o, "memory_mib", info->spec.mem_mib);
+	json_put_u64(o, "cpus", m.vcpus);
+	json_put_u64(o, "max_cpus", m.max_vcpus);
+	json_put_u64(o, "memory_mib", m.mem_mib);
+	json_put_u64(o, "max_memory_mib", m.max_mem_mib);
 	ports_members(o, info);
 }
 

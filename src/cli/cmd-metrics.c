@@ -106,6 +106,7 @@ struct subject {
 	uint64_t before_ns;
 	struct msg_metrics now;
 	struct msg_metrics before;
+	struct sandbox_machine machine;
 	uint64_t resident_bytes;
 	uint64_t upper_bytes;
 };
@@ -207,10 +208,15 @@ static uint64_t resident_pages(pid_t supervisor)
 
 static void look_at_host(struct subject *su)
 {
+	cleanup_fd int dir_fd = -EBADF;
 	char path[PATH_MAX];
 	struct stat st;
 	int n;
 
+	/* It may have been changed since we looked last. */
+	if (sandbox_dir_find(su->watcher->home, su->info->name, &dir_fd, NULL) == 0)
+		sandbox_record_read(dir_fd, &su->info->record);
+	su->machine = sandbox_info_machine(su->info);
 	su->resident_bytes = resident_pages(su->info->record.pid) * (uint64_t)sysconf(_SC_PAGESIZE);
 	n = snprintf(path, sizeof(path), "%s/sandboxes/%s/upper.ext4", su->watcher->home,
 		su->info->name);
@@ -292,7 +298,7 @@ static void put_members(struct json_out *o, const struct subject *su)
 
 	json_put_str(o, "name", su->info->name);
 	json_put_str(o, "state", state_of(su));
-	json_put_u64(o, "cpus", su->info->spec.vcpus);
+	json_put_u64(o, "cpus", su->machine.vcpus);
 	json_put_str(o, "timestamp", time_rfc3339(clock_real_ns(), when));
 	json_put_double(o, "cpu_percent", cpus_used(su) * 100);
 	json_put_u64(o, "vcpu_time_ns",
@@ -302,7 +308,7 @@ static void put_members(struct json_out *o, const struct subject *su)
 	json_put_u64(o, "memory_available_bytes",
 		MIN(m->mem_available_kib, (uint64_t)INT64_MAX / 1024) * 1024);
 	json_put_u64(o, "memory_host_resident_bytes", su->resident_bytes);
-	json_put_u64(o, "memory_limit_bytes", (uint64_t)su->info->spec.mem_mib * MIB);
+	json_put_u64(o, "memory_limit_bytes", (uint64_t)su->machine.mem_mib * MIB);
 	json_put_u64(o, "disk_read_bytes", MIN(m->disk_read_bytes, (uint64_t)INT64_MAX));
 	json_put_u64(o, "disk_write_bytes", MIN(m->disk_write_bytes, (uint64_t)INT64_MAX));
 	json_put_u64(o, "upper_used_bytes", MIN(m->root_used_bytes, (uint64_t)INT64_MAX));
@@ -361,7 +367,7 @@ static double get_mem(const struct subject *su)
 
 static double get_limit(const struct subject *su)
 {
-	return (double)su->info->spec.mem_mib * (double)MIB;
+	return (double)su->machine.mem_mib * (double)MIB;
 }
 
 static double get_resident(const struct subject *su)
@@ -450,11 +456,10 @@ static void add_row(struct table *t, const struct subject *su)
 
 	table_add(t, su->info->name, 0);
 	table_add(t, state_of(su), 0);
-	(void)snprintf(
-		text, sizeof(text), "%.2f / %" PRIu32 "c", cpus_used(su), su->info->spec.vcpus);
+	(void)snprintf(text, sizeof(text), "%.2f / %" PRIu32 "c", cpus_used(su), su->machine.vcpus);
 	table_add(t, text, 0);
 	(void)snprintf(text, sizeof(text), "%s / %s", bytes_text((double)mem_used(su), a),
-		size_mib(su->info->spec.mem_mib, b));
+		size_mib(su->machine.mem_mib, b));
 	table_add(t, text, 0);
 	(void)snprintf(text, sizeof(text), "%s / %s",
 		bytes_text(per_second(su, su->now.disk_read_bytes, su->before.disk_read_bytes), a),
@@ -583,7 +588,8 @@ static int connect_all(struct watcher *w, struct msb_err *err)
 		if (!w->one && (info->record.status != SANDBOX_RUNNING ||
 				       !labels_match(&info->spec, &w->args->labels)))
 			continue;
-		*su = (struct subject){.watcher = w, .info = info};
+		*su = (struct subject){
+			.watcher = w, .info = info, .machine = sandbox_info_machine(info)};
 		r = sandbox_connect(&w->loop, w->home, info->name, &events, su, &su->sb, err);
 		if (r < 0 && w->one)
 			return r;

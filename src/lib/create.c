@@ -185,6 +185,22 @@ const struct opt create_opts[] = {
 		.max = LIMIT_VCPUS,
 		.config = "sandbox_defaults.cpus",
 		.help = "Number of virtual CPUs"},
+	{.name = "max-cpus",
+		.type = OPT_U32,
+		AT(max_cpus),
+		.arg = "N",
+		MACHINE,
+		.min = 1,
+		.max = LIMIT_VCPUS,
+		.help = "How many CPUs msb modify may give it while it runs"},
+	{.name = "max-memory",
+		.type = OPT_MIB,
+		AT(max_mem_mib),
+		.arg = "SIZE",
+		MACHINE,
+		.min = LIMIT_MEM_MIN_MIB,
+		.max = LIMIT_MEM_MAX_MIB,
+		.help = "How much memory msb modify may give it while it runs"},
 	{.name = "volume",
 		.letter = 'v',
 		.type = OPT_PARSE,
@@ -468,6 +484,8 @@ static void fill_spec(struct sandbox_spec *spec, const struct create_args *a)
 	spec->engine = (enum engine_kind)a->engine;
 	spec->vcpus = a->cpus;
 	spec->mem_mib = a->mem_mib;
+	spec->max_vcpus = a->max_cpus;
+	spec->max_mem_mib = a->max_mem_mib;
 	spec->hostname = a->hostname;
 	spec->shell = a->shell;
 	spec->n_tmpfs = a->tmpfs.n;

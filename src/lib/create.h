@@ -34,6 +34,8 @@ struct create_args {
 	uint64_t replace_grace_ns;
 	uint32_t mem_mib;
 	uint32_t cpus;
+	uint32_t max_cpus; /* 0: as cpus */
+	uint32_t max_mem_mib;
 	int engine;
 	const char *kernel;
 	struct opt_list env;

@@ -129,6 +129,20 @@ int sandbox_info_get(
 	return r < 0 ? msb_err_errno(err, r, "sandbox '%s'", name) : 0;
 }
 
+struct sandbox_machine sandbox_info_machine(const struct sandbox_info *info)
+{
+	const struct sandbox_record *rec = &info->record;
+
+	if (sandbox_status_alive(rec->status) && rec->machine.vcpus)
+		return rec->machine;
+	return (struct sandbox_machine){
+		.vcpus = info->spec.vcpus,
+		.max_vcpus = sandbox_spec_max_vcpus(&info->spec),
+		.mem_mib = info->spec.mem_mib,
+		.max_mem_mib = sandbox_spec_max_mem_mib(&info->spec),
+	};
+}
+
 void sandbox_info_deinit(struct sandbox_info *info)
 {
 	sandbox_spec_deinit(&info->spec);

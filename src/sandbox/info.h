@@ -26,6 +26,9 @@ int sandbox_info_get(const char *home, const char *name, struct sandbox_info *re
 	struct msb_err *err) MSB_MUST_CHECK;
 void sandbox_info_deinit(struct sandbox_info *info);
 
+/** sandbox_info_machine - what it has now if it runs, and otherwise what it will start with */
+struct sandbox_machine sandbox_info_machine(const struct sandbox_info *info);
+
 /** sandbox_spec_load - the description in @dir_fd; sandbox_spec_deinit() */
 int sandbox_spec_load(int dir_fd, struct sandbox_spec *ret, struct msb_err *err) MSB_MUST_CHECK;
 

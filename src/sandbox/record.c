@@ -59,6 +59,10 @@ int sandbox_record_format(const struct sandbox_record *rec, char ret_text[RECORD
 	json_put_str(&o, "reason", sandbox_reason_name(rec->reason));
 	json_put_int(&o, "pid", rec->pid);
 	json_put_str(&o, "engine", rec->engine);
+	json_put_u64(&o, "vcpus", rec->machine.vcpus);
+	json_put_u64(&o, "max_vcpus", rec->machine.max_vcpus);
+	json_put_u64(&o, "mem_mib", rec->machine.mem_mib);
+	json_put_u64(&o, "max_mem_mib", rec->machine.max_mem_mib);
 	json_put_u64(&o, "started_ns", rec->started_ns);
 	json_put_u64(&o, "ready_ns", rec->ready_ns);
 	json_put_u64(&o, "ended_ns", rec->ended_ns);
@@ -130,6 +134,25 @@ static int get_ports(const struct json *obj, struct sandbox_record *rec)
 	return 0;
 }
 
+/* Files of before there was something to change do not have it. */
+static int get_machine(const struct json *obj, struct sandbox_machine *ret)
+{
+	const struct {
+		const char *key;
+		uint32_t *to;
+	} fields[] = {
+		{"vcpus", &ret->vcpus},
+		{"max_vcpus", &ret->max_vcpus},
+		{"mem_mib", &ret->mem_mib},
+		{"max_mem_mib", &ret->max_mem_mib},
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields) && r == 0; i++)
+		r = json_opt_u32(obj, fields[i].key, 0, UINT32_MAX, fields[i].to, NULL);
+	return r;
+}
+
 int sandbox_record_parse(const char *text, size_t len, struct sandbox_record *ret)
 {
 	cleanup_json struct json *doc = NULL;
@@ -151,6 +174,8 @@ int sandbox_record_parse(const char *text, size_t len, struct sandbox_record *re
 		r = json_get_int(doc, "pid", 0, INT32_MAX, &pid, NULL);
 	if (r == 0)
 		r = get_text(doc, "engine", rec.engine, sizeof(rec.engine));
+	if (r == 0)
+		r = get_machine(doc, &rec.machine);
 	if (r == 0)
 		r = json_get_u64(doc, "started_ns", &rec.started_ns, NULL);
 	if (r == 0)

@@ -24,7 +24,7 @@
 
 #include "sandbox/spec.h"
 
-enum { RECORD_BYTES = 1536, RECORD_TEXT = 400 };
+enum { RECORD_BYTES = 2048, RECORD_TEXT = 400 };
 
 enum sandbox_status {
 	SANDBOX_CREATED,
@@ -54,11 +54,20 @@ enum sandbox_reason {
 
 const char *sandbox_reason_name(enum sandbox_reason reason);
 
+/* What the machine has now; zeros: its supervisor has not said. */
+struct sandbox_machine {
+	uint32_t vcpus;
+	uint32_t max_vcpus;
+	uint32_t mem_mib;
+	uint32_t max_mem_mib;
+};
+
 struct sandbox_record {
 	enum sandbox_status status;
 	enum sandbox_reason reason;
 	pid_t pid; /* of the supervisor */
 	char engine[8];
+	struct sandbox_machine machine; /* while it runs; afterwards as it was last */
 	uint64_t started_ns; /* CLOCK_REALTIME; 0: not yet */
 	uint64_t ready_ns;
 	uint64_t ended_ns;

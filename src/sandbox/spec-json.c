@@ -240,6 +240,10 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	put_snapshot(&o, spec);
 	json_put_u64(&o, "vcpus", spec->vcpus);
 	json_put_u64(&o, "mem_mib", spec->mem_mib);
+	if (spec->max_vcpus)
+		json_put_u64(&o, "max_vcpus", spec->max_vcpus);
+	if (spec->max_mem_mib)
+		json_put_u64(&o, "max_mem_mib", spec->max_mem_mib);
 	json_put_u64(&o, "max_duration_ns", spec->max_duration_ns);
 	json_put_u64(&o, "idle_timeout_ns", spec->idle_timeout_ns);
 	if (spec->command) {
@@ -668,9 +672,9 @@ static int get_host(const struct json *root, struct sandbox_spec *spec, struct m
 static int get_top(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
-		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_duration_ns",
-		"idle_timeout_ns", "boot_timeout_ns", "command", "labels", "scripts", "shares",
-		"disks", "network", "guest", "host", "prepare"};
+		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_vcpus",
+		"max_mem_mib", "max_duration_ns", "idle_timeout_ns", "boot_timeout_ns", "command",
+		"labels", "scripts", "shares", "disks", "network", "guest", "host", "prepare"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -699,6 +703,10 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 		r = json_get_u32(root, "vcpus", 0, UINT32_MAX, &spec->vcpus, err);
 	if (r == 0)
 		r = json_get_u32(root, "mem_mib", 0, UINT32_MAX, &spec->mem_mib, err);
+	if (r == 0)
+		r = json_opt_u32(root, "max_vcpus", 1, UINT32_MAX, &spec->max_vcpus, err);
+	if (r == 0)
+		r = json_opt_u32(root, "max_mem_mib", 1, UINT32_MAX, &spec->max_mem_mib, err);
 	if (r == 0)
 		r = json_get_u64(root, "max_duration_ns", &spec->max_duration_ns, err);
 	if (r == 0)

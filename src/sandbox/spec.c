@@ -53,6 +53,22 @@ static int check_machine(const struct sandbox_spec *spec, struct msb_err *err)
 	if (spec->mem_mib < LIMIT_MEM_MIN_MIB || spec->mem_mib > LIMIT_MEM_MAX_MIB)
 		return msb_err_set(err, -ERANGE, MSB_USAGE, "memory must be %u MiB to %u GiB",
 			LIMIT_MEM_MIN_MIB, LIMIT_MEM_MAX_MIB / 1024);
+	if (spec->max_vcpus > LIMIT_VCPUS || spec->max_mem_mib > LIMIT_MEM_MAX_MIB)
+		return msb_err_set(err, -ERANGE, MSB_USAGE,
+			"more than %u CPUs or %u GiB of memory are not possible", LIMIT_VCPUS,
+			LIMIT_MEM_MAX_MIB / 1024);
+	if (spec->max_vcpus && spec->vcpus > spec->max_vcpus)
+		return msb_err_hint(err,
+			msb_err_set(err, -ERANGE, MSB_USAGE,
+				"%" PRIu32 " CPUs are more than the maximum of %" PRIu32,
+				spec->vcpus, spec->max_vcpus),
+			"--max-cpus says how many there may be");
+	if (spec->max_mem_mib && spec->mem_mib > spec->max_mem_mib)
+		return msb_err_hint(err,
+			msb_err_set(err, -ERANGE, MSB_USAGE,
+				"%" PRIu32 " MiB of memory are more than the maximum of %" PRIu32,
+				spec->mem_mib, spec->max_mem_mib),
+			"--max-memory says how much there may be");
 	return 0;
 }
 

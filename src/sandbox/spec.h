@@ -96,6 +96,8 @@ struct sandbox_spec {
 
 	uint32_t vcpus;
 	uint32_t mem_mib;
+	uint32_t max_vcpus; /* how far they can be changed while it runs; 0: no further */
+	uint32_t max_mem_mib;
 
 	const char *hostname; /* NULL or "": the name, cut to fit */
 	const char *user; /* NULL or "": root */
@@ -136,6 +138,16 @@ struct sandbox_spec {
 
 	void *storage; /* private: owner of the strings of a spec read from JSON */
 };
+
+static inline uint32_t sandbox_spec_max_vcpus(const struct sandbox_spec *spec)
+{
+	return MAX(spec->max_vcpus, spec->vcpus);
+}
+
+static inline uint32_t sandbox_spec_max_mem_mib(const struct sandbox_spec *spec)
+{
+	return MAX(spec->max_mem_mib, spec->mem_mib);
+}
 
 /** sandbox_spec_init - empty description with the defaults: base image, 1 vCPU, 512 MiB, auto */
 void sandbox_spec_init(struct sandbox_spec *spec);

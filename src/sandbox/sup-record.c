@@ -21,6 +21,12 @@ int sup_record_open(struct supervisor *sup)
 	sup->record.reason = REASON_NONE;
 	sup->record.pid = getpid();
 	sup->record.started_ns = clock_real_ns();
+	sup->record.machine = (struct sandbox_machine){
+		.vcpus = sup->spec.vcpus,
+		.max_vcpus = sandbox_spec_max_vcpus(&sup->spec),
+		.mem_mib = sup->spec.mem_mib,
+		.max_mem_mib = sandbox_spec_max_mem_mib(&sup->spec),
+	};
 	r = sandbox_record_format(&sup->record, text);
 	if (r == 0)
 		r = io_write_file_alone(

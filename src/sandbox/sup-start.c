@@ -193,6 +193,8 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
+		.max_vcpus = spec->max_vcpus,
+		.max_mem_mib = spec->max_mem_mib,
 		.cmdline_extra = "",
 	};
 	int r;

@@ -15,6 +15,7 @@ static const struct sandbox_record sample = {
 	.status = SANDBOX_RUNNING,
 	.pid = 42,
 	.engine = "kvm",
+	.machine = {.vcpus = 1, .max_vcpus = 2, .mem_mib = 512, .max_mem_mib = 1024},
 	.started_ns = 1,
 	.ready_ns = 2,
 	.exit_status = -1,
@@ -35,6 +36,10 @@ TEST(round_trip)
 	ASSERT_EQ(rec.reason, REASON_NONE);
 	ASSERT_EQ(rec.pid, 42);
 	ASSERT_STREQ(rec.engine, "kvm");
+	ASSERT_EQ(rec.machine.vcpus, 1);
+	ASSERT_EQ(rec.machine.max_vcpus, 2);
+	ASSERT_EQ(rec.machine.mem_mib, 512);
+	ASSERT_EQ(rec.machine.max_mem_mib, 1024);
 	ASSERT_EQ(rec.started_ns, 1);
 	ASSERT_EQ(rec.ready_ns, 2);
 	ASSERT_EQ(rec.exit_status, -1);
@@ -51,6 +56,7 @@ TEST(the_longest_fits)
 		.reason = REASON_MAX_DURATION,
 		.pid = INT32_MAX,
 		.engine = "1234567",
+		.machine = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX},
 		.started_ns = INT64_MAX,
 		.ready_ns = INT64_MAX,
 		.ended_ns = INT64_MAX,

@@ -34,6 +34,8 @@ static void fill(struct sandbox_spec *s)
 	s->root_disk = (struct sandbox_root_disk){.path = ""};
 	s->vcpus = 3;
 	s->mem_mib = 777;
+	s->max_vcpus = 9;
+	s->max_mem_mib = 888;
 	s->hostname = "h";
 	s->restricted = true;
 	s->user = "nobody:1000";
@@ -81,6 +83,8 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	ASSERT_STREQ(a->root_disk.path, b->root_disk.path);
 	ASSERT_EQ(a->vcpus, b->vcpus);
 	ASSERT_EQ(a->mem_mib, b->mem_mib);
+	ASSERT_EQ(a->max_vcpus, b->max_vcpus);
+	ASSERT_EQ(a->max_mem_mib, b->max_mem_mib);
 	ASSERT_STREQ(a->hostname, b->hostname);
 	ASSERT_STREQ(a->user, b->user);
 	ASSERT_STREQ(a->workdir, b->workdir);
@@ -294,6 +298,10 @@ TEST(reader_is_strict)
 	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":65"), ERANGE);
 	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":\"3\""), EINVAL);
 	ASSERT_ERR(read_changed("\"mem_mib\":777", "\"mem_mib\":63"), ERANGE);
+	ASSERT_ERR(read_changed("\"mem_mib\":777", "\"mem_mib\":889"), ERANGE);
+	ASSERT_ERR(read_changed("\"max_vcpus\":9", "\"max_vcpus\":0"), ERANGE);
+	ASSERT_ERR(read_changed("\"max_vcpus\":9", "\"max_vcpus\":65"), ERANGE);
+	ASSERT_ERR(read_changed("\"max_vcpus\":9", "\"max_vcpus\":1"), ERANGE);
 	ASSERT_ERR(read_changed("\"vcpus\":3", "\"vcpus\":3,\"more\":1"), EINVAL);
 	ASSERT_ERR(read_changed("\"version\":1", "\"version\":2"), EOPNOTSUPP);
 	ASSERT_ERR(read_changed("\"qemu\"", "\"vmware\""), EINVAL);
