@@ -27,6 +27,7 @@ const char arch_qemu_cpu[] = "max,la57=off,erms=off,fsrm=off";
 	"noreplace-smp dummy.numdummies=0"
 
 enum {
+	KERNEL_HZ = 250,
 	CLOCK_TRIES = 8,
 	CLOCK_MIN_NS = 300000, /* makes the frequency good to a few parts per million */
 	CPUID_POWER = 0x80000007,
@@ -79,16 +80,20 @@ static uint64_t tsc_khz(const struct arch_clock *start)
 /*
  * QEMU's guests see the host's time stamp counter. Their kernel would measure its frequency against
  * an emulated timer, which fails on a busy host and leaves it with a clock of 4 ms steps; so it is
- * told.
+ * told, and with several processors also how long its delay loops are: each one that comes up
+ * would measure that for up to a second. The number is for our kernel's 250 ticks a second.
  */
 int arch_cmdline_qemu(char *to, size_t size, uint32_t vcpus, const struct arch_clock *start)
 {
 	uint64_t khz = tsc_khz(start);
-	char early[48] = "";
+	char early[80] = "";
 	int n;
 
 	if (khz)
 		(void)snprintf(early, sizeof(early), " tsc_early_khz=%" PRIu64, khz);
+	if (khz && vcpus > 1)
+		(void)snprintf(early, sizeof(early), " tsc_early_khz=%" PRIu64 " lpj=%" PRIu64, khz,
+			khz * 1000 / KERNEL_HZ);
 	/* Calibrating the APIC timer against the PIT takes 0.2 s; one processor can do with the PIT
 	 * alone. */
 	n = snprintf(to, size, "%s%s%s", CMDLINE_COMMON, early, vcpus == 1 ? " noapictimer" : "");
