@@ -18,6 +18,7 @@
 #include "agent/ops/freeze.h"
 #include "agent/ops/fs.h"
 #include "agent/ops/metrics.h"
+#include "agent/ops/modify.h"
 
 enum { PING_MAX = 64, REAP_BATCH = 256 };
 
@@ -224,6 +225,8 @@ static int handle_request(struct agent *a, const struct frame *f)
 		return handle_ping(a, f);
 	case FRAME_FREEZE:
 		return freeze_request(a, f);
+	case FRAME_MODIFY:
+		return modify_request(a, f);
 	default:
 		return handle_metrics(a, f);
 	}
@@ -245,6 +248,7 @@ static int agent_frame(struct channel *ch, const struct frame *f)
 	case FRAME_PING:
 	case FRAME_METRICS:
 	case FRAME_FREEZE:
+	case FRAME_MODIFY:
 		return handle_request(a, f);
 	default:
 		/* What only the guest or the supervisor sends. */
@@ -372,4 +376,5 @@ void agent_deinit(struct agent *a)
 	fd_close(a->signal_fd);
 	loop_deinit(&a->loop);
 	free(a->config_text);
+	free(a->defaults_text);
 }

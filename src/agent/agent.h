@@ -37,6 +37,7 @@ struct agent {
 	/* What CONFIG said; strings point into config_text. */
 	struct msg_config config;
 	uint8_t *config_text; /* owned */
+	uint8_t *defaults_text; /* owned: a later MODIFY, for cwd and env of config; may be NULL */
 
 	struct loop_fd signals;
 	int signal_fd; /* owned */

@@ -23,6 +23,7 @@ static const struct frame_info infos[] = {
 	[FRAME_PING] = {"PING", PLACE_STREAM},
 	[FRAME_METRICS] = {"METRICS", PLACE_STREAM},
 	[FRAME_FREEZE] = {"FREEZE", PLACE_STREAM},
+	[FRAME_MODIFY] = {"MODIFY", PLACE_STREAM},
 	[FRAME_DATA] = {"DATA", PLACE_STREAM},
 	[FRAME_CREDIT] = {"CREDIT", PLACE_STREAM},
 	[FRAME_RESIZE] = {"RESIZE", PLACE_STREAM},
@@ -37,6 +38,7 @@ static const struct frame_info infos[] = {
 	[FRAME_PONG] = {"PONG", PLACE_STREAM, true},
 	[FRAME_METRICS_DONE] = {"METRICS_DONE", PLACE_STREAM, true},
 	[FRAME_THAWED] = {"THAWED", PLACE_STREAM, true},
+	[FRAME_MODIFIED] = {"MODIFIED", PLACE_STREAM, true},
 	[FRAME_SB_READY] = {"SB_READY", PLACE_CONTROL},
 	[FRAME_SB_FAILED] = {"SB_FAILED", PLACE_CONTROL},
 	[FRAME_SB_STOP] = {"SB_STOP", PLACE_CONTROL},
@@ -44,6 +46,7 @@ static const struct frame_info infos[] = {
 	[FRAME_SB_TOUCH] = {"SB_TOUCH", PLACE_CONTROL},
 	[FRAME_SB_SIGNAL] = {"SB_SIGNAL", PLACE_STREAM},
 	[FRAME_SB_PREPARED] = {"SB_PREPARED", PLACE_STREAM},
+	[FRAME_SB_MEMORY] = {"SB_MEMORY", PLACE_STREAM},
 };
 
 /* The header as it stands on the wire. */

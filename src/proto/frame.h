@@ -13,9 +13,9 @@
  *	u16 zero
  *
  * Streams. The client picks a number that is free on its hop and opens the stream with a request
- * (EXEC, FS, PING, METRICS, FREEZE). The answering side ends it with exactly one terminal frame
- *(the types of frame_is_terminal()), after which the number is free again. CANCEL from the client
- *asks for an early end; the terminal frame still comes. Frames of the client that cross the
+ * (EXEC, FS, PING, METRICS, FREEZE, MODIFY). The answering side ends it with exactly one terminal
+ *frame (the types of frame_is_terminal()), after which the number is free again. CANCEL from the
+ *client asks for an early end; the terminal frame still comes. Frames of the client that cross the
  *terminal frame on their way find no stream and are dropped without a word.
  *
  * Flow control. Only DATA costs credit. Each direction of a stream starts with LIMIT_STREAM_WINDOW
@@ -60,6 +60,7 @@ enum frame_type {
 	FRAME_PING = 0x12, /* payload of at most 64 bytes, echoed by PONG */
 	FRAME_METRICS = 0x13, /* no payload */
 	FRAME_FREEZE = 0x14, /* u32 ms: hold writes to the root disk, no longer than this */
+	FRAME_MODIFY = 0x15, /* msg_modify: other processors, other defaults of commands */
 
 	/* On an open stream. */
 	FRAME_DATA = 0x20, /* flags: channel, FRAME_EOF; both directions; costs credit */
@@ -79,6 +80,7 @@ enum frame_type {
 	FRAME_PONG = 0x33, /* echo of PING */
 	FRAME_METRICS_DONE = 0x34, /* msg_metrics */
 	FRAME_THAWED = 0x35, /* u32: 0 after CANCEL; else the errno of why writes went on before */
+	FRAME_MODIFIED = 0x36, /* u32: processors that are online now, or MiB after SB_MEMORY */
 
 	/* Control stream between supervisor and client; never seen by the guest. */
 	FRAME_SB_READY =
@@ -92,6 +94,8 @@ enum frame_type {
 		0x45, /* request, u32 signal: to the main process; PONG or FAILED answers */
 	FRAME_SB_PREPARED = 0x46, /* request of the owner, no payload: the guest's files are as they
 				     should be, others are served from now on; PONG or FAILED */
+	FRAME_SB_MEMORY = 0x47, /* request, u32 MiB: memory for the guest, up to the machine's;
+				   MODIFIED or FAILED answers when it has taken or given it */
 };
 
 enum frame_flags {

@@ -476,6 +476,39 @@ int msg_get_exec(const struct frame *f, struct msg_exec *ret)
 	return wire_end(&in);
 }
 
+static const struct field modify_fields[] = {
+	U32_MAX(msg_modify, cpus, LIMIT_VCPUS),
+	U32_MAX(msg_modify, defaults, 1),
+	STR(msg_modify, cwd, LIMIT_PATH - 1),
+};
+
+int msg_put_modify(
+	struct buf *out, uint32_t stream, const struct msg_modify *m, const char *const *env)
+{
+	size_t budget = LIMIT_EXEC_BYTES;
+	struct wire_out w;
+	size_t mark;
+	int r = frame_begin(out, FRAME_MODIFY, 0, stream, &mark);
+
+	if (r < 0)
+		return r;
+	wire_out_init(&w, out);
+	FIELDS_PUT(&w, modify_fields, m);
+	strv_put(&w, env, true, &budget);
+	return frame_finish(out, mark, w.error);
+}
+
+int msg_get_modify(const struct frame *f, struct msg_modify *ret)
+{
+	size_t budget = LIMIT_EXEC_BYTES;
+	struct wire_in in;
+
+	wire_in_init(&in, f->payload, f->len);
+	FIELDS_GET(&in, modify_fields, ret);
+	strv_get(&in, &ret->env, true, &budget);
+	return wire_end(&in);
+}
+
 static const struct field fs_fields[] = {
 	U32_MAX(msg_fs, op, FS_OP_END - 1),
 	U32_MAX(msg_fs, flags,

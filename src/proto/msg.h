@@ -119,6 +119,14 @@ struct msg_exec {
 	struct msg_rlimit rlimits[LIMIT_RLIMITS];
 };
 
+/* What changes while the guest runs. Commands that run already keep what they began with. */
+struct msg_modify {
+	uint32_t cpus; /* to be online; 0: as it is */
+	uint32_t defaults; /* 1: cwd and env take the place of CONFIG's */
+	const char *cwd;
+	struct msg_strv env;
+};
+
 struct msg_resize {
 	uint16_t rows;
 	uint16_t cols;
@@ -219,9 +227,12 @@ int msg_get_shutdown(const struct frame *f, struct msg_shutdown *ret) MSB_MUST_C
 int msg_put_exec(struct buf *out, uint32_t stream, const struct msg_exec *m,
 	const char *const *argv, const char *const *env) MSB_MUST_CHECK;
 int msg_get_exec(const struct frame *f, struct msg_exec *ret) MSB_MUST_CHECK;
+int msg_put_modify(struct buf *out, uint32_t stream, const struct msg_modify *m,
+	const char *const *env) MSB_MUST_CHECK;
+int msg_get_modify(const struct frame *f, struct msg_modify *ret) MSB_MUST_CHECK;
 int msg_put_resize(struct buf *out, uint32_t stream, const struct msg_resize *m) MSB_MUST_CHECK;
 int msg_get_resize(const struct frame *f, struct msg_resize *ret) MSB_MUST_CHECK;
-/* CREDIT, SIGNAL, STARTED, FREEZE, THAWED carry one u32. */
+/* CREDIT, SIGNAL, STARTED, FREEZE, THAWED, MODIFIED, SB_MEMORY carry one u32. */
 int msg_put_u32(struct buf *out, uint8_t type, uint32_t stream, uint32_t v) MSB_MUST_CHECK;
 int msg_get_u32(const struct frame *f, uint32_t *ret) MSB_MUST_CHECK;
 int msg_put_exited(struct buf *out, uint32_t stream, const struct msg_exited *m) MSB_MUST_CHECK;

@@ -13,10 +13,10 @@ WINDOW = 256 * 1024
 TYPES = {
     'HELLO': 0x01, 'READY': 0x02, 'BOOT_FAILED': 0x03, 'BYE': 0x04,
     'CONFIG': 0x08, 'CLOCK': 0x09, 'SHUTDOWN': 0x0a,
-    'EXEC': 0x10, 'FS': 0x11, 'PING': 0x12, 'METRICS': 0x13, 'FREEZE': 0x14,
+    'EXEC': 0x10, 'FS': 0x11, 'PING': 0x12, 'METRICS': 0x13, 'FREEZE': 0x14, 'MODIFY': 0x15,
     'DATA': 0x20, 'CREDIT': 0x21, 'RESIZE': 0x22, 'SIGNAL': 0x23, 'CANCEL': 0x24, 'STARTED': 0x25, 'FROZEN': 0x26,
     'EXITED': 0x30, 'FAILED': 0x31, 'FS_DONE': 0x32, 'PONG': 0x33, 'METRICS_DONE': 0x34,
-    'THAWED': 0x35,
+    'THAWED': 0x35, 'MODIFIED': 0x36,
     'SB_READY': 0x40, 'SB_FAILED': 0x41, 'SB_STOP': 0x42, 'SB_STOPPED': 0x43,
 }
 NAMES = {v: k for k, v in TYPES.items()}
@@ -51,6 +51,8 @@ MESSAGES = {
     'STARTED': [('pid', 'I')],
     'FREEZE': [('ms', 'I')],
     'THAWED': [('errno', 'I')],
+    'MODIFY': [('cpus', 'I'), ('defaults', 'I'), ('cwd', 's'), ('env', 'strv')],
+    'MODIFIED': [('value', 'I')],
     'EXITED': [('code', 'I'), ('signal', 'I')],
     'FS_DONE': [('errno', 'I'), ('bytes', 'Q')] + STAT,
     'METRICS_DONE': [(n, 'Q') for n in (
