@@ -89,14 +89,15 @@ pid_t sandbox_pid(const struct sandbox *sb);
 
 /* How a stream ended. */
 struct sandbox_result {
-	/* FRAME_EXITED, FRAME_FS_DONE, FRAME_PONG, FRAME_METRICS_DONE, FRAME_THAWED; FRAME_FAILED
-	 * or 0 (the connection was lost): see @err. */
+	/* FRAME_EXITED, FRAME_FS_DONE, FRAME_PONG, FRAME_METRICS_DONE, FRAME_THAWED,
+	 * FRAME_MODIFIED; FRAME_FAILED or 0 (the connection was lost): see @err. */
 	uint8_t type;
 	union {
 		struct msg_exited exited;
 		struct msg_fs_done fs;
 		struct msg_metrics metrics;
 		struct msg_failure failure;
+		uint32_t modified; /* CPUs that are online, 0: not asked; or MiB */
 		uint32_t thawed; /* 0: after our cancel; else errno of why it was before */
 	};
 	struct msb_err err; /* of FRAME_FAILED and 0: kind gives the exit code */
@@ -148,6 +149,19 @@ int sandbox_metrics(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK
  * written in between.
  */
 int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_ms) MSB_MUST_CHECK;
+
+/** sandbox_modify - other CPUs, up to those of the machine, and other defaults of later commands
+ * @env: with m->defaults: instead of the environment so far; NULL: none */
+int sandbox_modify(struct sandbox *sb, struct sandbox_stream *s, const struct msg_modify *m,
+	const char *const *env) MSB_MUST_CHECK;
+
+/**
+ * sandbox_memory - @mib of memory for the guest, up to what the machine has
+ *
+ * FRAME_MODIFIED when the guest has that. FRAME_FAILED says how far it came if it does not do as it
+ * is told; it is then told to go back.
+ */
+int sandbox_memory(struct sandbox *sb, struct sandbox_stream *s, uint32_t mib) MSB_MUST_CHECK;
 
 /** sandbox_signal - a signal to the main process of the sandbox: FRAME_PONG, or FRAME_FAILED with
  * -ESRCH if it has none */

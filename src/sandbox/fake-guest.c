@@ -421,6 +421,15 @@ static void on_config(struct fake_guest *g, const struct frame *f)
 		g->on_config(g);
 }
 
+/* Does what it is told. */
+static void on_modify(struct fake_guest *g, const struct frame *f)
+{
+	struct msg_modify m;
+
+	must(msg_get_modify(f, &m));
+	must(msg_put_u32(&g->out, FRAME_MODIFIED, f->stream, m.cpus));
+}
+
 static void on_frame(struct fake_guest *g, const struct frame *f)
 {
 	static const struct msg_metrics metrics = {.procs = 7};
@@ -454,6 +463,10 @@ static void on_frame(struct fake_guest *g, const struct frame *f)
 		g->requests++;
 		new_stream(g, f->stream, FAKE_FROZEN);
 		must(frame_put(&g->out, FRAME_FROZEN, 0, f->stream, NULL, 0));
+		break;
+	case FRAME_MODIFY:
+		g->requests++;
+		on_modify(g, f);
 		break;
 	case FRAME_METRICS:
 		g->requests++;

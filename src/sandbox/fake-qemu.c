@@ -2,7 +2,8 @@
 /*
  * A QEMU for tests: takes the descriptors of the real one and runs a fake guest instead of a
  * machine. The host name in CONFIG says how it boots: anything ordinary boots well; "boot-crash",
- * "boot-hang", "boot-fail", "boot-garbage", "boot-exit" do not; "slow-stop" ignores SHUTDOWN.
+ * "boot-hang", "boot-fail", "boot-garbage", "boot-exit" do not; "slow-stop" ignores SHUTDOWN;
+ * "greedy" keeps GREEDY_MIB of its memory whatever it is told.
  */
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -15,6 +16,7 @@
 #include "sandbox/fake-guest.h"
 
 /* Descriptor numbers of qemu.c. */
+enum { GREEDY_MIB = 400 };
 enum { FD_QMP = 5, FD_CHANNEL = 6, FD_CONSOLE = 7, FD_UPPER = 9 };
 
 static struct loop loop;
@@ -100,15 +102,42 @@ static void on_config(struct fake_guest *g)
 	fake_guest_ready(g);
 }
 
+/* The memory that is to be left, in bytes; 0: that was another command. */
+static uint64_t balloon_value(const char *text)
+{
+	static const char key[] = "\"value\":";
+	const char *at = NULL;
+	char number[32];
+	uint64_t bytes;
+
+	/* Of several that came at once the last one counts. */
+	for (const char *next = text; (next = strstr(next, key)); at = next)
+		next += strlen(key);
+	if (!at)
+		return 0;
+	(void)snprintf(number, sizeof(number), "%.*s", (int)strspn(at, "0123456789"), at);
+	return str_to_u64(number, &bytes) < 0 ? 0 : bytes;
+}
+
 static void on_qmp(struct loop_fd *src, uint32_t events)
 {
 	char text[256];
-	ssize_t n = read(src->fd, text, sizeof(text));
+	ssize_t n = read(src->fd, text, sizeof(text) - 1);
+	uint64_t bytes;
 
 	(void)events;
 	if (n <= 0)
 		_exit(0);
+	text[n] = '\0';
 	say(FD_QMP, "{\"return\": {}}\r\n");
+	bytes = balloon_value(text);
+	if (!bytes)
+		return;
+	if (streq(guest.hostname, "greedy"))
+		bytes = MAX(bytes, GREEDY_MIB * MIB);
+	(void)snprintf(text, sizeof(text),
+		"{\"event\":\"BALLOON_CHANGE\",\"data\":{\"actual\":%" PRIu64 "}}\r\n", bytes);
+	say(FD_QMP, text);
 }
 
 /* The root disk, if there is one. */

@@ -60,6 +60,8 @@ void relay_client_drop(struct relay_client *c)
 		at = &(*at)->next;
 	}
 	*at = c->next;
+	if (r->resizer == c)
+		r->resizer = NULL;
 	r->n_clients--;
 	r->n_blocked -= c->blocked;
 	r->queued -= buf_len(&c->out);
@@ -254,6 +256,47 @@ static int client_prepared(struct relay_client *c, const struct frame *f)
 	return 0;
 }
 
+static int client_memory(struct relay_client *c, const struct frame *f)
+{
+	struct relay *r = c->relay;
+	uint32_t mib;
+	int e;
+
+	if (find_stream(c, f->stream) || msg_get_u32(f, &mib) < 0)
+		return -EPROTO;
+	if (r->resizing) {
+		refuse(c, f, STAGE_REQUEST, EBUSY, "its memory is being changed");
+		return 0;
+	}
+	r->resizing = true;
+	r->resizer = c;
+	r->resizer_id = f->stream;
+	e = r->events->memory ? r->events->memory(r, mib) : -EOPNOTSUPP;
+	if (e < 0) {
+		r->resizing = false;
+		r->resizer = NULL;
+		refuse(c, f, STAGE_REQUEST, -e, "memory");
+	}
+	return 0;
+}
+
+void relay_memory_done(struct relay *r, uint32_t mib, const char *why)
+{
+	const struct frame f = {.stream = r->resizer_id};
+	struct relay_client *c = r->resizer;
+	size_t before = c ? buf_len(&c->out) : 0;
+
+	r->resizing = false;
+	r->resizer = NULL;
+	if (!c || c->doomed)
+		return;
+	if (why)
+		refuse(c, &f, STAGE_REQUEST, 0, why);
+	else
+		client_charge(c, before, msg_put_u32(&c->out, FRAME_MODIFIED, f.stream, mib));
+	relay_flush_clients(r);
+}
+
 static int client_stream_frame(struct relay_client *c, const struct frame *f)
 {
 	struct relay_stream *s = find_stream(c, f->stream);
@@ -307,11 +350,14 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 		return client_prepared(c, f);
 	case FRAME_SB_SIGNAL:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_signal(c, f);
+	case FRAME_SB_MEMORY:
+		return client_memory(c, f);
 	case FRAME_EXEC:
 	case FRAME_FS:
 	case FRAME_PING:
 	case FRAME_METRICS:
 	case FRAME_FREEZE:
+	case FRAME_MODIFY:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_request(c, f);
 	case FRAME_DATA:
 	case FRAME_CREDIT:

@@ -132,6 +132,8 @@ static uint8_t terminal_of(uint8_t request)
 		return FRAME_METRICS_DONE;
 	case FRAME_FREEZE:
 		return FRAME_THAWED;
+	case FRAME_MODIFY:
+		return FRAME_MODIFIED;
 	default:
 		return 0;
 	}
@@ -251,6 +253,17 @@ static void look_at_given(struct relay *r, const struct frame *f)
 		r->events->give_failed(r, error);
 }
 
+static const char *look_at_modified(struct relay *r, const struct frame *f)
+{
+	uint32_t online;
+
+	if (msg_get_u32(f, &online) < 0 || online > LIMIT_VCPUS)
+		return "malformed MODIFIED";
+	if (online && r->events->cpus)
+		r->events->cpus(r, online);
+	return NULL;
+}
+
 static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 {
 	struct relay_client *c;
@@ -265,6 +278,8 @@ static const char *guest_stream_frame(struct relay *r, const struct frame *f)
 		return "a stream that is not open";
 	s = &r->streams[f->stream - 1];
 	bad = check_stream_frame(s, f);
+	if (!bad && f->type == FRAME_MODIFIED)
+		bad = look_at_modified(r, f);
 	if (bad)
 		return bad;
 	c = s->client;

@@ -77,6 +77,13 @@ struct relay_events {
 	bool (*prepared)(struct relay *r);
 	/* A signal for the main process; false if there is none. */
 	bool (*signal)(struct relay *r, int signo);
+	/*
+	 * A client asks for @mib of memory for the guest. 0: relay_memory_done() will follow; or a
+	 * negative errno.
+	 */
+	int (*memory)(struct relay *r, uint32_t mib);
+	/* So many processors of the guest are on, it says; may be NULL. */
+	void (*cpus)(struct relay *r, uint32_t online);
 	/* Checked output of a command, before the client has it; may be NULL. */
 	void (*output)(struct relay *r, const struct relay_stream *s, unsigned int channel,
 		const void *p, size_t n);
@@ -124,6 +131,9 @@ struct relay {
 	unsigned int n_busy; /* open EXEC, FS and FREEZE streams: the sandbox is in use */
 	uint64_t active_ns; /* when it was last used */
 	struct relay_stream *main; /* or NULL */
+	struct relay_client *resizer; /* waits for relay_memory_done(), or NULL */
+	uint32_t resizer_id; /* its stream */
+	bool resizing; /* memory() was answered with 0; the one who asked may be gone */
 
 	struct buf greeting; /* SB_READY, for clients that come later */
 
@@ -167,6 +177,9 @@ int relay_announce(struct relay *r, const struct buf *greeting) MSB_MUST_CHECK;
 
 /** relay_shutdown_guest - ask the agent to stop everything and power off */
 int relay_shutdown_guest(struct relay *r, uint32_t grace_ms) MSB_MUST_CHECK;
+
+/** relay_memory_done - answers memory(), not from inside it: the guest has @mib now, or @why not */
+void relay_memory_done(struct relay *r, uint32_t mib, const char *why);
 
 /** relay_signal_main - to the process group of the main stream; false if there is none */
 bool relay_signal_main(struct relay *r, int signo);

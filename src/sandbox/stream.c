@@ -113,6 +113,11 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 	case FRAME_THAWED:
 		r = s->request == FRAME_FREEZE ? msg_get_u32(f, &result.thawed) : -EPROTO;
 		break;
+	case FRAME_MODIFIED:
+		r = s->request == FRAME_MODIFY || s->request == FRAME_SB_MEMORY
+			    ? msg_get_u32(f, &result.modified)
+			    : -EPROTO;
+		break;
 	case FRAME_PONG:
 		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ||
 				    s->request == FRAME_SB_PREPARED
@@ -302,6 +307,28 @@ int sandbox_freeze(struct sandbox *sb, struct sandbox_stream *s, uint32_t limit_
 		return r;
 	s->eof_sent = true;
 	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_FREEZE, s->id, limit_ms));
+}
+
+int sandbox_modify(struct sandbox *sb, struct sandbox_stream *s, const struct msg_modify *m,
+	const char *const *env)
+{
+	static const char *const none[] = {NULL};
+	int r = stream_begin(sb, s, FRAME_MODIFY);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, msg_put_modify(&sb->out, s->id, m, env ? env : none));
+}
+
+int sandbox_memory(struct sandbox *sb, struct sandbox_stream *s, uint32_t mib)
+{
+	int r = stream_begin(sb, s, FRAME_SB_MEMORY);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_SB_MEMORY, s->id, mib));
 }
 
 int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo)

@@ -25,8 +25,19 @@ int sup_jail(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 int sup_record_open(struct supervisor *sup) MSB_MUST_CHECK;
 /** sup_record_say - the sandbox is @status now */
 void sup_record_say(struct supervisor *sup, enum sandbox_status status);
+/** sup_record_again - something of the record has changed */
+void sup_record_again(struct supervisor *sup);
 /** sup_record_end - the last words */
 void sup_record_end(struct supervisor *sup);
+
+/* sup-memory.c: the guest's memory while it runs. */
+
+/** sup_memory - @mib for the guest; 0: relay_memory_done() follows, or a negative errno */
+int sup_memory(struct supervisor *sup, uint32_t mib) MSB_MUST_CHECK;
+/** sup_memory_look - the engine may know more */
+void sup_memory_look(struct supervisor *sup);
+/** sup_memory_end - the machine is gone */
+void sup_memory_end(struct supervisor *sup);
 
 void sup_fail(struct supervisor *sup, const struct msb_err *err);
 uint64_t sup_boot_timeout_ns(const struct supervisor *sup);

@@ -65,6 +65,11 @@ void sup_record_say(struct supervisor *sup, enum sandbox_status status)
 	record_write(sup);
 }
 
+void sup_record_again(struct supervisor *sup)
+{
+	record_write(sup);
+}
+
 static enum sandbox_reason reason_of(const struct supervisor *sup)
 {
 	if (sup->failed)

@@ -238,6 +238,15 @@ static enum msg_root_kind root_kind(const struct sandbox_spec *spec)
 	}
 }
 
+/* Its kernel takes half of what it sees when it mounts, which is not yet what it is to have. */
+static uint64_t upper_bytes(const struct sandbox_spec *spec)
+{
+	if (spec->root_disk.kind == UPPER_TMPFS && !spec->root_disk.size_bytes &&
+		sandbox_spec_max_mem_mib(spec) > spec->mem_mib)
+		return spec->mem_mib * MIB / 2;
+	return spec->root_disk.size_bytes;
+}
+
 static int put_config(const struct supervisor *sup, struct buf *out)
 {
 	static const char *const no_env[] = {NULL};
@@ -248,7 +257,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		.real_ns = clock_real_ns(),
 		.root_kind = root_kind(spec),
 		.root_fstype = spec->root_fstype,
-		.upper_bytes = spec->root_disk.size_bytes,
+		.upper_bytes = upper_bytes(spec),
 		.hostname = spec->hostname,
 		.user = spec->user,
 		.cwd = spec->workdir,

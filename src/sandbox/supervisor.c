@@ -137,6 +137,7 @@ static void sup_ended(struct supervisor *sup)
 	loop_timer_del(&sup->duration_timer);
 	loop_timer_del(&sup->idle_timer);
 	loop_timer_del(&sup->end_timer);
+	sup_memory_end(sup);
 	remove_directory(sup);
 	sup_volumes_release(sup);
 	tell_outcome(sup);
@@ -466,6 +467,20 @@ static bool on_signal_main(struct relay *r, int signo)
 	return signal_main(of_relay(r), signo);
 }
 
+static int on_memory(struct relay *r, uint32_t mib)
+{
+	return sup_memory(of_relay(r), mib);
+}
+
+static void on_cpus(struct relay *r, uint32_t online)
+{
+	struct supervisor *sup = of_relay(r);
+
+	/* More than the machine has nobody can switch on. */
+	sup->record.machine.vcpus = MIN(online, sup->record.machine.max_vcpus);
+	sup_record_again(sup);
+}
+
 static void on_output(struct relay *r, const struct relay_stream *s, unsigned int channel,
 	const void *p, size_t n)
 {
@@ -498,6 +513,8 @@ const struct relay_events sup_relay_events = {
 	.give_failed = on_give_failed,
 	.prepared = on_prepared,
 	.signal = on_signal_main,
+	.memory = on_memory,
+	.cpus = on_cpus,
 	.output = on_output,
 	.finished = on_finished,
 };
@@ -583,6 +600,7 @@ void sup_control_event(struct loop_fd *src, uint32_t events)
 	(void)events;
 	if (sup->vm.ops->control(&sup->vm) < 0)
 		loop_fd_del(src);
+	sup_memory_look(sup);
 }
 
 void sup_console_event(struct loop_fd *src, uint32_t events)

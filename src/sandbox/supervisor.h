@@ -85,6 +85,11 @@ struct supervisor {
 	struct loop_timer duration_timer;
 	struct loop_timer idle_timer;
 	struct loop_timer end_timer; /* patience with the guest, later with its machine */
+	struct loop_timer memory_timer; /* patience with a guest that gives or takes memory */
+	uint32_t memory_mib; /* what it was asked to have; 0: nothing is under way */
+	uint32_t memory_seen_mib; /* what it had when the patience began */
+	uint64_t memory_deadline_ns;
+	bool memory_settled; /* the guest had what state.json says */
 	struct loop_timer tell_timer; /* patience with the clients at the end */
 
 	bool told; /* the outcome was sent */

@@ -18,6 +18,7 @@
 
 #include "proto/frame.h"
 #include "sandbox/client.h"
+#include "sandbox/record.h"
 #include "sandbox/state.h"
 
 #include "test.h"
@@ -669,6 +670,80 @@ static void expect_start_failure(const char *msg)
 	if (!strstr(fx.err.msg, msg))
 		test_fail(__FILE__, __LINE__, "'%s' does not say '%s'", fx.err.msg, msg);
 	assert_reaped(1);
+	tear_down();
+}
+
+static struct sandbox_machine recorded(void)
+{
+	cleanup_fd int fd = -EBADF;
+	struct sandbox_record rec;
+
+	ASSERT_OK(sandbox_dir_find(fx.home, "box", &fd, NULL));
+	sandbox_record_read(fd, &rec);
+	return rec.machine;
+}
+
+static void ask_for_memory(uint32_t mib)
+{
+	fx.stream.ops = &ops;
+	fx.done = false;
+	ASSERT_OK(sandbox_memory(fx.sb, &fx.stream, mib));
+	run_until(&fx.done);
+}
+
+TEST(a_running_machine_is_changed)
+{
+	const struct msg_modify m = {.cpus = 3, .cwd = ""};
+
+	set_up();
+	fx.spec.max_vcpus = 4;
+	fx.spec.max_mem_mib = 1024;
+	spawn_sandbox();
+	run_until(&fx.ready);
+	ASSERT_TRUE(recorded().vcpus == 1 && recorded().max_vcpus == 4);
+	ASSERT_TRUE(recorded().mem_mib == 512 && recorded().max_mem_mib == 1024);
+	fx.stream.ops = &ops;
+	ASSERT_OK(sandbox_modify(fx.sb, &fx.stream, &m, NULL));
+	run_until(&fx.done);
+	ASSERT_TRUE(fx.result.type == FRAME_MODIFIED && recorded().vcpus == 3);
+	ask_for_memory(1024);
+	ASSERT_TRUE(fx.result.type == FRAME_MODIFIED && recorded().mem_mib == 1024);
+	ask_for_memory(300);
+	ASSERT_TRUE(fx.result.type == FRAME_MODIFIED && fx.result.modified == 300);
+	ASSERT_EQ(recorded().mem_mib, 300);
+	/* What it has, it has. */
+	ask_for_memory(300);
+	ASSERT_EQ(fx.result.type, FRAME_MODIFIED);
+	ask_for_memory(1025);
+	ASSERT_TRUE(fx.result.type == FRAME_FAILED && fx.result.err.errno_ == ERANGE);
+	ASSERT_EQ(recorded().mem_mib, 300);
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	assert_reaped(0);
+	tear_down();
+}
+
+TEST(a_guest_that_keeps_its_memory_is_told_of)
+{
+	set_up();
+	fx.spec.max_mem_mib = 1024;
+	fx.spec.hostname = "greedy";
+	spawn_sandbox();
+	run_until(&fx.ready);
+	ask_for_memory(200);
+	ASSERT_EQ(fx.result.type, FRAME_FAILED);
+	if (!strstr(fx.result.err.msg, "the guest did not give back 200 of 312 MiB"))
+		test_fail(__FILE__, __LINE__, "%s", fx.result.err.msg);
+	ASSERT_EQ(recorded().mem_mib, 512);
+	ask_for_memory(450);
+	ASSERT_TRUE(fx.result.type == FRAME_MODIFIED && recorded().mem_mib == 450);
+	/* The end of the sandbox is an answer, too. */
+	fx.done = false;
+	ASSERT_OK(sandbox_memory(fx.sb, &fx.stream, 100));
+	ASSERT_OK(sandbox_stop(fx.sb, 0));
+	run_until(&fx.stopped);
+	ASSERT_TRUE(fx.done && fx.result.type != FRAME_MODIFIED);
+	assert_reaped(0);
 	tear_down();
 }
 

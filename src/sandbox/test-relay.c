@@ -25,6 +25,9 @@ static struct {
 	bool ended_detached;
 	int exit_status;
 	int give_error;
+	uint32_t memory_mib;
+	int memory_result;
+	uint32_t cpus;
 	bool broken;
 	bool finished;
 	struct msb_err err;
@@ -99,6 +102,17 @@ static void ev_give_failed(struct relay *r, int error)
 	fx.give_error = error;
 }
 
+static int ev_memory(struct relay *r, uint32_t mib)
+{
+	fx.memory_mib = mib;
+	return fx.memory_result;
+}
+
+static void ev_cpus(struct relay *r, uint32_t online)
+{
+	fx.cpus = online;
+}
+
 static void ev_finished(struct relay *r)
 {
 	fx.finished = true;
@@ -120,6 +134,8 @@ static const struct relay_events events = {
 	.give_failed = ev_give_failed,
 	.prepared = ev_prepared,
 	.signal = relay_signal_main,
+	.memory = ev_memory,
+	.cpus = ev_cpus,
 	.finished = ev_finished,
 };
 
@@ -979,6 +995,80 @@ TEST(a_client_that_leaves_ends_its_freeze)
 	ASSERT_EQ(fx.guest.cancels, 1);
 	ASSERT_EQ(fx.relay.n_streams, 0);
 	ASSERT_TRUE(!fx.broken);
+	tear_down();
+}
+
+TEST(other_processors)
+{
+	const struct msg_modify m = {.cpus = 3, .cwd = ""};
+	struct job j = {.s.ops = &job_ops};
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	ASSERT_OK(sandbox_modify(sb, &j.s, &m, NULL));
+	jobs_wanted = 1;
+	run_until(jobs_complete);
+	ASSERT_EQ(j.result.type, FRAME_MODIFIED);
+	ASSERT_EQ(j.result.modified, 3);
+	ASSERT_EQ(fx.cpus, 3);
+	/* Nobody asked this stream for processors. */
+	start_job(sb, &j, "stall", 0);
+	settle();
+	fake_guest_raw(&fx.guest, FRAME_MODIFIED, 0, 1, "\x03\0\0", 4);
+	settle();
+	ASSERT_TRUE(fx.broken && fx.cpus == 3);
+	sandbox_close(sb);
+	tear_down();
+}
+
+TEST(memory_is_answered_to_the_one_who_asked)
+{
+	struct job j = {.s.ops = &job_ops};
+	struct job second = {.s.ops = &job_ops};
+	struct sandbox *other;
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	other = connect_client(false);
+	ASSERT_OK(sandbox_memory(sb, &j.s, 256));
+	settle();
+	ASSERT_TRUE(fx.memory_mib == 256 && !j.done);
+	/* One at a time. */
+	ASSERT_OK(sandbox_memory(other, &second.s, 300));
+	jobs_wanted = 1;
+	run_until(jobs_complete);
+	ASSERT_TRUE(second.result.type == FRAME_FAILED && second.result.err.errno_ == EBUSY);
+	ASSERT_EQ(fx.memory_mib, 256);
+	relay_memory_done(&fx.relay, 256, NULL);
+	jobs_wanted = 2;
+	run_until(jobs_complete);
+	ASSERT_TRUE(j.result.type == FRAME_MODIFIED && j.result.modified == 256);
+	/* Whoever has left is told nothing, and the next one may ask. */
+	second.done = false;
+	ASSERT_OK(sandbox_memory(other, &second.s, 300));
+	settle();
+	sandbox_close(other);
+	settle();
+	relay_memory_done(&fx.relay, 300, NULL);
+	j.done = false;
+	ASSERT_OK(sandbox_memory(sb, &j.s, 100));
+	settle();
+	relay_memory_done(&fx.relay, 0, "the guest would not");
+	jobs_wanted = 3;
+	run_until(jobs_complete);
+	ASSERT_TRUE(j.result.type == FRAME_FAILED && strstr(j.result.err.msg, "would not"));
+	fx.memory_result = -ERANGE;
+	j.done = false;
+	ASSERT_OK(sandbox_memory(sb, &j.s, 1));
+	jobs_wanted = 4;
+	run_until(jobs_complete);
+	ASSERT_TRUE(j.result.type == FRAME_FAILED && j.result.err.errno_ == ERANGE);
+	ASSERT_TRUE(!fx.relay.resizing && !fx.broken);
+	sandbox_close(sb);
 	tear_down();
 }
 
