@@ -4,7 +4,8 @@
  *
  * The description is replaced as a whole by one rename. Of a stopped sandbox the lock is held
  * meanwhile, so nobody starts or removes it; of a running one the supervisor has read it long ago
- * and never writes it again, so what it runs with stays as it is until the next start. It may be
+ * and never writes it again. What a running one can take is changed in the guest first: if the
+ * guest refuses, nothing is changed. The rest stays as it is until the next start. It may be
  * stopped and removed at any moment: sandbox_spec_replace() then writes nothing. Of several who
  * modify one sandbox, each waits until the one before has read and written, by flock() on the
  * directory, so no change is lost; nobody else takes that lock.
@@ -28,7 +29,9 @@ enum { VALUE_WIDTH = 40, VALUE_MAX = 4096 };
 struct modify_args {
 	struct cli_common common;
 	uint32_t cpus; /* 0: as it is */
+	uint32_t max_cpus;
 	uint32_t mem_mib;
+	uint32_t max_mem_mib;
 	struct opt_list env;
 	struct opt_list env_rm;
 	struct opt_list labels;
@@ -62,6 +65,22 @@ static const struct opt opts[] = {
 		.min = LIMIT_MEM_MIN_MIB,
 		.max = LIMIT_MEM_MAX_MIB,
 		.help = "Memory of the guest"},
+	{.name = "max-cpus",
+		.type = OPT_U32,
+		AT(max_cpus),
+		.arg = "N",
+		CHANGE,
+		.min = 1,
+		.max = LIMIT_VCPUS,
+		.help = "How many CPUs it may be given while it runs"},
+	{.name = "max-memory",
+		.type = OPT_MIB,
+		AT(max_mem_mib),
+		.arg = "SIZE",
+		CHANGE,
+		.min = LIMIT_MEM_MIN_MIB,
+		.max = LIMIT_MEM_MAX_MIB,
+		.help = "How much memory it may be given while it runs"},
 	{.name = "env",
 		.letter = 'e',
 		.type = OPT_LIST,
@@ -112,7 +131,9 @@ static const struct opt_operand operands[] = {
 };
 
 static const struct opt_example examples[] = {
-	{"More machine", "msb modify --restart -c 4 -m 2G dev"},
+	{"More machine, at once if it was made with --max-cpus and --max-memory",
+		"msb modify -c 4 -m 2G dev"},
+	{"Another machine", "msb modify --restart --max-cpus 8 dev"},
 	{"A label, at once", "msb modify --label state=done job"},
 };
 
@@ -120,6 +141,8 @@ static const struct opt_example examples[] = {
 struct change {
 	const struct modify_args *args;
 	struct sandbox_spec *spec;
+	const struct sandbox_machine *now; /* of a running one; NULL: it does not run */
+	struct life_change live; /* what the guest is asked for */
 	struct opt_list given; /* NAME=VALUE of --env */
 	struct opt_list env;
 	struct sandbox_label *given_labels;
@@ -140,27 +163,78 @@ static void note(
 	table_add(&c->table, live ? "at once" : "next start", 0);
 }
 
+static void note_cpus(
+	struct change *c, const char *field, uint32_t before, uint32_t after, bool live)
+{
+	char from[16];
+	char to[16];
+
+	(void)snprintf(from, sizeof(from), "%" PRIu32, before);
+	(void)snprintf(to, sizeof(to), "%" PRIu32, after);
+	note(c, field, from, to, live);
+}
+
+static void note_mib(
+	struct change *c, const char *field, uint32_t before, uint32_t after, bool live)
+{
+	char from[TIME_TEXT];
+	char to[TIME_TEXT];
+
+	note(c, field, size_mib(before, from), size_mib(after, to), live);
+}
+
+/*
+ * One of the two sizes of a machine: the description says what it starts with, and the machine that
+ * runs, if there is one, what it has and could have. True: the guest is to be asked.
+ */
+static bool resize(struct change *c, uint32_t want, uint32_t *spec, const uint32_t *now,
+	uint32_t now_max, const char *field,
+	void (*say)(struct change *c, const char *field, uint32_t from, uint32_t to, bool live))
+{
+	uint32_t before = now ? *now : *spec;
+	bool live = now && want <= now_max;
+
+	if (!want || (want == before && want == *spec))
+		return false;
+	say(c, field, live || !now ? before : *spec, want, live);
+	*spec = want;
+	return live && want != before;
+}
+
 static void change_machine(struct change *c)
 {
 	const struct modify_args *a = c->args;
-	char before[TIME_TEXT];
-	char after[TIME_TEXT];
+	const struct sandbox_machine *now = c->now;
+	struct sandbox_spec *spec = c->spec;
+	uint32_t old_max_vcpus = sandbox_spec_max_vcpus(spec);
+	uint32_t old_max_mem_mib = sandbox_spec_max_mem_mib(spec);
 
-	if (a->cpus && a->cpus != c->spec->vcpus) {
-		(void)snprintf(before, sizeof(before), "%u", c->spec->vcpus);
-		(void)snprintf(after, sizeof(after), "%u", a->cpus);
-		note(c, "cpus", before, after, false);
-		c->spec->vcpus = a->cpus;
+	if (resize(c, a->cpus, &spec->vcpus, now ? &now->vcpus : NULL, now ? now->max_vcpus : 0,
+		    "cpus", note_cpus)) {
+		c->live.cpus = a->cpus;
+		c->live.old_cpus = now->vcpus;
 	}
-	if (a->mem_mib && a->mem_mib != c->spec->mem_mib) {
-		note(c, "memory", size_mib(c->spec->mem_mib, before), size_mib(a->mem_mib, after),
-			false);
-		c->spec->mem_mib = a->mem_mib;
+	if (resize(c, a->mem_mib, &spec->mem_mib, now ? &now->mem_mib : NULL,
+		    now ? now->max_mem_mib : 0, "memory", note_mib))
+		c->live.mem_mib = a->mem_mib;
+	c->live.old_mem_mib = now ? now->mem_mib : 0;
+	if (a->max_cpus && a->max_cpus != old_max_vcpus)
+		note_cpus(c, "max-cpus", old_max_vcpus, a->max_cpus, false);
+	if (a->max_mem_mib && a->max_mem_mib != old_max_mem_mib)
+		note_mib(c, "max-memory", old_max_mem_mib, a->max_mem_mib, false);
+	spec->max_vcpus = a->max_cpus ? a->max_cpus : spec->max_vcpus;
+	spec->max_mem_mib = a->max_mem_mib ? a->max_mem_mib : spec->max_mem_mib;
+	if (a->workdir && !streq(a->workdir, spec->workdir ? spec->workdir : "")) {
+		note(c, "workdir", spec->workdir, a->workdir, c->now);
+		spec->workdir = a->workdir;
+		c->live.defaults = true;
 	}
-	if (a->workdir && !streq(a->workdir, c->spec->workdir ? c->spec->workdir : "")) {
-		note(c, "workdir", c->spec->workdir, a->workdir, false);
-		c->spec->workdir = a->workdir;
-	}
+}
+
+static void note_env(struct change *c, const char *before, const char *after)
+{
+	note(c, "env", before, after, c->now);
+	c->live.defaults = true;
 }
 
 static bool is_variable(const char *entry, const char *name, size_t len)
@@ -200,17 +274,17 @@ static int change_env(struct change *c, struct msb_err *err)
 
 		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(old[i], "="), old[i]);
 		if (in_list(&c->args->env_rm, name)) {
-			note(c, "env", old[i], NULL, false);
+			note_env(c, old[i], NULL);
 			continue;
 		}
 		if (now && !streq(now, old[i]))
-			note(c, "env", old[i], now, false);
+			note_env(c, old[i], now);
 		r = opt_list_add(&c->env, now ? now : old[i]);
 	}
 	for (size_t i = 0; r == 0 && i < c->given.n; i++) {
 		if (find_variable(&c->env, c->given.items[i]))
 			continue;
-		note(c, "env", NULL, c->given.items[i], false);
+		note_env(c, NULL, c->given.items[i]);
 		r = opt_list_add(&c->env, c->given.items[i]);
 	}
 	c->spec->env = c->env.items;
@@ -302,10 +376,46 @@ static int print_plan(const struct change *c)
 	return status;
 }
 
+struct place {
+	char home[PATH_MAX];
+	const char *name;
+	struct sandbox_dir dir; /* locked, unless it runs */
+	int dir_fd; /* has the flock() */
+	bool running;
+};
+
+/* What the guest can take it takes now, unless it is started anew anyway. */
+static int apply_live(struct change *c, const struct place *p, struct msb_err *err)
+{
+	struct life_change *l = &c->live;
+
+	if (!p->running || (c->waits && c->args->restart))
+		return 0;
+	l->cwd = c->spec->workdir;
+	l->env = c->spec->env;
+	if (!l->cpus && !l->mem_mib && !l->defaults)
+		return 0;
+	return life_change(p->home, p->name, l, err);
+}
+
+/* The guest has changed, the description could not be: back to what it says. */
+static void undo_live(const struct change *c, const struct place *p)
+{
+	const struct life_change back = {
+		.cpus = c->live.cpus ? c->now->vcpus : 0,
+		.mem_mib = c->live.mem_mib ? c->now->mem_mib : 0,
+	};
+	struct msb_err err;
+
+	if ((back.cpus || back.mem_mib) && life_change(p->home, p->name, &back, &err) < 0)
+		cli_note("%s", err.msg);
+}
+
 /* 0, or 1 when a restart is to follow. */
-static int apply(struct change *c, int dir_fd, bool running, struct msb_err *err)
+static int apply(struct change *c, const struct place *p, struct msb_err *err)
 {
 	const struct modify_args *a = c->args;
+	bool running = p->running;
 	int r;
 
 	if (running && c->spec->ephemeral)
@@ -316,7 +426,12 @@ static int apply(struct change *c, int dir_fd, bool running, struct msb_err *err
 			msb_err_set(err, -EBUSY, MSB_BUSY, "a change needs a restart"),
 			"give --restart, or --next-start to let it wait; --dry-run shows the "
 			"changes");
-	r = sandbox_spec_replace(dir_fd, c->spec, !running, err);
+	r = apply_live(c, p, err);
+	if (r < 0)
+		return r;
+	r = sandbox_spec_replace(p->dir_fd, c->spec, !running, err);
+	if (r < 0)
+		undo_live(c, p);
 	return r < 0 ? r : running && c->waits && a->restart;
 }
 
@@ -335,14 +450,6 @@ static int restart(const char *home, const char *name, struct msb_err *err)
 		*err = le.err;
 	return r;
 }
-
-struct place {
-	char home[PATH_MAX];
-	const char *name;
-	struct sandbox_dir dir; /* locked, unless it runs */
-	int dir_fd; /* has the flock() */
-	bool running;
-};
 
 /* Where a file system knows no such lock, the last of two changes at once wins. */
 static void await_turn(int dir_fd)
@@ -373,6 +480,8 @@ static void close_place(struct place *p)
 
 static int modify(struct change *c, struct place *p, struct msb_err *err)
 {
+	struct sandbox_machine now;
+	struct sandbox_record rec;
 	struct sandbox_spec spec;
 	int r;
 
@@ -382,10 +491,13 @@ static int modify(struct change *c, struct place *p, struct msb_err *err)
 		r = sandbox_spec_load(p->dir_fd, &spec, err);
 	if (r == 0) {
 		c->spec = &spec;
+		sandbox_record_read(p->dir_fd, &rec);
+		now = rec.machine;
+		c->now = p->running && now.vcpus ? &now : NULL;
 		r = make_change(c, err);
 	}
 	if (r == 0 && c->n && !c->args->dry_run)
-		r = apply(c, p->dir_fd, p->running, err);
+		r = apply(c, p, err);
 	close_place(p);
 	if (r == 1)
 		r = restart(p->home, p->name, err);
@@ -428,10 +540,12 @@ const struct cli_command cmd_modify = {
 		.aliases = {"mod"},
 		.summary = "Change the settings of a sandbox",
 		.description =
-			"Labels change at once. Processors, memory, environment and working "
-			"directory are what the machine is started with: of a running sandbox "
-			"they change with --restart, or with --next-start when it is started the "
-			"next time. All changes are made or none.",
+			"Labels change at once, environment and working directory for commands "
+			"that start from then on. Processors and memory of a running sandbox "
+			"change at once up to the maximum it was started with (--max-cpus, "
+			"--max-memory), if its guest does as it is told within a minute. "
+			"Everything else changes with --restart, or with --next-start when it is "
+			"started the next time. All changes are made or none.",
 		.group = "Sandboxes",
 		.opts = opts,
 		.n_opts = ARRAY_SIZE(opts),

@@ -26,6 +26,10 @@ enum {
 	LOOK_AGAIN_MS = 50,
 	/* A supervisor listens long before this, or is stuck. */
 	CONNECT_MS = 10000,
+	/* For 63 processors under emulation; the supervisor's own limit for memory is 60 s. */
+	CHANGE_MS = 90000,
+	/* A guest has to keep, of what it could use at once, when it gives memory back. */
+	KEEP_MIB = 16,
 	/* On top of the grace: the unmounting, the end of the machine. */
 	STOP_MARGIN_MS = 15000,
 	FORCE_MS = 5000,
@@ -48,6 +52,9 @@ struct talk {
 	bool cancelled;
 	struct sandbox_stream signal; /* of life_signal() */
 	struct msb_err *signal_err;
+	struct sandbox_stream change; /* of life_change() */
+	struct sandbox_result changed;
+	char why[160]; /* it was refused, by our supervisor or by the guest */
 };
 
 static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
@@ -439,6 +446,135 @@ int life_signal(const char *home, const char *name, int signo, struct msb_err *e
 		r = ask_to_signal(&t, signo, err);
 	talk_deinit(&t);
 	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
+}
+
+static void on_changed(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	struct talk *t = container_of(s, struct talk, change);
+
+	t->changed = *r;
+	t->why[0] = '\0';
+	if (r->type == FRAME_FAILED)
+		(void)snprintf(t->why, sizeof(t->why), "%s", r->failure.what);
+	t->over = true;
+	loop_stop(&t->loop, 0);
+}
+
+static const struct sandbox_stream_ops change_ops = {.done = on_changed};
+
+/* Waits for the answer to a request whose opening returned @r. */
+static int await_change(struct talk *t, int r, struct msb_err *err)
+{
+	t->changed = (struct sandbox_result){.type = 0};
+	if (r == 0) {
+		t->over = false;
+		loop_timer_set(&t->loop, &t->limit, after_ms(CHANGE_MS), limit_passed);
+		while (r == 0 && !t->over && !t->timed_out)
+			r = loop_run(&t->loop);
+		loop_timer_del(&t->limit);
+	}
+	if (r == 0 && t->timed_out)
+		r = -ETIMEDOUT;
+	if (r < 0)
+		return msb_err_errno(err, r, "its guest");
+	if (t->changed.type == FRAME_MODIFIED || t->changed.type == FRAME_METRICS_DONE)
+		return 0;
+	*err = t->changed.err;
+	return err->errno_ ? -err->errno_ : -EIO;
+}
+
+static int change_cpus(struct talk *t, uint32_t cpus, struct msb_err *err)
+{
+	const struct msg_modify m = {.cpus = cpus, .cwd = ""};
+	int r = await_change(t, sandbox_modify(t->sb, &t->change, &m, NULL), err);
+
+	if (r < 0)
+		return r;
+	if (t->changed.modified != cpus)
+		return msb_err_set(
+			err, -EIO, MSB_GUEST, "the guest runs on %u CPUs", t->changed.modified);
+	return 0;
+}
+
+/*
+ * A kernel that is to give more than is free first kills what it can and then panics. Of ours that
+ * must not happen by a command that goes too far; whoever lies to us here has only itself to lose.
+ */
+static int check_available(struct talk *t, uint32_t give_mib, struct msb_err *err)
+{
+	uint64_t mib;
+	int r = await_change(t, sandbox_metrics(t->sb, &t->change), err);
+
+	if (r < 0)
+		return r;
+	mib = t->changed.metrics.mem_available_kib / 1024;
+	mib -= MIN(mib, (uint64_t)KEEP_MIB);
+	if (mib >= give_mib)
+		return 0;
+	return msb_err_hint(err,
+		msb_err_set(err, -EBUSY, MSB_BUSY,
+			"the guest can give back %" PRIu64 " of %" PRIu32 " MiB: it uses the rest",
+			mib, give_mib),
+		"end something in it first, or give --restart");
+}
+
+static int change_memory(struct talk *t, const struct life_change *c, struct msb_err *err)
+{
+	int r = 0;
+
+	if (c->old_mem_mib > c->mem_mib)
+		r = check_available(t, c->old_mem_mib - c->mem_mib, err);
+	if (r < 0)
+		return r;
+	r = await_change(t, sandbox_memory(t->sb, &t->change, c->mem_mib), err);
+	/* Words of the supervisor, which need no quotes. */
+	if (r < 0 && t->why[0] && !t->changed.failure.errno_)
+		r = msb_err_set(err, -EBUSY, MSB_GUEST, "%s", t->why);
+	return r;
+}
+
+static int change_defaults(struct talk *t, const struct life_change *c, struct msb_err *err)
+{
+	const struct msg_modify m = {.defaults = 1, .cwd = c->cwd ? c->cwd : ""};
+
+	return await_change(t, sandbox_modify(t->sb, &t->change, &m, c->env), err);
+}
+
+/* Processors are quick to go back to; defaults last, nobody refuses them. */
+static int change_all(struct talk *t, const struct life_change *c, struct msb_err *err)
+{
+	struct msb_err later;
+	int r = c->cpus ? change_cpus(t, c->cpus, err) : 0;
+
+	if (r == 0 && c->mem_mib)
+		r = change_memory(t, c, err);
+	if (r == 0 && c->defaults)
+		r = change_defaults(t, c, err);
+	if (r < 0 && c->cpus && c->old_cpus && !t->timed_out)
+		(void)change_cpus(t, c->old_cpus, &later);
+	return r;
+}
+
+int life_change(
+	const char *home, const char *name, const struct life_change *c, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	t.change.ops = &change_ops;
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 1)
+		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run any more");
+	if (r == 0)
+		r = change_all(&t, c, err);
+	talk_deinit(&t);
+	return r;
 }
 
 int life_await_listening(const char *home, const char *name, struct msb_err *err)

@@ -75,6 +75,26 @@ int life_stop(const char *home, const char *name, uint32_t grace_ms, bool force,
 /** life_signal - a signal to the main process of a running one */
 int life_signal(const char *home, const char *name, int signo, struct msb_err *err) MSB_MUST_CHECK;
 
+/* What can be changed while it runs. */
+struct life_change {
+	uint32_t cpus; /* 0: as they are */
+	uint32_t mem_mib;
+	bool defaults; /* @cwd and @env (NULL: none) are those of later commands */
+	const char *cwd;
+	const char *const *env;
+	/* What it has so far, with the above: everything changes, or nothing. */
+	uint32_t old_cpus;
+	uint32_t old_mem_mib;
+};
+
+/** life_change - change a running one; waits for the guest, within limits
+ *
+ * If the guest refuses, @err says what it did, and everything is as it was, as far as the guest
+ * allows.
+ */
+int life_change(const char *home, const char *name, const struct life_change *c,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 /** life_remove - with its directory; a running one only with @force, else -EWOULDBLOCK (MSB_BUSY)
  */
 int life_remove(const char *home, const char *name, bool force, struct msb_err *err) MSB_MUST_CHECK;

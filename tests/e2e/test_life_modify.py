@@ -31,13 +31,14 @@ def test_a_running_one(life):
     ok(life, "create", "--name", "dev", "-e", "A=1")
     assert "at once" in ok(life, "modify", "dev", "--label", "state=done")
     assert listed(life, "--label", "state=done", "--running").keys() == {"dev"}
-    r = life("modify", "dev", "-e", "A=2", "--label", "state=late")
+    r = life("modify", "dev", "-e", "A=2", "-c", "2", "--label", "state=late")
     assert r.returncode == 125 and b"--restart" in r.stderr and listed(life, "--label", "state=done")
-    ok(life, "modify", "-q", "--next-start", "dev", "-e", "A=2")
-    assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A") == "1\n"
+    assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A; nproc").split() == ["1", "1"]
+    ok(life, "modify", "-q", "--next-start", "dev", "-e", "A=2", "-c", "2")
+    assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A; nproc").split() == ["2", "1"]
     ok(life, "restart", "dev")
-    assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A") == "2\n"
-    ok(life, "mod", "--restart", "dev", "-e", "A=3", "-c", "2")
+    assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A; nproc").split() == ["2", "2"]
+    ok(life, "mod", "--restart", "dev", "-e", "A=3", "--max-cpus", "3")
     assert ok(life, "exec", "dev", "--", "sh", "-c", "echo $A; nproc").split() == ["3", "2"]
 
 
