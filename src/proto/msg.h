@@ -126,7 +126,6 @@ struct msg_modify {
 	const char *cwd;
 	struct msg_strv env;
 };
-
 struct msg_resize {
 	uint16_t rows;
 	uint16_t cols;
