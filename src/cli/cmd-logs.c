@@ -13,7 +13,12 @@
 #include "sandbox/record.h"
 #include "sandbox/state.h"
 
-enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024 };
+enum {
+	TEXT_MAX = 128 << 20,
+	FLUSH_BYTES = 64 * 1024,
+	PARTS = 64,
+	PART_BYTES = 1024 * 1024,
+};
 
 enum source {
 	SOURCE_STDOUT = 1,
@@ -26,6 +31,8 @@ enum source {
 	SOURCE_ALL = 63,
 };
 
+enum color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
 struct logs_args {
 	struct cli_common common;
 	bool follow;
@@ -36,6 +43,8 @@ struct logs_args {
 	const char *since_text;
 	const char *until_text;
 	const char *grep;
+	int color; /* enum color */
+	bool color_sessions;
 	unsigned int sources;
 };
 
@@ -67,6 +76,9 @@ static int parse_sources(void *target, const char *value, struct msb_err *err)
 		at += len + 1;
 	}
 }
+
+static const char *const colors[] = {
+	[COLOR_AUTO] = "auto", [COLOR_ALWAYS] = "always", [COLOR_NEVER] = "never", NULL};
 
 #define AT(field) .offset = offsetof(struct logs_args, field)
 
@@ -118,6 +130,19 @@ static const struct opt opts[] = {
 		.type = OPT_FLAG,
 		AT(show_id),
 		.help = "The number of the command in front of each line"},
+	{.name = "color",
+		.type = OPT_CHOICE,
+		AT(color),
+		.arg = "WHEN",
+		.choices = colors,
+		.def = "auto",
+		.help = "Color what stands in front of lines, another one for each command; auto "
+			"does on a terminal if NO_COLOR is not set"},
+	{.name = "color-sessions",
+		.type = OPT_FLAG,
+		AT(color_sessions),
+		.help = "",
+		.hidden = true},
 };
 
 static const struct opt_operand operands[] = {
@@ -131,6 +156,14 @@ static const struct opt_example examples[] = {
 	{"What it was not allowed to reach", "msb logs --source network job"},
 };
 
+/* The beginning of a line whose end has not been read yet. */
+struct part {
+	uint32_t id;
+	unsigned int source;
+	char time[TIME_TEXT];
+	struct buf text; /* empty: the slot is free */
+};
+
 struct logs {
 	const struct logs_args *args;
 	unsigned int sources;
@@ -141,7 +174,18 @@ struct logs {
 	bool use_regex;
 	struct buf out;
 	bool at_line_start;
+	bool color;
+	struct part parts[PARTS]; /* with --grep */
 };
+
+static bool color_wanted(int when)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	if (when != COLOR_AUTO)
+		return when == COLOR_ALWAYS;
+	return isatty(STDOUT_FILENO) && !(no_color && *no_color);
+}
 
 static int prepare(struct logs *l, struct msb_err *err)
 {
@@ -150,6 +194,7 @@ static int prepare(struct logs *l, struct msb_err *err)
 
 	l->sources = a->sources ? a->sources : SOURCE_COMMANDS;
 	l->tail = UINT64_MAX;
+	l->color = color_wanted(a->color);
 	if (r == 0)
 		r = follow_parse_time("until", a->until_text, l->until, err);
 	if (r == 0 && a->tail_text && str_to_u64(a->tail_text, &l->tail) < 0)
@@ -198,22 +243,98 @@ static bool matches(struct logs *l, const char *p, size_t n)
 	return match;
 }
 
-static int put_line(struct logs *l, const struct log_entry *e, const char *p, size_t n, bool whole)
+/* What stands in front of a line. */
+static int put_head(struct logs *l, const char *time, uint32_t id)
 {
 	const struct logs_args *a = l->args;
+	bool show_id = a->show_id || a->color_sessions;
 	int r = 0;
+
+	if (!l->at_line_start || !(a->timestamps || show_id))
+		return 0;
+	if (l->color)
+		r = buf_printf(&l->out, "\033[%" PRIu32 "m", 31 + id % 6);
+	if (r == 0 && a->timestamps)
+		r = buf_printf(&l->out, "%s%s", time, show_id ? " " : "");
+	if (r == 0 && show_id)
+		r = buf_printf(&l->out, "[id:%" PRIu32 "]", id);
+	return r == 0 ? buf_printf(&l->out, "%s ", l->color ? "\033[0m" : "") : r;
+}
+
+/* With --grep, or the whole line, or a piece of one. */
+static int put_line(
+	struct logs *l, const char *time, uint32_t id, const char *p, size_t n, bool whole)
+{
+	int r;
 
 	if (!matches(l, p, n))
 		return 0;
-	if (a->timestamps && l->at_line_start)
-		r = buf_printf(&l->out, "%s ", e->time);
-	if (r == 0 && a->show_id && l->at_line_start)
-		r = buf_printf(&l->out, "[id:%" PRIu32 "] ", e->id);
+	r = put_head(l, time, id);
 	if (r == 0)
 		r = buf_append(&l->out, p, n);
-	/* Whoever picks lines gets lines. */
-	l->at_line_start = whole || l->use_regex;
-	return r == 0 && l->at_line_start ? buf_append(&l->out, "\n", 1) : r;
+	l->at_line_start = whole;
+	return r == 0 && whole ? buf_append(&l->out, "\n", 1) : r;
+}
+
+static int part_end(struct logs *l, struct part *p)
+{
+	int r = put_line(
+		l, p->time, p->id, (const char *)buf_data(&p->text), buf_len(&p->text), true);
+
+	buf_deinit(&p->text);
+	return r;
+}
+
+/* Lines that have no end, when nothing more will come. */
+static int parts_end(struct logs *l)
+{
+	int r = 0;
+
+	for (struct part *p = l->parts; p < l->parts + PARTS; p++) {
+		if (buf_len(&p->text) && r == 0)
+			r = part_end(l, p);
+	}
+	return r;
+}
+
+/* What the line of @e begins with; NULL when it begins there. */
+static struct part *part_find(struct logs *l, const struct log_entry *e)
+{
+	for (struct part *p = l->parts; p < l->parts + PARTS; p++) {
+		if (buf_len(&p->text) && p->id == e->id && p->source == source_bit(e->source))
+			return p;
+	}
+	return NULL;
+}
+
+/* The beginning of a line. When nothing can be kept it is taken for a whole one. */
+static int part_begin(struct logs *l, const struct log_entry *e, const char *at, size_t n)
+{
+	struct part *p = l->parts;
+
+	while (p < l->parts + PARTS && buf_len(&p->text))
+		p++;
+	if (p == l->parts + PARTS || n > PART_BYTES)
+		return put_line(l, e->time, e->id, at, n, true);
+	p->id = e->id;
+	p->source = source_bit(e->source);
+	(void)snprintf(p->time, sizeof(p->time), "%s", e->time);
+	buf_init(&p->text, PART_BYTES);
+	return buf_append(&p->text, at, n);
+}
+
+/* The next @n bytes of a line, with its end or not: whoever picks lines looks at whole ones. */
+static int pick_line(struct logs *l, const struct log_entry *e, const char *at, size_t n, bool ends)
+{
+	struct part *p = part_find(l, e);
+	int r;
+
+	if (!p)
+		return ends ? put_line(l, e->time, e->id, at, n, true) : part_begin(l, e, at, n);
+	if (buf_append(&p->text, at, n) == 0)
+		return ends ? part_end(l, p) : 0;
+	r = part_end(l, p);
+	return r < 0 ? r : pick_line(l, e, at, n, ends);
 }
 
 static int put_entry(struct logs *l, const struct log_entry *e)
@@ -232,7 +353,8 @@ static int put_entry(struct logs *l, const struct log_entry *e)
 		const char *end = memchr(at, '\n', left);
 		size_t n = end ? (size_t)(end - at) : left;
 
-		r = put_line(l, e, at, n, end != NULL);
+		r = l->use_regex ? pick_line(l, e, at, n, end != NULL)
+				 : put_line(l, e->time, e->id, at, n, end != NULL);
 		at += n + (end ? 1 : 0);
 		left -= n + (end ? 1 : 0);
 	}
@@ -256,7 +378,10 @@ static int drain(struct logs *l, struct log_reader *reader, bool collect)
 	int r;
 
 	while (status == 0 && (r = log_reader_next(reader, &e)) == 0) {
-		r = wanted(l, &e) ? put_entry(l, &e) : 0;
+		/* Its commands are numbered anew. */
+		r = source_bit(e.source) == SOURCE_SYSTEM ? parts_end(l) : 0;
+		if (r == 0 && wanted(l, &e))
+			r = put_entry(l, &e);
 		log_entry_deinit(&e);
 		if (r < 0)
 			break;
@@ -302,6 +427,8 @@ static int follow(struct logs *l, struct log_reader *reader, int dir_fd)
 			break;
 		follow_wait(watch);
 	}
+	if (status == 0)
+		status = parts_end(l) < 0 ? CLI_EXIT_FAILED : flush(l);
 	return status;
 }
 
@@ -319,6 +446,8 @@ static int show(struct logs *l, int dir_fd)
 	if (print_kernel_log(l, dir_fd) < 0)
 		cli_note("the kernel's log is too large");
 	status = drain(l, &reader, l->tail != UINT64_MAX);
+	if (status == 0 && !l->args->follow && parts_end(l) < 0)
+		status = CLI_EXIT_FAILED;
 	if (l->tail != UINT64_MAX)
 		follow_cut_to_tail(&l->out, l->tail);
 	if (status == 0)
@@ -347,6 +476,8 @@ static int run_logs(void *args, const struct opt_words *words)
 	status = r < 0 ? cli_fail(&err) : show(&l, dir_fd);
 	if (l.use_regex)
 		regfree(&l.regex);
+	for (struct part *p = l.parts; p < l.parts + PARTS; p++)
+		buf_deinit(&p->text);
 	buf_deinit(&l.out);
 	return status;
 }

@@ -7,7 +7,8 @@
 #include "base/str.h"
 
 /**
- * follow_parse_time - 5m, 2h, 1d ago, or RFC 3339 in UTC; both become text that sorts by time
+ * follow_parse_time - 5m, 2h, 1d ago, or RFC 3339 (UTC without a zone); both become text that sorts
+ * by time
  * @option: for the message
  * @value: NULL gives ""
  */
