@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """msb-fs as a process: it has the share and nothing else, and serves it over a socket."""
 
+import ctypes
 import os
 import re
 import socket
@@ -10,7 +11,8 @@ import subprocess
 import pytest
 
 FS = os.environ.get("MSB_FS", "build/src/fs/msb-fs")
-LOOKUP, GETATTR, WRITE, INIT, CREATE, READ, MKDIR, RENAME = 1, 3, 16, 26, 35, 15, 9, 12
+LOOKUP, GETATTR, WRITE, INIT, CREATE, READ, MKDIR, RENAME, OPEN, OPENDIR = 1, 3, 16, 26, 35, 15, 9, 12, 14, 27
+LANDLOCK_CREATE_RULESET, LANDLOCK_VERSION = 444, 1
 ROOM = 65536
 
 
@@ -125,12 +127,38 @@ def test_a_share_of_one_file(share):
     s.init()
     error, entry = s.call(LOOKUP, 1, b"name\0")
     assert error == 0
-    error, opened = s.call(14, struct.unpack("<Q", entry[:8])[0], struct.pack("<II", os.O_RDONLY, 0))
+    error, opened = s.call(OPEN, struct.unpack("<Q", entry[:8])[0], struct.pack("<II", os.O_RDONLY, 0))
     assert error == 0
     error, got = s.call(READ, struct.unpack("<Q", entry[:8])[0],
                         opened[:8] + struct.pack("<QIIQII", 0, 100, 0, 0, 0, 0))
     assert error == 0 and got == b"hello"
     assert s.call(MKDIR, 1, struct.pack("<II", 0o755, 0) + b"d\0")[0] == -30
+    s.stop()
+
+
+def test_what_the_host_moves_out_is_out_of_reach(share):
+    """The guest knows a directory, and the host puts it elsewhere: its number leads there, the rights of the process do not."""
+    if ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_VERSION) < 1:
+        pytest.skip("this kernel has no Landlock")
+    (share / "d").mkdir()
+    (share / "d/known").write_text("known")
+    s = Server(share)
+    s.init()
+    directory = s.call(LOOKUP, 1, b"d\0")[1][:8]
+    node = struct.unpack("<Q", directory)[0]
+    known = struct.unpack("<Q", s.call(LOOKUP, node, b"known\0")[1][:8])[0]
+    elsewhere = share.parent / "elsewhere"
+    os.rename(share / "d", elsewhere)
+    for error, _ in (s.call(CREATE, node, struct.pack("<IIII", os.O_RDWR, 0o100644, 0, 0) + b"new\0"),
+                     s.call(MKDIR, node, struct.pack("<II", 0o755, 0) + b"new\0"),
+                     s.call(OPEN, known, struct.pack("<II", os.O_RDWR, 0)),
+                     s.call(OPEN, known, struct.pack("<II", os.O_RDONLY, 0)),
+                     s.call(OPENDIR, node, struct.pack("<II", 0, 0)),
+                     s.call(10, node, b"known\0"),  # UNLINK
+                     s.call(RENAME, node, struct.pack("<Q", 1) + b"known\0taken\0")):
+        assert error in (-13, -18), error
+    assert os.listdir(elsewhere) == ["known"] and (elsewhere / "known").read_text() == "known"
+    assert sorted(os.listdir(share)) == ["hello"]
     s.stop()
 
 
