@@ -22,6 +22,9 @@ check: ## quick: source rules and unit tests
 test: ## everything; installs what the tests need
 	tests/run.py all
 
+test-heavy: ## postgres killed on volumes, 30,000 files, long races: half an hour under emulation
+	tests/run.py heavy
+
 lab: ## only the nested KVM lab
 	tests/run.py lab
 
@@ -45,6 +48,6 @@ clean:
 	rm -rf $(BUILD) build-*
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
-.PHONY: all kernel install check test lab fuzz bench soak format clean help
+.PHONY: all kernel install check test test-heavy lab fuzz bench soak format clean help

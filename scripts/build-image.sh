@@ -6,7 +6,7 @@ set -euo pipefail
 usage()
 {
 	cat <<'END'
-usage: scripts/build-image.sh [-o FILE] [-t NAME[:TAG]] [--mirror URL] debian|python|node
+usage: scripts/build-image.sh [-o FILE] [-t NAME[:TAG]] [--with PACKAGE,...] [--mirror URL] debian|python|node
 
 Builds an image of Debian 12 with mmdebstrap and umoci and writes an OCI archive, for `msb load -i FILE` or
 `skopeo copy oci-archive:FILE ...`. Needs no root.
@@ -17,6 +17,7 @@ Builds an image of Debian 12 with mmdebstrap and umoci and writes an OCI archive
 
   -o FILE  where to write (default NAME.tar)
   -t NAME  name inside the archive (default the image's name, tag latest)
+  --with PACKAGE,...  more Debian packages
 END
 }
 
@@ -28,12 +29,14 @@ die()
 
 out=
 ref=
+more=
 mirror=
 name=
 while [ $# -gt 0 ]; do
 	case $1 in
 	-o) out=${2:?}; shift ;;
 	-t) ref=${2:?}; shift ;;
+	--with) more=${2:?}; shift ;;
 	--mirror) mirror=${2:?}; shift ;;
 	-h | --help) usage; exit 0 ;;
 	-*) echo "build-image.sh: unknown option '$1'; see --help" >&2; exit 2 ;;
@@ -74,6 +77,7 @@ options=(--variant=minbase --quiet
 	--aptopt='Apt::Install-Recommends "false"'
 	--customize-hook='rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/log/*.log "$1"/var/log/apt'
 	--customize-hook=': >"$1/etc/hostname"; : >"$1/etc/resolv.conf"')
+packages=$packages${packages:+${more:+,}}$more
 [ -z "$packages" ] || options+=("--include=$packages")
 [ "$name" != python ] || options+=(--customize-hook='ln -s python3 "$1/usr/bin/python"')
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the project's tests and prints one summary line: `N passed, N failed, N skipped`.
 
-usage: tests/run.py [all|quick|fuzz|lab|bench|STAGE...]
+usage: tests/run.py [all|quick|fuzz|lab|bench|heavy|STAGE...]
 
 Each stage is a function below. A stage adds named results; whatever fails inside is shown at once and again at the end,
 and every skip is listed with its reason. A test that is skipped in one place (a build, an engine, a host) and passes in
@@ -275,6 +275,16 @@ def e2e():
     pytest("e2e", "tests/e2e")
 
 
+def heavy():
+    """What takes minutes under emulation and is no part of `all`: `make test-heavy`."""
+    if not meson_build("gcc"):
+        return
+    pytest("heavy", "tests/heavy", timeout=7200)
+    for path, scale in (("tests/e2e/test_volume_work.py", {"MSB_TREE_FILES": "30000"}),
+                        ("tests/e2e/test_volumes.py::test_races_lead_nowhere", {"MSB_RACE_ROUNDS": "3000"})):
+        pytest(f"heavy-{Path(path).stem}", path, env={k: os.environ.get(k, v) for k, v in scale.items()}, timeout=7200)
+
+
 def fault():
     # Enough of each kind to notice; a hundred when asked for: MSB_KILLS=100.
     pytest("fault", "tests/fault", env={"MSB_KILLS": os.environ.get("MSB_KILLS", "40")})
@@ -327,14 +337,15 @@ def bench():
     measure("bench/run-vs-qemu", "bench/run-vs-qemu", "--check", "--prefix", PREFIX, env=env)
     measure("bench/pull", "bench/pull", "--check", "-n", "3", "--prefix", PREFIX, env=env, timeout=1800)
     measure("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env)
-    measure("bench/volumes", "bench/volumes", "--check", "--prefix", PREFIX, env=env)
+    measure("bench/volumes", "bench/volumes", "--check", "--files", "2000", "-n", "3", "--prefix", PREFIX, env=env)
     measure("bench/net", "bench/net", "--check", "--seconds", "2", env=env)
     measure("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env)
     measure("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env)
 
 
 STAGES = [packages, rules, unit, setup, integration, e2e, fault, lab, tidy, fuzz, bench]
-GROUPS = {"all": STAGES, "quick": [rules, unit], "lab": [setup, lab], "bench": [setup, bench]}
+GROUPS = {"all": STAGES, "quick": [rules, unit], "lab": [setup, lab], "bench": [setup, bench],
+          "heavy": [setup, heavy]}
 
 
 def run_stage(stage, **kwargs):

@@ -15,17 +15,19 @@ class Missing(Exception):
     """What building an image needs is not here."""
 
 
-def image(name):
-    """Path of an OCI archive of the image @name (debian, python, node)."""
+def image(name, packages=()):
+    """Path of an OCI archive of the image @name (debian, python, node) with more Debian @packages."""
     for tool in ("mmdebstrap", "umoci", "skopeo"):
         if not shutil.which(tool):
             raise Missing(f"{tool} is missing, which builds images")
     CACHE.mkdir(parents=True, exist_ok=True)
-    path = CACHE / f"{name}.tar"
-    with open(CACHE / f"{name}.lock", "w") as lock:
+    stem = "+".join((name, *packages))
+    more = ["--with", ",".join(packages)] if packages else []
+    path = CACHE / f"{stem}.tar"
+    with open(CACHE / f"{stem}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            part = CACHE / f"{name}.tar.part"
-            subprocess.run([ROOT / "scripts" / "build-image.sh", "-o", part, "-t", name, name], check=True)
+            part = CACHE / f"{stem}.tar.part"
+            subprocess.run([ROOT / "scripts" / "build-image.sh", "-o", part, "-t", name, *more, name], check=True)
             part.rename(path)
     return path
