@@ -22,6 +22,8 @@
 #include "lib/life.h"
 #include "lib/run-args.h"
 #include "lib/where.h"
+#include "net/policy/choice.h"
+#include "net/policy/rule.h"
 #include "sandbox/info.h"
 
 enum { VALUE_WIDTH = 40, VALUE_MAX = 4096 };
@@ -37,6 +39,8 @@ struct modify_args {
 	struct opt_list labels;
 	struct opt_list labels_rm;
 	const char *workdir;
+	struct policy_choice rules; /* only the list counts */
+	struct policy_choice rules_rm;
 	bool dry_run;
 	bool next_start;
 	bool restart;
@@ -113,6 +117,22 @@ static const struct opt opts[] = {
 		.arg = "DIR",
 		CHANGE,
 		.help = "Working directory of its commands"},
+	{.name = "net-rule",
+		.type = OPT_PARSE,
+		AT(rules),
+		.parse = policy_choice_rules,
+		.arg = "RULE,...",
+		CHANGE,
+		.repeatable = true,
+		.help = "Rules for the network, in front of those that there are"},
+	{.name = "net-rule-rm",
+		.type = OPT_PARSE,
+		AT(rules_rm),
+		.parse = policy_choice_rules,
+		.arg = "RULE,...",
+		CHANGE,
+		.repeatable = true,
+		.help = "Remove rules, written as msb inspect shows them"},
 	{.name = "next-start",
 		.type = OPT_FLAG,
 		AT(next_start),
@@ -134,6 +154,7 @@ static const struct opt_example examples[] = {
 	{"More machine, at once if it was made with --max-cpus and --max-memory",
 		"msb modify -c 4 -m 2G dev"},
 	{"Another machine", "msb modify --restart --max-cpus 8 dev"},
+	{"Another address, at once", "msb modify --net-rule allow@10.0.0.5:tcp:5432 dev"},
 	{"A label, at once", "msb modify --label state=done job"},
 };
 
@@ -147,6 +168,9 @@ struct change {
 	struct opt_list env;
 	struct sandbox_label *given_labels;
 	struct sandbox_label *labels;
+	struct policy policy;
+	const struct policy *old_policy;
+	bool rules; /* the policy is another one */
 	struct table table;
 	unsigned int n;
 	bool waits; /* something that a running sandbox does not take */
@@ -351,6 +375,83 @@ static int change_labels(struct change *c, struct msb_err *err)
 	return 0;
 }
 
+static void note_rule(struct change *c, const struct policy_rule *r, bool added)
+{
+	char text[POLICY_RULE_TEXT];
+
+	(void)policy_rule_text(r, text, sizeof(text));
+	note(c, "net rule", added ? NULL : text, added ? text : NULL, c->spec->net.policy != NULL);
+	c->rules = true;
+}
+
+static bool same_rule(const struct policy_rule *a, const struct policy_rule *b)
+{
+	char text[2][POLICY_RULE_TEXT];
+
+	return streq(policy_rule_text(a, text[0], sizeof(text[0])),
+		policy_rule_text(b, text[1], sizeof(text[1])));
+}
+
+static bool in_rules(const struct policy *list, const struct policy_rule *r)
+{
+	for (uint32_t i = 0; i < list->n_rules; i++) {
+		if (same_rule(&list->rules[i], r))
+			return true;
+	}
+	return false;
+}
+
+/* The new rules, then the old ones without those that go and those that are among the new. */
+static int put_rules(struct change *c)
+{
+	const struct policy *old = c->spec->net.policy;
+	const struct policy *add = &c->args->rules.rules;
+	int r = 0;
+
+	for (uint32_t i = 0; i < add->n_rules && r == 0; i++) {
+		if (i >= (old ? old->n_rules : 0) || !same_rule(&old->rules[i], &add->rules[i]))
+			note_rule(c, &add->rules[i], true);
+		r = policy_add(&c->policy, &add->rules[i]);
+	}
+	for (uint32_t i = 0; old && i < old->n_rules && r == 0; i++) {
+		if (in_rules(add, &old->rules[i]))
+			continue;
+		if (in_rules(&c->args->rules_rm.rules, &old->rules[i]))
+			note_rule(c, &old->rules[i], false);
+		else
+			r = policy_add(&c->policy, &old->rules[i]);
+	}
+	return r;
+}
+
+static int change_rules(struct change *c, struct msb_err *err)
+{
+	const struct policy *old = c->spec->net.policy;
+	const struct policy *gone = &c->args->rules_rm.rules;
+	char text[POLICY_RULE_TEXT];
+	int r;
+
+	c->old_policy = old;
+	if (!c->args->rules.rules.n_rules && !gone->n_rules)
+		return 0;
+	for (uint32_t i = 0; i < gone->n_rules; i++) {
+		if (!old || !in_rules(old, &gone->rules[i]))
+			return msb_err_hint(err,
+				msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "there is no rule '%s'",
+					policy_rule_text(&gone->rules[i], text, sizeof(text))),
+				"'msb inspect --format json' shows all");
+	}
+	if (old) {
+		memcpy(c->policy.defaults, old->defaults, sizeof(c->policy.defaults));
+		c->policy.strict = old->strict;
+	}
+	r = put_rules(c);
+	if (r < 0)
+		return msb_err_errno(err, r, "the rules");
+	c->spec->net.policy = &c->policy;
+	return 0;
+}
+
 static int make_change(struct change *c, struct msb_err *err)
 {
 	int r;
@@ -359,6 +460,8 @@ static int make_change(struct change *c, struct msb_err *err)
 	r = change_env(c, err);
 	if (r == 0)
 		r = change_labels(c, err);
+	if (r == 0)
+		r = change_rules(c, err);
 	if (r == -ENOMEM || r == -E2BIG)
 		return msb_err_errno(err, r, "the new description");
 	return r < 0 ? r : sandbox_spec_check(c->spec, err);
@@ -411,6 +514,41 @@ static void undo_live(const struct change *c, const struct place *p)
 		cli_note("%s", err.msg);
 }
 
+/* What runs gets the rules before they are written down, unless it is started anew anyway. */
+static int apply_rules(
+	const struct change *c, const struct place *p, const struct policy *to, struct msb_err *err)
+{
+	int r;
+
+	if (!c->rules || !c->old_policy || !p->running || (c->waits && c->args->restart))
+		return 0;
+	r = life_policy(p->home, p->name, to, err);
+	return r < 0 && err->errno_ == ENETDOWN
+		       ? msb_err_hint(err, r, "it was started without a network: give --restart")
+		       : r;
+}
+
+static void undo_rules(const struct change *c, const struct place *p)
+{
+	struct msb_err err;
+
+	if (apply_rules(c, p, c->old_policy, &err) < 0)
+		cli_note("the new rules count until the next start: %s", err.msg);
+}
+
+/* Both of them or none. */
+static int apply_now(struct change *c, const struct place *p, struct msb_err *err)
+{
+	int r = apply_rules(c, p, &c->policy, err);
+
+	if (r < 0)
+		return r;
+	r = apply_live(c, p, err);
+	if (r < 0)
+		undo_rules(c, p);
+	return r;
+}
+
 /* 0, or 1 when a restart is to follow. */
 static int apply(struct change *c, const struct place *p, struct msb_err *err)
 {
@@ -426,12 +564,14 @@ static int apply(struct change *c, const struct place *p, struct msb_err *err)
 			msb_err_set(err, -EBUSY, MSB_BUSY, "a change needs a restart"),
 			"give --restart, or --next-start to let it wait; --dry-run shows the "
 			"changes");
-	r = apply_live(c, p, err);
+	r = apply_now(c, p, err);
 	if (r < 0)
 		return r;
 	r = sandbox_spec_replace(p->dir_fd, c->spec, !running, err);
-	if (r < 0)
+	if (r < 0) {
 		undo_live(c, p);
+		undo_rules(c, p);
+	}
 	return r < 0 ? r : running && c->waits && a->restart;
 }
 
@@ -509,7 +649,8 @@ static int modify(struct change *c, struct place *p, struct msb_err *err)
 static int run_modify(void *args, const struct opt_words *words)
 {
 	static const char *const header[] = {"FIELD", "BEFORE", "AFTER", "EFFECT"};
-	struct change c = {.args = args};
+	struct modify_args *a = args;
+	struct change c = {.args = a};
 	struct place p = {
 		.name = words->operands.items[0],
 		.dir = {.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF},
@@ -528,6 +669,9 @@ static int run_modify(void *args, const struct opt_words *words)
 	else if (c.n && (c.args->dry_run || !c.args->quiet))
 		status = print_plan(&c);
 	table_deinit(&c.table);
+	policy_deinit(&c.policy);
+	policy_choice_deinit(&a->rules);
+	policy_choice_deinit(&a->rules_rm);
 	run_env_deinit(&c.given);
 	free(c.env.items);
 	free(c.labels);
@@ -540,8 +684,10 @@ const struct cli_command cmd_modify = {
 		.aliases = {"mod"},
 		.summary = "Change the settings of a sandbox",
 		.description =
-			"Labels change at once, environment and working directory for commands "
-			"that start from then on. Processors and memory of a running sandbox "
+			"Labels and rules of the network change at once; connections that the "
+			"rules do not allow any more are reset. Environment and working directory "
+			"change for commands that start from then on. Processors and memory of a "
+			"running sandbox "
 			"change at once up to the maximum it was started with (--max-cpus, "
 			"--max-memory), if its guest does as it is told within a minute. "
 			"Everything else changes with --restart, or with --next-start when it is "

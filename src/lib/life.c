@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/str.h"
 
+#include "net/policy/rule.h"
 #include "sandbox/client.h"
 #include "sandbox/info.h"
 
@@ -412,13 +413,8 @@ static void on_signalled(struct sandbox_stream *s, const struct sandbox_result *
 
 static const struct sandbox_stream_ops signal_ops = {.done = on_signalled};
 
-static int ask_to_signal(struct talk *t, int signo, struct msb_err *err)
+static int await_answer(struct talk *t, int r, struct msb_err *err)
 {
-	int r;
-
-	t->signal.ops = &signal_ops;
-	t->signal_err = err;
-	r = sandbox_signal(t->sb, &t->signal, signo);
 	if (r == 0) {
 		loop_timer_set(&t->loop, &t->limit, after_ms(CONNECT_MS), limit_passed);
 		r = loop_run(&t->loop);
@@ -426,6 +422,13 @@ static int ask_to_signal(struct talk *t, int signo, struct msb_err *err)
 	if (r == 0 && t->timed_out)
 		r = -ETIMEDOUT;
 	return r < 0 ? msb_err_errno(err, r, "its supervisor") : t->result;
+}
+
+static int ask_to_signal(struct talk *t, int signo, struct msb_err *err)
+{
+	t->signal.ops = &signal_ops;
+	t->signal_err = err;
+	return await_answer(t, sandbox_signal(t->sb, &t->signal, signo), err);
 }
 
 int life_signal(const char *home, const char *name, int signo, struct msb_err *err)
@@ -633,4 +636,64 @@ int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct ms
 		return r;
 	r = wait_dead(dir_fd, deadline);
 	return r < 0 ? msb_err_set(err, r, MSB_TIMEOUT, "sandbox '%s' still runs", name) : 0;
+}
+
+static void on_policy(struct sandbox_stream *s, const struct sandbox_result *r)
+{
+	struct talk *t = container_of(s, struct talk, signal);
+
+	t->over = true;
+	t->result = 0;
+	if (r->type != FRAME_PONG) {
+		*t->signal_err = r->err;
+		t->result = -EIO;
+	}
+	loop_stop(&t->loop, 0);
+}
+
+static const struct sandbox_stream_ops policy_ops = {.done = on_policy};
+
+static int ask_for_policy(struct talk *t, const struct policy *policy, struct msb_err *err)
+{
+	struct json_out o;
+	struct buf text;
+	int r;
+
+	buf_init(&text, LIMIT_FRAME_PAYLOAD);
+	json_out_init(&o, &text, JSON_COMPACT);
+	policy_to_json(policy, &o, NULL);
+	r = json_out_end(&o);
+	if (r == -ENOBUFS)
+		r = msb_err_set(err, -E2BIG, MSB_LIMIT,
+			"the rules are too many for a sandbox that runs: they need a restart");
+	else if (r < 0)
+		r = msb_err_errno(err, r, "the rules");
+	t->signal.ops = &policy_ops;
+	t->signal_err = err;
+	if (r == 0)
+		r = await_answer(
+			t, sandbox_policy(t->sb, &t->signal, buf_data(&text), buf_len(&text)), err);
+	buf_deinit(&text);
+	return r;
+}
+
+int life_policy(
+	const char *home, const char *name, const struct policy *policy, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 1)
+		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
+	if (r == 0)
+		r = ask_for_policy(&t, policy, err);
+	talk_deinit(&t);
+	return r;
 }

@@ -95,6 +95,11 @@ struct life_change {
 int life_change(const char *home, const char *name, const struct life_change *c,
 	struct msb_err *err) MSB_MUST_CHECK;
 
+/** life_policy - other rules for the network of a running one: what is open and not allowed by them
+ * any more is reset */
+int life_policy(const char *home, const char *name, const struct policy *policy,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 /** life_remove - with its directory; a running one only with @force, else -EWOULDBLOCK (MSB_BUSY)
  */
 int life_remove(const char *home, const char *name, bool force, struct msb_err *err) MSB_MUST_CHECK;

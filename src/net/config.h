@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/buf.h"
+#include "base/caps.h"
 #include "base/err.h"
 
 #include "net/dns/config.h"
@@ -22,6 +23,9 @@
 #include "net/port.h"
 
 enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5, NET_FD_TLS = 6, NET_FD_PORTS = 7 };
+
+/* A packet of the supervisor on NET_FD_EVENTS is another policy, as in the description. */
+enum { NET_POLICY_MAX = LIMIT_FRAME_PAYLOAD };
 
 enum net_link { NET_HEADERS, NET_BARE };
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "net/gate.h"
 #include "net/jail.h"
 #include "net/link.h"
+#include "net/policy/rule.h"
 
 struct net {
 	struct loop loop;
@@ -27,6 +29,7 @@ struct net {
 	struct net_gate gate;
 	struct net_events events;
 	struct flows *flows;
+	struct loop_fd order_src; /* the supervisor's end of the events */
 	int tls_fd;
 };
 
@@ -150,6 +153,53 @@ static int start_names(struct net *net, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "cannot set up the name server") : 0;
 }
 
+/* From now on the policy is the one of this text; a bad one changes nothing. */
+static void change_policy(struct net *net, const char *text, size_t len)
+{
+	struct net_config *c = &net->config;
+	cleanup_json struct json *doc = NULL;
+	struct policy policy;
+	struct msb_err err;
+	char line[256];
+	int r = json_parse(text, len, &doc, &err);
+
+	if (r == 0)
+		r = policy_from_json(doc, &policy, &err);
+	if (r < 0) {
+		(void)snprintf(line, sizeof(line), "the rules stay as they were: %.200s", err.msg);
+		net_events_say(&net->events, line);
+		return;
+	}
+	policy.gateway4 = c->gateway4;
+	policy.gateway6 = c->gateway6;
+	policy_deinit(&c->policy);
+	c->policy = policy;
+	flows_redecide(net->flows);
+}
+
+static void on_order(struct loop_fd *src, uint32_t events)
+{
+	struct net *net = container_of(src, struct net, order_src);
+	cleanup_free char *text = malloc(NET_POLICY_MAX);
+	ssize_t n = text ? recv(src->fd, text, NET_POLICY_MAX, MSG_DONTWAIT) : -1;
+
+	(void)events;
+	if (n > 0)
+		change_policy(net, text, (size_t)n);
+	else if (n == 0)
+		loop_fd_del(src);
+}
+
+static int hear_orders(struct net *net, struct msb_err *err)
+{
+	int r;
+
+	if (net->events.fd < 0)
+		return 0;
+	r = loop_fd_add(&net->loop, &net->order_src, net->events.fd, EPOLLIN, on_order);
+	return r < 0 ? msb_err_errno(err, r, "cannot hear the supervisor") : 0;
+}
+
 static int start_ports(struct net *net, struct msb_err *err)
 {
 	const struct net_ports *ports = &net->config.ports;
@@ -202,6 +252,8 @@ static int setup(struct net *net, enum net_link link, struct msb_err *err)
 		r = start_flows(net, link, err);
 	if (r == 0)
 		r = start_ports(net, err);
+	if (r == 0)
+		r = hear_orders(net, err);
 	return r < 0 ? r : net_jail_lock(err);
 }
 

@@ -167,6 +167,13 @@ int sandbox_memory(struct sandbox *sb, struct sandbox_stream *s, uint32_t mib) M
  * -ESRCH if it has none */
 int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo) MSB_MUST_CHECK;
 
+/**
+ * sandbox_policy - other rules for its network, at once: FRAME_PONG, or FRAME_FAILED
+ * @text: JSON as policy_to_json() writes it, at most LIMIT_FRAME_PAYLOAD bytes
+ */
+int sandbox_policy(struct sandbox *sb, struct sandbox_stream *s, const void *text, size_t len)
+	MSB_MUST_CHECK;
+
 /** sandbox_prepared - the owner of a sandbox with spec->prepare has done its work: FRAME_PONG, and
  * everybody else is served */
 int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK;

@@ -297,6 +297,22 @@ void relay_memory_done(struct relay *r, uint32_t mib, const char *why)
 	relay_flush_clients(r);
 }
 
+static int client_policy(struct relay_client *c, const struct frame *f)
+{
+	const struct relay_events *e = c->relay->events;
+	int r = -ENETDOWN;
+
+	if (find_stream(c, f->stream) || !f->len)
+		return -EPROTO;
+	if (e->policy)
+		r = e->policy(c->relay, f->payload, f->len);
+	if (r == 0)
+		relay_client_put(c, FRAME_PONG, 0, f->stream, NULL, 0);
+	else
+		refuse(c, f, STAGE_REQUEST, -r, "the rules cannot be changed");
+	return 0;
+}
+
 static int client_stream_frame(struct relay_client *c, const struct frame *f)
 {
 	struct relay_stream *s = find_stream(c, f->stream);
@@ -348,6 +364,8 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 		return f->len ? -EPROTO : 0;
 	case FRAME_SB_PREPARED:
 		return client_prepared(c, f);
+	case FRAME_SB_POLICY:
+		return client_policy(c, f);
 	case FRAME_SB_SIGNAL:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_signal(c, f);
 	case FRAME_SB_MEMORY:

@@ -84,6 +84,8 @@ struct relay_events {
 	int (*memory)(struct relay *r, uint32_t mib);
 	/* So many processors of the guest are on, it says; may be NULL. */
 	void (*cpus)(struct relay *r, uint32_t online);
+	/* Other rules for the network, as JSON; 0 or a negative errno. May be NULL. */
+	int (*policy)(struct relay *r, const void *text, size_t len);
 	/* Checked output of a command, before the client has it; may be NULL. */
 	void (*output)(struct relay *r, const struct relay_stream *s, unsigned int channel,
 		const void *p, size_t n);

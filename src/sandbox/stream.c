@@ -120,7 +120,7 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 		break;
 	case FRAME_PONG:
 		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ||
-				    s->request == FRAME_SB_PREPARED
+				    s->request == FRAME_SB_PREPARED || s->request == FRAME_SB_POLICY
 			    ? 0
 			    : -EPROTO;
 		break;
@@ -339,6 +339,16 @@ int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo)
 		return r;
 	s->eof_sent = true;
 	return stream_opened(sb, s, msg_put_u32(&sb->out, FRAME_SB_SIGNAL, s->id, (uint32_t)signo));
+}
+
+int sandbox_policy(struct sandbox *sb, struct sandbox_stream *s, const void *text, size_t len)
+{
+	int r = stream_begin(sb, s, FRAME_SB_POLICY);
+
+	if (r < 0)
+		return r;
+	s->eof_sent = true;
+	return stream_opened(sb, s, frame_put(&sb->out, FRAME_SB_POLICY, 0, s->id, text, len));
 }
 
 int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s)

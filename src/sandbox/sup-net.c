@@ -227,3 +227,10 @@ void sup_net_unwatch(struct supervisor *sup)
 	(void)ledger_say(&sup->ledger, "end", NULL);
 	sup->net_events_fd = fd_close(sup->net_events_fd);
 }
+
+int sup_net_policy(struct supervisor *sup, const void *text, size_t len)
+{
+	if (sup->net_events_fd < 0)
+		return -ENETDOWN;
+	return send(sup->net_events_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}

@@ -34,5 +34,12 @@ int sup_net_watch(struct supervisor *sup) MSB_MUST_CHECK;
 /** sup_net_lost - @r of a ledger's function: is there anything to complain of? */
 void sup_net_lost(struct supervisor *sup, int r);
 
+/**
+ * sup_net_policy - other rules, as JSON, for new flows and open ones
+ *
+ * 0 when msb-net has them before it, -ENETDOWN without a network, or another negative errno.
+ */
+int sup_net_policy(struct supervisor *sup, const void *text, size_t len) MSB_MUST_CHECK;
+
 /** sup_net_unwatch - after its last lines */
 void sup_net_unwatch(struct supervisor *sup);

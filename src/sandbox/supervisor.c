@@ -481,6 +481,11 @@ static void on_cpus(struct relay *r, uint32_t online)
 	sup_record_again(sup);
 }
 
+static int on_policy(struct relay *r, const void *text, size_t len)
+{
+	return sup_net_policy(of_relay(r), text, len);
+}
+
 static void on_output(struct relay *r, const struct relay_stream *s, unsigned int channel,
 	const void *p, size_t n)
 {
@@ -516,6 +521,7 @@ const struct relay_events sup_relay_events = {
 	.memory = on_memory,
 	.cpus = on_cpus,
 	.output = on_output,
+	.policy = on_policy,
 	.finished = on_finished,
 };
 

@@ -267,4 +267,5 @@ void flows_redecide(struct flows *f)
 {
 	flow_tcp_redecide(f);
 	flow_udp_redecide(f);
+	flow_listen_redecide(f);
 }

@@ -133,6 +133,9 @@ int flows_listen_udp(struct flows *f, int fd, uint16_t guest_port) MSB_MUST_CHEC
  * flows_redecide - the policy has changed: ask again about every open flow and end those that are
  * denied now
  *
+ * Where the first bytes decide, `inspect` is shown those of then; a flow of which nobody has seen
+ * them, or only with more than fit, ends too.
+ *
  * Flows that were handed over are not asked about; their new owner does that.
  */
 void flows_redecide(struct flows *f);

@@ -107,4 +107,5 @@ void flow_echo_deinit(struct flows *f);
 void flow_echo_due(struct waiter *w);
 
 /* listen.c */
+void flow_listen_redecide(struct flows *f);
 void flow_listen_deinit(struct flows *f);

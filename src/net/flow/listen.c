@@ -303,6 +303,30 @@ static void on_client_datagram(struct loop_fd *src, uint32_t events)
 	}
 }
 
+void flow_listen_redecide(struct flows *f)
+{
+	for (struct flist *e = f->listeners.next; e != &f->listeners; e = e->next) {
+		struct listener *l = listener_of(e);
+
+		for (size_t i = 0; i < UDP_BUCKETS; i++) {
+			struct flist *next;
+
+			for (struct flist *at = l->clients[i].next; at != &l->clients[i];
+				at = next) {
+				struct client *c = client_of(at);
+				struct flow_verdict v;
+
+				next = at->next;
+				flow_decide(f, &c->query, &v);
+				if (v.action == FLOW_DIAL)
+					continue;
+				stack_udp_close(c->u);
+				client_end(c);
+			}
+		}
+	}
+}
+
 static int listen_on(struct flows *f, int fd, uint16_t guest_port,
 	void (*fn)(struct loop_fd *src, uint32_t events))
 {

@@ -19,6 +19,9 @@
 
 #include "net/flow/internal.h"
 
+/* A ClientHello has about 2 KiB, with keys against quantum computers. */
+enum { SAID_MAX = 4096 };
+
 enum state {
 	DIALLING, /* the socket connects; the guest waits for an answer to its SYN */
 	CALLING, /* a client of a published port; we ask the addresses of the guest in turn */
@@ -43,6 +46,9 @@ struct tcp_flow {
 	struct flow_query query;
 	uint32_t tag;
 	uint64_t up, down;
+	/* The first bytes, once they have decided, in case the policy changes; NULL: too many. */
+	uint8_t *said;
+	size_t n_said;
 };
 
 static void on_socket(struct loop_fd *src, uint32_t events);
@@ -58,6 +64,7 @@ static void flow_free(struct tcp_flow *t)
 	t->fd = fd_close(t->fd);
 	waiting_del(&t->waiter);
 	flist_del(&t->link);
+	free(t->said);
 	free(t);
 }
 
@@ -193,6 +200,14 @@ static bool divert(struct tcp_flow *t, const void *bytes, size_t len)
 	return pump_up(t);
 }
 
+static void remember(struct tcp_flow *t, const uint8_t *bytes, size_t len)
+{
+	if (len > SAID_MAX || (t->said = malloc(len + 1)) == NULL)
+		return;
+	memcpy(t->said, bytes, len);
+	t->n_said = len;
+}
+
 /*
  * Show the first bytes to whoever decides. false: the flow is over.
  *
@@ -227,6 +242,8 @@ static bool inspect(struct tcp_flow *t, bool last)
 		return true;
 	}
 	waiting_del(&t->waiter);
+	if (action == FLOW_DIVERT || action == FLOW_DIAL)
+		remember(t, bytes, len);
 	if (action == FLOW_DIVERT)
 		return divert(t, bytes, len);
 	if (action != FLOW_DIAL) {
@@ -468,18 +485,44 @@ void flow_tcp_inspect_due(struct waiter *w)
 		(void)watch(t);
 }
 
+/*
+ * Would this flow be let through today? Where its first bytes decide and nobody has looked at them,
+ * or they were too many to be kept, it is not: it may come again.
+ */
+static bool still_allowed(struct tcp_flow *t)
+{
+	const struct flow_ops *ops = t->flows->ops;
+	enum flow_action action = FLOW_DENY;
+	struct flow_verdict v;
+
+	flow_decide(t->flows, &t->query, &v);
+	if (v.action != FLOW_INSPECT)
+		return v.action == FLOW_DIAL;
+	if (t->state == DIALLING || t->state == INSPECTING) {
+		t->inspect = true;
+		t->hold_down = v.hold_down;
+		return true;
+	}
+	if (t->said && ops->inspect)
+		action = ops->inspect(t->flows->ctx, &t->query, t->said, t->n_said, true, &t->tag);
+	if (action == FLOW_DIAL || action == FLOW_DIVERT)
+		return true;
+	flow_event(t->flows, FLOW_EVENT_DENIED, &t->query, t->tag, 0, 0, 0);
+	return false;
+}
+
 void flow_tcp_redecide(struct flows *f)
 {
 	struct flist *next;
 
 	for (struct flist *l = f->tcp.next; l != &f->tcp; l = next) {
 		struct tcp_flow *t = flow_of(l);
-		struct flow_verdict v;
 
 		next = l->next;
-		flow_decide(f, &t->query, &v);
-		if (v.action == FLOW_DENY)
+		if (!still_allowed(t))
 			abort_both(t, -EACCES);
+		else
+			(void)watch(t);
 	}
 }
 

@@ -448,6 +448,64 @@ TEST(services_of_the_loopback)
 	bed_deinit();
 }
 
+static int serve_until_reset(int fd)
+{
+	char b[16];
+	int c = accept(fd, NULL, NULL);
+
+	CHECK(io_read_full(c, b, 5) == 0 && io_write_full(c, "1", 1) == 0);
+	CHECK(io_read_full(c, b, 1) == 0 && io_write_full(c, "2", 1) == 0);
+	CHECK(read(c, b, 1) < 0 && errno == ECONNRESET);
+	return 0;
+}
+
+static int guest_outlives_one_change(int order)
+{
+	char b[2];
+	int fd = connect_to(PORT);
+
+	CHECK(fd >= 0 && io_write_full(fd, "good!", 5) == 0 && io_read_full(fd, b, 1) == 0);
+	CHECK(io_write_full(order, "s", 1) == 0);
+	CHECK(io_write_full(fd, "x", 1) == 0 && io_read_full(fd, b, 1) == 0);
+	CHECK(io_write_full(order, "n", 1) == 0);
+	CHECK(read(fd, b, 1) < 0 && errno == ECONNRESET);
+	return 0;
+}
+
+static void on_change(struct loop_fd *src, uint32_t events)
+{
+	char b;
+
+	(void)events;
+	ASSERT_EQ(read(src->fd, &b, 1), 1);
+	bed.never = b == 'n';
+	flows_redecide(bed.flows);
+}
+
+/* The policy still wants to see the first bytes: they are remembered. */
+TEST(what_is_open_is_asked_about_again)
+{
+	struct loop_fd src = {0};
+	int listener, order[2];
+	pid_t server;
+
+	bed_init(true, 0);
+	bed.inspect = true;
+	ASSERT_OK(io_pipe(0, order));
+	ASSERT_OK(loop_fd_add(&bed.loop, &src, order[0], EPOLLIN, on_change));
+	listener = listen_at(PORT);
+	server = child(bed.up_ns, serve_until_reset, listener);
+	play(guest_outlives_one_change, order[1]);
+	reap(server);
+	ASSERT_EQ(bed.denied, 1);
+	ASSERT_EQ(bed.last_error, -EACCES);
+	loop_fd_del(&src);
+	(void)close(listener);
+	(void)close(order[0]);
+	(void)close(order[1]);
+	bed_deinit();
+}
+
 static int serve_inspected(int fd)
 {
 	char b[16] = {0};

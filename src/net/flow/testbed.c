@@ -61,12 +61,11 @@ static void on_event(void *ctx, const struct flow_event *e)
 static enum flow_action on_inspect(void *ctx, const struct flow_query *q, const void *data,
 	size_t len, bool last, uint32_t *tag)
 {
-	(void)ctx;
 	(void)q;
 	*tag = 5;
 	if (len < 5)
 		return last ? FLOW_DENY : FLOW_INSPECT;
-	return memcmp(data, "good!", 5) == 0 ? FLOW_DIAL : FLOW_DENY;
+	return !((struct bed *)ctx)->never && memcmp(data, "good!", 5) == 0 ? FLOW_DIAL : FLOW_DENY;
 }
 
 static void on_used(void *ctx)

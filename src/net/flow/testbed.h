@@ -37,6 +37,7 @@ struct bed {
 	int last_error;
 	uint64_t frames_in;
 	bool inspect; /* the first bytes of connections decide */
+	bool never; /* and none are good any more */
 	uint32_t inspect_ms; /* set before bed_init(); 0: the default */
 	bool lossy; /* drops every 50th frame to the guest */
 	unsigned int tick;
