@@ -103,8 +103,7 @@ static void pump_cat(struct fake_guest *g, struct fake_stream *s)
 	}
 }
 
-static void fs_done(
-	struct fake_guest *g, uint32_t stream, int error, uint64_t bytes, const struct fake_file *f)
+static struct msg_fs_done fs_result(int error, uint64_t bytes, const struct fake_file *f)
 {
 	struct msg_fs_done m = {.errno_ = (uint32_t)-error, .bytes = bytes};
 
@@ -113,12 +112,24 @@ static void fs_done(
 		m.st.size = f ? f->size : 0;
 		m.st.nlink = 1;
 	}
+	return m;
+}
+
+static void fs_done(
+	struct fake_guest *g, uint32_t stream, int error, uint64_t bytes, const struct fake_file *f)
+{
+	const struct msg_fs_done m = fs_result(error, bytes, f);
+
 	must(msg_put_fs_done(&g->out, stream, &m));
 }
 
 static void end_file(struct fake_guest *g, struct fake_stream *s, int error)
 {
-	fs_done(g, s->id, error, s->sent, s->file);
+	struct msg_fs_done m = fs_result(error, s->sent, s->file);
+
+	m.summed = s->summed;
+	m.sum = checksum_value(&s->check);
+	must(msg_put_fs_done(&g->out, s->id, &m));
 	buf_deinit(&s->echo);
 	*s = (struct fake_stream){};
 }
@@ -173,6 +184,7 @@ static struct fake_stream *new_stream(struct fake_guest *g, uint32_t id, enum fa
 		credit_tx_init(&s->tx);
 		credit_rx_init(&s->rx);
 		buf_init(&s->echo, LIMIT_STREAM_WINDOW);
+		checksum_init(&s->check);
 		return s;
 	}
 	must(-ENFILE);
@@ -317,13 +329,17 @@ static void on_fs(struct fake_guest *g, const struct frame *f)
 	if (m.op == FS_WRITE && g->store && !is_fake_dir(m.path)) {
 		file = fake_store_make(g->store, m.path);
 		s = file ? new_stream(g, f->stream, FAKE_WRITE) : NULL;
-		if (s)
+		if (s) {
 			s->file = file;
-		else
+			s->summed = m.flags & FS_WITH_SUM;
+		} else {
 			fs_done(g, f->stream, -ENOSPC, 0, NULL);
+		}
 	} else if (m.op == FS_READ && file) {
 		s = new_stream(g, f->stream, FAKE_READ);
 		s->file = file;
+		s->summed = m.flags & FS_WITH_SUM;
+		checksum_add(&s->check, file->data, file->size);
 		must(buf_append(&s->echo, file->data, file->size));
 	} else if (m.op == FS_MKDIR && is_fake_dir(m.path)) {
 		fs_done(g, f->stream, 0, 0, NULL);
@@ -342,6 +358,7 @@ static void on_file_data(struct fake_guest *g, struct fake_stream *s, const stru
 	if (due)
 		send_u32(g, FRAME_CREDIT, s->id, due);
 	s->sent += f->len;
+	checksum_add(&s->check, f->payload, f->len);
 	if (r < 0 || s->eof)
 		end_file(g, s, r);
 }

@@ -11,6 +11,7 @@
 
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/checksum.h"
 #include "base/loop.h"
 
 #include "proto/credit.h"
@@ -40,6 +41,8 @@ struct fake_stream {
 	bool eof; /* CAT: stdin ended */
 	struct buf echo; /* CAT, READ */
 	struct fake_file *file; /* READ, WRITE */
+	bool summed; /* the answer has a checksum */
+	struct checksum check; /* of what was read or written */
 };
 
 struct fake_guest {
