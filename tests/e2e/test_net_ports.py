@@ -158,6 +158,15 @@ def test_rules_about_who_comes_in(box):
     assert f"ingress tcp {netbed.PRIVATE[0]}" in log and "denied by rule 1" in log and "denied by rule 2" in log
 
 
+def test_one_sandbox_reaches_another(box):
+    """By the port that the other one publishes, at the host, where a rule allows just that."""
+    port = box.ports("box")[7001, "tcp"]
+    client = ("sh", "-c", f"echo hello | nc -w 30 host.microsandbox.internal {port} 2>&1")
+    r = box.call("run", "--net-rule", f"allow@host:tcp:{port}", "--", *client)
+    assert r.stdout == b"hello\n", r
+    assert b"refused" in box.call("run", "--", *client).stdout
+
+
 def test_listings(box):
     ports = box.ports("box")
     assert set(ports) == {(7000, "tcp"), (7001, "tcp"), (7002, "udp"), (7003, "udp"), (7004, "tcp"), (7005, "tcp"), (7009, "tcp")}
