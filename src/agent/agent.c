@@ -13,6 +13,7 @@
 
 #include "agent/arch/cycles.h"
 #include "agent/init/boot.h"
+#include "agent/init/hand-over.h"
 #include "agent/init/power.h"
 #include "agent/ops/exec.h"
 #include "agent/ops/freeze.h"
@@ -137,6 +138,8 @@ static int handle_config(struct agent *a, const struct frame *f)
 	if (a->machine) {
 		a->freezer = &root_freezer;
 		if (boot_root(&a->config, a->have_lower, &why, what, sizeof(what)) < 0)
+			return boot_failed(a, &why);
+		if (a->config.init[0] && hand_over(a, &why, what, sizeof(what)) < 0)
 			return boot_failed(a, &why);
 		if (a->config.real_ns)
 			clock_step(a->config.real_ns, CLOCK_STEP_BOOT);
@@ -323,7 +326,7 @@ static void agent_signal(struct loop_fd *src, uint32_t events)
 		power_stop(a, POWER_GRACE_MS, si.ssi_signo);
 }
 
-static int signals_init(struct agent *a)
+int agent_watch_signals(struct agent *a)
 {
 	static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
 	sigset_t set;
@@ -354,7 +357,7 @@ int agent_init(struct agent *a, int fd, bool machine)
 	r = channel_init(&a->ch, &a->loop, fd, &agent_owner);
 	if (r < 0)
 		goto fail_loop;
-	r = signals_init(a);
+	r = agent_watch_signals(a);
 	if (r < 0)
 		goto fail_channel;
 	return 0;

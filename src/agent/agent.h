@@ -29,6 +29,7 @@ struct agent {
 	struct channel ch;
 	enum agent_state state;
 	bool machine; /* PID 1 of a guest that we set up ourselves */
+	bool handed_over; /* a program of the image is PID 1, we are its child */
 	bool no_exec; /* for the fuzz target: every EXEC fails */
 	bool have_lower; /* between boot_common() and boot_root() */
 	uint64_t pid1_ns;
@@ -70,6 +71,9 @@ int agent_hello(struct agent *a) MSB_MUST_CHECK;
 
 /** agent_boot - HELLO, then all of the boot that does not need CONFIG */
 int agent_boot(struct agent *a) MSB_MUST_CHECK;
+
+/** agent_watch_signals - take them in; again, in a process that was forked */
+int agent_watch_signals(struct agent *a) MSB_MUST_CHECK;
 
 /** agent_refuse - FAILED on @stream, which is not open (any more) */
 void agent_refuse(

@@ -355,6 +355,22 @@ static int put_in_front(struct ctx *c, const struct yaml *y, struct opt_list *li
 	return r;
 }
 
+static int apply_init(struct ctx *c, const struct yaml *y, const struct field *f)
+{
+	static const char *const keys[] = {"cmd", "args", "env"};
+	int r = want(c, y, YAML_MAP);
+
+	if (r == 0)
+		r = only(c, y, keys, ARRAY_SIZE(keys));
+	if (r < 0)
+		return r;
+	if (yaml_get(y, "args") || yaml_get(y, "env"))
+		return unsupported(c, yaml_get(y, yaml_get(y, "args") ? "args" : "env"));
+	if (!yaml_get(y, "cmd"))
+		return conf_error(y, c->err, "cmd is missing");
+	return apply_option(c, yaml_get(y, "cmd"), f);
+}
+
 static int apply_env(struct ctx *c, const struct yaml *y, const struct field *f)
 {
 	return put_in_front(c, y, &c->args->env);
@@ -844,7 +860,7 @@ static const struct field fields[] = {
 	{"runtime", "cmd", apply_cmd, NULL},
 	{"runtime", "env", apply_env, NULL},
 	{"runtime", "labels", apply_labels, NULL},
-	{"runtime", "init", apply_unsupported, NULL},
+	{"runtime", "init", apply_init, "init"},
 	{"fs", "mounts", apply_mounts, NULL},
 	{"fs", "patch_files", apply_patch_files, NULL},
 	{"fs", "patches", apply_patches, NULL},

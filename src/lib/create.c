@@ -392,6 +392,13 @@ const struct opt create_opts[] = {
 		.config = "sandbox_defaults.shell",
 		.help = "What runs when neither a command is given nor the image has one, /bin/sh "
 			"by default"},
+	{.name = "init",
+		.type = OPT_STRING,
+		AT(init),
+		.arg = "PATH|auto",
+		MACHINE,
+		.help = "Program of the image that takes over as PID 1 when the sandbox has "
+			"started, with msb's agent beside it; auto: /sbin/init or systemd"},
 	{.name = "script",
 		.type = OPT_PARSE,
 		AT(scripts),
@@ -442,6 +449,7 @@ static int check_words(const struct create_args *a, struct msb_err *err)
 		{"--workdir", a->workdir},
 		{"--user", a->user},
 		{"--shell", a->shell},
+		{"--init", a->init},
 		{"--kernel", a->kernel},
 	};
 
@@ -450,6 +458,13 @@ static int check_words(const struct create_args *a, struct msb_err *err)
 			return msb_err_set(err, -EINVAL, MSB_USAGE, "option %s: the value is empty",
 				words[i].option);
 	}
+	if (a->init && !streq(a->init, "auto") &&
+		(a->init[0] != '/' || strlen(a->init) >= LIMIT_PATH))
+		return msb_err_usage(err, "option --init: neither auto nor an absolute path");
+	if (a->init && a->security == SECURITY_RESTRICTED)
+		return msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+			"option --init: with --security restricted nothing of the image can have "
+			"the rights of an init");
 	if (a->workdir && a->workdir[0] != '/') {
 		char quoted[120];
 
@@ -488,6 +503,7 @@ static void fill_spec(struct sandbox_spec *spec, const struct create_args *a)
 	spec->max_mem_mib = a->max_mem_mib;
 	spec->hostname = a->hostname;
 	spec->shell = a->shell;
+	spec->init = a->init;
 	spec->n_tmpfs = a->tmpfs.n;
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
 	spec->n_rlimits = a->rlimits.n;

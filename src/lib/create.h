@@ -44,6 +44,7 @@ struct create_args {
 	const char *user;
 	const char *hostname;
 	const char *shell;
+	const char *init;
 	const char *entrypoint;
 	struct run_tmpfs tmpfs;
 	struct run_volumes volumes;

@@ -358,6 +358,7 @@ static const struct field config_fields[] = {
 static const struct field config_tail_fields[] = {
 	U32_MAX(msg_config, restricted, 1),
 	STR(msg_config, ca, LIMIT_CA),
+	STR(msg_config, init, LIMIT_PATH - 1),
 };
 
 static const struct field tmpfs_fields[] = {

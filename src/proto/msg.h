@@ -14,7 +14,6 @@
 #include "proto/msg-parts.h"
 
 enum { MSG_TEXT_MAX = 4096, MSG_CONSOLE_MAX = 48 * 1024 }; /* reports are cut to fit */
-
 /* A list of strings on the wire; read with msg_strv_next(). */
 struct msg_strv {
 	uint32_t count;
@@ -92,6 +91,7 @@ struct msg_config {
 	struct msg_net net;
 	uint32_t restricted; /* 1: every process of the user gives up what administers a machine */
 	const char *ca; /* certificate (PEM) of an authority to trust; "": none */
+	const char *init; /* becomes PID 1 when the root is in place; "auto": as usual, "": none */
 };
 
 struct msg_clock {

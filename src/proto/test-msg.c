@@ -149,6 +149,7 @@ static struct msg_config full_config(void)
 			.gateway6 = {UINT64_MAX, 1},
 			.prefix6 = 64},
 		.restricted = 1,
+		.init = "/sbin/init",
 		.ca = "-----BEGIN CERTIFICATE-----\n",
 	};
 
@@ -174,6 +175,7 @@ TEST(config_round_trip)
 	ASSERT_TRUE(got.real_ns == UINT64_MAX);
 	ASSERT_EQ(got.root_kind, ROOT_DISK);
 	ASSERT_EQ(got.restricted, 1);
+	ASSERT_STREQ(got.init, "/sbin/init");
 	ASSERT_STREQ(got.ca, m.ca);
 	ASSERT_STREQ(got.root_fstype, "ext4");
 	ASSERT_EQ(got.upper_bytes, 4 * GIB);

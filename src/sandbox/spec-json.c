@@ -114,6 +114,7 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	put_text(o, "user", spec->user);
 	put_text(o, "workdir", spec->workdir);
 	put_text(o, "shell", spec->shell);
+	put_text(o, "init", spec->init);
 	json_begin_array(o, "env");
 	for (size_t i = 0; spec->env && spec->env[i]; i++)
 		json_put_str(o, NULL, spec->env[i]);
@@ -619,7 +620,7 @@ static int get_security(const struct json *guest, struct sandbox_spec *spec, str
 static int get_guest(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"hostname", "user", "workdir", "shell", "env",
-		"security", "stop_signal", "tmpfs", "rlimits"};
+		"security", "stop_signal", "tmpfs", "rlimits", "init"};
 	const struct json *obj;
 	int r = json_get_object(root, "guest", &obj, err);
 
@@ -633,6 +634,8 @@ static int get_guest(const struct json *root, struct sandbox_spec *spec, struct 
 		r = json_opt_str(obj, "workdir", &spec->workdir, err);
 	if (r == 0)
 		r = json_opt_str(obj, "shell", &spec->shell, err);
+	if (r == 0)
+		r = json_opt_str(obj, "init", &spec->init, err);
 	if (r == 0)
 		r = get_env(obj, spec, err);
 	if (r == 0)

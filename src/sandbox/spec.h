@@ -104,6 +104,7 @@ struct sandbox_spec {
 	const char *workdir; /* NULL or "": / */
 	const char *shell; /* NULL or "": /bin/sh; for the client, the guest is not told */
 	const char *const *env; /* NAME=VALUE, NULL-terminated; NULL: none */
+	const char *init; /* takes over as PID 1, a path or "auto"; NULL or "": none */
 	bool restricted; /* no process of the user administers the machine */
 	uint32_t stop_signal; /* what asks the command to end, STOPSIGNAL of an image; 0: SIGTERM */
 	uint32_t n_tmpfs;

@@ -264,6 +264,7 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		.n_tmpfs = spec->n_tmpfs,
 		.n_rlimits = spec->n_rlimits,
 		.restricted = spec->restricted,
+		.init = spec->init,
 		.ca = sup->ca,
 	};
 

@@ -18,12 +18,15 @@
 #include "base/str.h"
 
 #include "agent/init/boot.h"
+#include "agent/init/hand-over.h"
 #include "agent/ops/exec.h"
 #include "agent/ops/freeze.h"
 
 enum {
 	/* A process that does not even die of SIGKILL hangs in the kernel. */
 	KILL_WAIT_MS = 2000,
+	/* Those of another PID 1 cannot be waited for. */
+	REST_WAIT_MS = 200,
 	MOUNTS_MAX = 1024 * 1024,
 };
 
@@ -31,7 +34,12 @@ static void power_timer(struct loop_timer *t);
 
 static void signal_everything(struct agent *a, int signo)
 {
-	if (getpid() == 1)
+	/* It knows what to do and in which order. */
+	if (a->handed_over && signo == SIGTERM)
+		hand_over_end();
+	else if (a->handed_over && signo == SIGCONT)
+		return;
+	else if (getpid() == 1 || a->handed_over)
 		(void)kill(-1, signo);
 	else
 		exec_signal_all(a, signo);
@@ -39,7 +47,7 @@ static void signal_everything(struct agent *a, int signo)
 
 static void reset_machine(const struct agent *a)
 {
-	if (a->machine && getpid() == 1)
+	if (a->machine && (getpid() == 1 || a->handed_over))
 		(void)reboot(RB_AUTOBOOT);
 }
 
@@ -118,7 +126,8 @@ static bool no_child_left(void)
 
 void power_check(struct agent *a)
 {
-	if (!a->loop.stopped && no_child_left())
+	/* What is not ours we cannot wait for, only give time. */
+	if (!a->loop.stopped && !a->handed_over && no_child_left())
 		power_finish(a);
 }
 
@@ -126,7 +135,8 @@ static void power_kill(struct agent *a)
 {
 	a->killing = true;
 	signal_everything(a, SIGKILL);
-	loop_timer_set(&a->loop, &a->stop_timer, clock_mono_ns() + KILL_WAIT_MS * NSEC_PER_MSEC,
+	loop_timer_set(&a->loop, &a->stop_timer,
+		clock_mono_ns() + (a->handed_over ? REST_WAIT_MS : KILL_WAIT_MS) * NSEC_PER_MSEC,
 		power_timer);
 }
 
@@ -149,6 +159,9 @@ void power_stop(struct agent *a, uint32_t grace_ms, uint32_t signo)
 		a->stop_signal = signo;
 		freeze_interrupt(a, -ESHUTDOWN);
 	}
+	/* PID 1 ends everything and we are last: the rest is ours. */
+	if (a->handed_over && signo)
+		grace_ms = 0;
 	if (grace_ms == 0 && !a->killing) {
 		power_kill(a);
 	} else if (first) {

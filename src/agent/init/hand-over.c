@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An init of the image as PID 1: see hand-over.h. */
+#include "hand-over.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/str.h"
+
+/* SIGRTMIN+4 of glibc, which systemd is built against; ours is another one. */
+enum { SIGNAL_POWEROFF = 34 + 4, STATUS_MAX = 16384 };
+
+static const char *const usual[] = {
+	"/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd"};
+
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
+static const char *find_init(const char *wanted)
+{
+	if (!streq(wanted, "auto"))
+		return is_program(wanted) ? wanted : NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
+		if (is_program(usual[i]))
+			return usual[i];
+	}
+	return NULL;
+}
+
+/* Never returns: without an init there is no guest. */
+static void become_init(struct agent *a, const char *path)
+{
+	static const char *const fallback[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux"};
+	const struct rlimit nofile = {1024, 524288};
+	const char *env[LIMIT_ARGV + ARRAY_SIZE(fallback) + 1];
+	const char *argv[] = {path, NULL};
+	struct msg_strv v = a->config.env;
+	const char *word;
+	size_t n = 0;
+	sigset_t none;
+
+	for (size_t i = 0; i < ARRAY_SIZE(fallback); i++)
+		env[n++] = fallback[i];
+	while ((word = msg_strv_next(&v)) && n < ARRAY_SIZE(env) - 1) {
+		/* Ours is only for who says nothing. */
+		if (str_starts(word, "PATH="))
+			env[0] = word;
+		else
+			env[n++] = word;
+	}
+	env[n] = NULL;
+	(void)setrlimit(RLIMIT_NOFILE, &nofile);
+	(void)umask(022);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execve(path, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
+	log_err("cannot execute %s: %s", path, strerror(errno));
+	(void)reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
+
+int hand_over(struct agent *a, struct msg_failure *why, char *what, size_t what_size)
+{
+	const char *path = find_init(a->config.init);
+	pid_t pid;
+	int r;
+
+	if (!path) {
+		(void)snprintf(what, what_size, "no init at %s",
+			streq(a->config.init, "auto")
+				? "/sbin/init, /lib/systemd/systemd, /usr/lib/systemd/systemd"
+				: a->config.init);
+		*why = (struct msg_failure){STAGE_EXEC, ENOENT, what};
+		return -ENOENT;
+	}
+	channel_flush(&a->ch);
+	pid = fork();
+	if (pid > 0)
+		become_init(a, path);
+	if (pid < 0) {
+		r = -errno;
+		*why = (struct msg_failure){STAGE_FORK, (uint32_t)-r, "fork for the init"};
+		return r;
+	}
+	(void)setsid();
+	a->handed_over = true;
+	/* They were watched for our parent. */
+	loop_fd_del(&a->signals);
+	a->signal_fd = fd_close(a->signal_fd);
+	r = agent_watch_signals(a);
+	if (r < 0)
+		*why = (struct msg_failure){STAGE_FORK, (uint32_t)-r, "signals"};
+	return r;
+}
+
+/* The mask of signals in the line @name of a status, 0 if there is none. */
+static uint64_t mask_of(const char *status, const char *name)
+{
+	const char *at = strstr(status, name);
+	uint64_t mask = 0;
+
+	if (!at)
+		return 0;
+	at += strlen(name);
+	at += strspn(at, " \t");
+	for (; (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f'); at++)
+		mask = mask << 4 | (uint64_t)(*at <= '9' ? *at - '0' : *at - 'a' + 10);
+	return mask;
+}
+
+int hand_over_signal(const char *status)
+{
+	/* What is blocked is waited for in another way. */
+	uint64_t heard = mask_of(status, "\nSigBlk:") | mask_of(status, "\nSigCgt:");
+
+	if (heard & UINT64_C(1) << (SIGNAL_POWEROFF - 1))
+		return SIGNAL_POWEROFF;
+	return heard & UINT64_C(1) << (SIGUSR2 - 1) ? SIGUSR2 : SIGTERM;
+}
+
+void hand_over_end(void)
+{
+	cleanup_free char *status = NULL;
+	int signo = SIGTERM;
+
+	/* One that just exits takes the kernel with it. */
+	sync();
+	if (io_read_file(AT_FDCWD, "/proc/1/status", STATUS_MAX, &status, NULL) == 0)
+		signo = hand_over_signal(status);
+	(void)kill(1, signo);
+}
