@@ -526,6 +526,7 @@ static int configure_net(struct create *run, struct msb_err *err)
 		return r;
 	net->max_connections = run->args->net.max_connections;
 	net->limits = run->args->net.limits;
+	net->proxy = run->args->net.proxy;
 	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
 	if (net->tls.on && !net->policy)
 		return msb_err_usage(err, "there is no network whose TLS could be intercepted");

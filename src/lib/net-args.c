@@ -34,6 +34,9 @@ int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_set
 	struct dns_settings s = n->servers;
 	int r = run_limits_check(&n->limits, err);
 
+	if (r == 0)
+		r = net_proxy_check(&n->proxy, err);
+
 	if (r < 0)
 		return r;
 	s.timeout_ms = n->timeout_ms ? n->timeout_ms : DNS_TIMEOUT_MS;

@@ -121,6 +121,7 @@ int net_config_to_json(const struct net_config *c, struct buf *out)
 	put_addr(&o, "gateway6", &c->gateway6);
 	json_put_u64(&o, "max_connections", c->max_connections);
 	net_limits_to_json(&c->limits, &o, "limits");
+	net_proxy_to_json(&c->proxy, &o, "proxy", true);
 	dns_settings_to_json(&c->dns, &o, "dns");
 	policy_to_json(&c->policy, &o, "policy");
 	put_tls(&o, &c->tls);
@@ -188,7 +189,8 @@ static int get_tls(const struct json *root, struct net_config *c, struct msb_err
 static int get_all(const struct json *root, struct net_config *c, struct msb_err *err)
 {
 	static const char *const keys[] = {"guest_mac", "gateway_mac", "guest4", "gateway4",
-		"guest6", "gateway6", "max_connections", "limits", "dns", "policy", "tls", "ports"};
+		"guest6", "gateway6", "max_connections", "limits", "proxy", "dns", "policy", "tls",
+		"ports"};
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
 	int r = json_only(root, keys, ARRAY_SIZE(keys), err);
@@ -209,6 +211,8 @@ static int get_all(const struct json *root, struct net_config *c, struct msb_err
 		r = json_get_u32(root, "max_connections", 0, UINT32_MAX, &c->max_connections, err);
 	if (r == 0)
 		r = net_limits_from_json(root, "limits", &c->limits, err);
+	if (r == 0)
+		r = net_proxy_from_json(root, "proxy", &c->proxy, err);
 	if (r == 0)
 		r = json_get_object(root, "dns", &dns, err);
 	if (r == 0)

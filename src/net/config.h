@@ -21,6 +21,7 @@
 #include "net/policy/pattern.h"
 #include "net/policy/policy.h"
 #include "net/port.h"
+#include "net/proxy.h"
 
 enum { NET_FD_LINK = 3, NET_FD_CONFIG = 4, NET_FD_EVENTS = 5, NET_FD_TLS = 6, NET_FD_PORTS = 7 };
 
@@ -48,6 +49,7 @@ struct net_config {
 	struct net_addr guest6, gateway6; /* family 0: no IPv6 */
 	uint32_t max_connections; /* 0: the default */
 	struct net_limits limits;
+	struct net_proxy proxy; /* for TCP; then nothing else leaves */
 	struct dns_settings dns; /* its name servers are addresses */
 	struct net_ports ports; /* the sockets are NET_FD_PORTS, and so on */
 	struct policy policy; /* owned; its gateways are those above */

@@ -57,10 +57,25 @@ static void ask_about(const struct net_gate *g, const struct flow_query *q, stru
 	ret->q.names = ret->names;
 }
 
-static void dial(const struct net_gate *g, const struct flow_query *q, struct flow_verdict *v)
+/* A name that is certain is better than its address: the proxy may be nearer to another one. */
+static void dial(const struct net_gate *g, const struct flow_query *q, const struct question *ask,
+	struct flow_verdict *v)
 {
-	if (!q->ingress && is_gateway(g->config, &q->tuple.remote.addr))
+	if (q->ingress)
+		return;
+	if (is_gateway(g->config, &q->tuple.remote.addr)) {
 		v->dial.addr = loopback(q->tuple.remote.addr.family);
+	} else if (g->config->proxy.kind != NET_PROXY_NONE) {
+		v->proxy = &g->config->proxy;
+		v->proxy_name = ask->q.n_names == 1 ? ask->names[0] : NULL;
+	}
+}
+
+/* Past the proxy nothing leaves, and it takes TCP only. */
+static bool is_past_proxy(const struct net_gate *g, const struct flow_query *q)
+{
+	return g->config->proxy.kind != NET_PROXY_NONE && q->proto != FLOW_TCP && !q->ingress &&
+	       !is_gateway(g->config, &q->tuple.remote.addr);
 }
 
 /* Questions about names are for the forwarder, wherever the guest sends them: it asks the policy
@@ -128,6 +143,10 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 			tell_why(g, q, "QUIC would go around the interception of TLS");
 			return;
 		}
+		if (is_past_proxy(g, q)) {
+			tell_why(g, q, "the proxy carries TCP only");
+			return;
+		}
 		v->action = FLOW_DIAL;
 		break;
 	case POLICY_INSPECT:
@@ -143,7 +162,7 @@ void net_gate_decide(const struct net_gate *g, const struct flow_query *q, struc
 		v->action = FLOW_INSPECT;
 		v->hold_down = true;
 	}
-	dial(g, q, v);
+	dial(g, q, &ask, v);
 }
 
 /* The policy allows the flow that begins with what was @seen: straight on, or by way of msb-tls? */

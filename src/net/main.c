@@ -141,8 +141,9 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 static int start_names(struct net *net, struct msb_err *err)
 {
 	const struct net_config *c = &net->config;
-	struct dns_config dns = {
-		.has_v4 = c->guest4.family != NET_NONE, .has_v6 = c->guest6.family != NET_NONE};
+	struct dns_config dns = {.has_v4 = c->guest4.family != NET_NONE,
+		.has_v6 = c->guest6.family != NET_NONE,
+		.gateway_only = c->proxy.kind != NET_PROXY_NONE};
 	int r = dns_settings_apply(&c->dns, &dns, err);
 
 	if (r < 0)

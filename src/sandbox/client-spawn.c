@@ -45,20 +45,59 @@ static void make_env(struct spawn_env *e)
 	e->envp[n] = NULL;
 }
 
+/* What the description only names comes from our environment, at every start. */
+static int get_secrets(const struct sandbox_spec *spec, struct net_proxy *ret, struct msb_err *err)
+{
+	const char *value = "";
+
+	*ret = spec->net.proxy;
+	if (ret->kind == NET_PROXY_NONE || !ret->password_env[0])
+		return 0;
+	value = getenv(ret->password_env);
+	if (!value || !value[0])
+		return msb_err_set(err, -ENOENT, MSB_USAGE,
+			"the environment variable '%s', which shall hold the password for the "
+			"proxy, "
+			"is not set",
+			ret->password_env);
+	if (str_copy(ret->password, sizeof(ret->password), value) < 0)
+		return msb_err_set(err, -EINVAL, MSB_USAGE,
+			"the password for the proxy, in '%s', is too long", ret->password_env);
+	return net_proxy_check(ret, err);
+}
+
+static int write_memfd(
+	const struct sandbox_spec *spec, const struct net_proxy *proxy, struct buf *json, int fd)
+{
+	struct sandbox_spec full = *spec;
+	int r;
+
+	full.net.proxy = *proxy;
+	r = sandbox_spec_to_json_secret(&full, json);
+	explicit_bzero(&full.net.proxy, sizeof(full.net.proxy));
+	if (r == 0)
+		r = io_write_full(fd, buf_data(json), buf_len(json));
+	explicit_bzero((void *)(uintptr_t)buf_data(json), buf_len(json));
+	return r;
+}
+
 /* The description as a file in memory. */
 static int make_memfd(const struct sandbox_spec *spec, int *ret_fd, struct msb_err *err)
 {
 	cleanup_fd int fd = memfd_create("msb-spec", MFD_CLOEXEC);
+	struct net_proxy proxy;
 	struct buf json;
 	int r;
 
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "sandbox description");
+	r = get_secrets(spec, &proxy, err);
+	if (r < 0)
+		return r;
 	buf_init(&json, LIMIT_JSON_BYTES);
-	r = sandbox_spec_to_json(spec, &json);
-	if (r == 0)
-		r = io_write_full(fd, buf_data(&json), buf_len(&json));
+	r = write_memfd(spec, &proxy, &json, fd);
 	buf_deinit(&json);
+	explicit_bzero(&proxy, sizeof(proxy));
 	if (r == -EILSEQ)
 		return msb_err_set(
 			err, r, MSB_USAGE, "a path or an environment entry is not valid UTF-8");

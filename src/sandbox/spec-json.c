@@ -177,13 +177,14 @@ static void put_mounts(struct json_out *o, const struct sandbox_spec *spec)
 	}
 }
 
-static void put_network(struct json_out *o, const struct sandbox_net *n)
+static void put_network(struct json_out *o, const struct sandbox_net *n, bool secret)
 {
 	if (!n->policy)
 		return;
 	json_begin_object(o, "network");
 	json_put_u64(o, "max_connections", n->max_connections);
 	net_limits_to_json(&n->limits, o, "limits");
+	net_proxy_to_json(&n->proxy, o, "proxy", secret);
 	dns_settings_to_json(&n->dns, o, "dns");
 	policy_to_json(n->policy, o, "policy");
 	if (n->tls.on)
@@ -222,7 +223,7 @@ static void put_host(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_object(o);
 }
 
-int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
+static int to_json(const struct sandbox_spec *spec, bool secret, struct buf *out)
 {
 	struct json_out o;
 
@@ -257,11 +258,21 @@ int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
 	put_labels(&o, spec);
 	put_scripts(&o, spec);
 	put_mounts(&o, spec);
-	put_network(&o, &spec->net);
+	put_network(&o, &spec->net, secret);
 	put_guest(&o, spec);
 	put_host(&o, spec);
 	json_end_object(&o);
 	return json_out_end(&o);
+}
+
+int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out)
+{
+	return to_json(spec, false, out);
+}
+
+int sandbox_spec_to_json_secret(const struct sandbox_spec *spec, struct buf *out)
+{
+	return to_json(spec, true, out);
 }
 
 static int get_choice(const struct json *obj, const char *key, const char *const *names, size_t n,
@@ -533,7 +544,7 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {
-		"max_connections", "limits", "dns", "policy", "tls", "ports"};
+		"max_connections", "limits", "proxy", "dns", "policy", "tls", "ports"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
@@ -549,6 +560,8 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 			obj, "max_connections", 0, UINT32_MAX, &spec->net.max_connections, err);
 	if (r == 0)
 		r = net_limits_from_json(obj, "limits", &spec->net.limits, err);
+	if (r == 0)
+		r = net_proxy_from_json(obj, "proxy", &spec->net.proxy, err);
 	if (r == 0)
 		r = json_get_object(obj, "dns", &dns, err);
 	if (r == 0)

@@ -20,6 +20,7 @@
 #include "net/limit.h"
 #include "net/policy/policy.h"
 #include "net/port.h"
+#include "net/proxy.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
 
@@ -66,6 +67,7 @@ struct sandbox_net {
 	const struct policy *policy; /* NULL: no network, no device */
 	uint32_t max_connections; /* 0: the default */
 	struct net_limits limits;
+	struct net_proxy proxy; /* its password only on the way to the supervisor */
 	struct dns_settings dns;
 	struct tls_settings tls;
 	struct net_ports ports;
@@ -165,6 +167,9 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err) MSB
 
 /** sandbox_spec_to_json - append the JSON text; -ENOBUFS or -ENOMEM */
 int sandbox_spec_to_json(const struct sandbox_spec *spec, struct buf *out) MSB_MUST_CHECK;
+
+/** sandbox_spec_to_json_secret - the same with what never goes to a disk */
+int sandbox_spec_to_json_secret(const struct sandbox_spec *spec, struct buf *out) MSB_MUST_CHECK;
 
 /** sandbox_spec_from_json - strict: unknown members, wrong types and bad values are errors */
 int sandbox_spec_from_json(

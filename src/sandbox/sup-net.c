@@ -83,6 +83,7 @@ static int write_config(const struct net_config *c, int *ret_fd)
 	r = net_config_to_json(c, &json);
 	if (r == 0)
 		r = io_write_full(fd, buf_data(&json), buf_len(&json));
+	explicit_bzero((void *)(uintptr_t)buf_data(&json), buf_len(&json));
 	buf_deinit(&json);
 	if (r == 0)
 		*ret_fd = TAKE_FD(fd);
@@ -122,6 +123,7 @@ int sup_net_open(
 	c.max_connections = spec->net.max_connections;
 	c.ports = spec->net.ports;
 	c.limits = spec->net.limits;
+	c.proxy = spec->net.proxy;
 	c.dns = spec->net.dns;
 	if (c.dns.n_servers == 0)
 		host_servers(&c.dns);
@@ -130,6 +132,8 @@ int sup_net_open(
 		r = net_config_intercept(&c, &spec->net.tls);
 	if (r == 0)
 		r = write_config(&c, &n->config_fd);
+	explicit_bzero(c.proxy.password, sizeof(c.proxy.password));
+	explicit_bzero(sup->spec.net.proxy.password, sizeof(sup->spec.net.proxy.password));
 	if (r == 0)
 		r = open_events(sup, n);
 	if (r == 0) {

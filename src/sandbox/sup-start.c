@@ -56,6 +56,7 @@ static int read_spec(struct supervisor *sup, struct msb_err *err)
 	cleanup_free char *text = NULL;
 	struct stat st;
 	ssize_t n;
+	int r;
 
 	if (fstat(SUP_FD_SPEC, &st) < 0)
 		return msb_err_errno(err, -errno, "sandbox description");
@@ -68,7 +69,9 @@ static int read_spec(struct supervisor *sup, struct msb_err *err)
 	if (n != st.st_size)
 		return msb_err_errno(err, n < 0 ? -errno : -EIO, "sandbox description");
 	close(SUP_FD_SPEC);
-	return sandbox_spec_from_json(text, (size_t)n, &sup->spec, err);
+	r = sandbox_spec_from_json(text, (size_t)n, &sup->spec, err);
+	explicit_bzero(text, (size_t)n);
+	return r;
 }
 
 /* This process and everything it starts: no new rights, no core files, no signals by surprise. */

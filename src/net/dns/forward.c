@@ -142,6 +142,15 @@ static bool allowed(struct dns_forwarder *f, uint64_t now_ns, const struct dns_c
 		return v->action == POLICY_ALLOW;
 	if (name_rule_denies(f->policy, v))
 		return false;
+	if (f->config.gateway_only) {
+		v->action = POLICY_DENY;
+		v->rule = -1;
+		(void)snprintf(v->text, sizeof(v->text),
+			"lookup of %.254s: denied: only the gateway is asked where there is a "
+			"proxy",
+			q->name.text);
+		return false;
+	}
 	flow.n_names = dns_pins_find(f->pins, now_ns, &c->resolver, names, ARRAY_SIZE(names));
 	policy_decide(f->policy, &flow, v);
 	*trusted = v->rule >= 0 && f->policy->rules[v->rule].target == POLICY_NET;

@@ -50,6 +50,7 @@ struct dns_config {
 	bool rebind_protection;
 	bool mix_case; /* random upper case in what is sent on, as another 30 bits against forgers
 			*/
+	bool gateway_only; /* no other resolver is asked, whatever the policy says */
 	bool has_v4; /* the guest has such addresses; of others it is told none */
 	bool has_v6;
 };

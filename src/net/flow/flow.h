@@ -21,6 +21,7 @@
 #include "net/stack/tcp.h"
 
 struct flows;
+struct net_proxy;
 
 enum flow_proto { FLOW_TCP, FLOW_UDP, FLOW_ECHO };
 
@@ -47,6 +48,10 @@ struct flow_verdict {
 	enum flow_action action;
 	enum stack_refusal refusal;
 	struct net_peer dial; /* e.g. 127.0.0.1 for the gateway's address */
+	/* TCP: ask this proxy for `dial`, or for `proxy_name` if that is not NULL; borrowed, the
+	 * name only during the call. NULL: no proxy */
+	const struct net_proxy *proxy;
+	const char *proxy_name;
 	/* Called at once: must give the handle a handler and accept or refuse it, now or later. */
 	void (*hand_tcp)(void *user, struct stack_tcp *c, const struct net_tuple *t);
 	void (*hand_udp)(void *user, struct stack_udp *u, const struct net_tuple *t);

@@ -13,17 +13,19 @@
  * The stack calls back from stack_input() and stack_tick() only, never from a call made here, so a
  * flow does not go away under a function of this file that has not ended it itself.
  *
- * #syscalls(net:loop): readv sendmsg shutdown setsockopt getsockopt close
+ * #syscalls(net:loop): readv sendmsg sendto recvfrom shutdown setsockopt getsockopt close
  */
 #include <sys/socket.h>
 
 #include "net/flow/internal.h"
+#include "net/flow/proxy.h"
 
 /* A ClientHello has about 2 KiB, with keys against quantum computers. */
 enum { SAID_MAX = 4096 };
 
 enum state {
 	DIALLING, /* the socket connects; the guest waits for an answer to its SYN */
+	ASKING, /* the socket is connected to a proxy, which is asked for the peer */
 	CALLING, /* a client of a published port; we ask the addresses of the guest in turn */
 	INSPECTING, /* connected, but the guest's bytes wait for a verdict */
 	OPEN,
@@ -37,6 +39,7 @@ struct tcp_flow {
 	struct loop_fd src;
 	int fd; /* negative: both directions of the socket have ended */
 	enum state state;
+	struct proxy_talk *talk; /* until the proxy has answered; owned */
 	enum call_target target; /* CALLING: who is asked now */
 	bool inspect; /* to be done when connected */
 	bool hold_down;
@@ -58,8 +61,17 @@ static struct tcp_flow *flow_of(struct flist *l)
 	return container_of(l, struct tcp_flow, link);
 }
 
+static void talk_free(struct tcp_flow *t)
+{
+	if (t->talk)
+		explicit_bzero(t->talk, sizeof(*t->talk));
+	free(t->talk);
+	t->talk = NULL;
+}
+
 static void flow_free(struct tcp_flow *t)
 {
+	talk_free(t);
 	loop_fd_del(&t->src);
 	t->fd = fd_close(t->fd);
 	waiting_del(&t->waiter);
@@ -97,8 +109,10 @@ static bool watch(struct tcp_flow *t)
 
 	if (t->fd < 0)
 		return true;
-	if (t->state == DIALLING || t->up_full)
+	if (t->state == DIALLING || t->up_full || (t->state == ASKING && t->talk->n_out))
 		events |= EPOLLOUT;
+	if (t->state == ASKING)
+		events |= EPOLLIN;
 	if ((t->state == OPEN || (t->state == INSPECTING && !t->hold_down)) && !t->down_ended &&
 		!t->down_full)
 		events |= EPOLLIN;
@@ -371,6 +385,71 @@ static void established(struct tcp_flow *t)
 	(void)watch(t);
 }
 
+/* Tell the proxy what there is to be told. Return: 0 or a negative errno. */
+static int talk_send(struct tcp_flow *t)
+{
+	ssize_t n;
+
+	if (!t->talk->n_out)
+		return 0;
+	n = send(t->fd, t->talk->out, t->talk->n_out, MSG_NOSIGNAL);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	proxy_talk_sent(t->talk, (size_t)n);
+	return 0;
+}
+
+/* What follows the proxy's answer is the server's: looked at first, then only the answer is taken.
+ * Return: as proxy_talk_take(). */
+static int talk_receive(struct tcp_flow *t)
+{
+	uint8_t bytes[512];
+	ssize_t n = recv(t->fd, bytes, sizeof(bytes), MSG_PEEK);
+	size_t used = 0;
+	int r;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNREFUSED;
+	r = proxy_talk_take(t->talk, bytes, (size_t)n, &used);
+	if (r >= 0 && used && recv(t->fd, bytes, used, 0) != (ssize_t)used)
+		return -EPROTO;
+	return r;
+}
+
+/* The guest learns of the proxy only what it would learn of the peer. */
+static void ask(struct tcp_flow *t, uint32_t events)
+{
+	int r = talk_send(t);
+
+	if (r == 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		r = talk_receive(t);
+	if (r == 0)
+		r = talk_send(t);
+	if (r < 0) {
+		fail(t, r);
+	} else if (r > 0) {
+		talk_free(t);
+		established(t);
+	} else {
+		(void)watch(t);
+	}
+}
+
+/* The socket is connected, perhaps to the proxy only. */
+static void connected(struct tcp_flow *t)
+{
+	if (!t->talk) {
+		established(t);
+		return;
+	}
+	if (flist_empty(&t->waiter.link))
+		waiting_add(&t->flows->connecting, &t->waiter);
+	t->state = ASKING;
+	ask(t, 0);
+}
+
 static void on_dialled(struct tcp_flow *t)
 {
 	int error = 0;
@@ -381,7 +460,7 @@ static void on_dialled(struct tcp_flow *t)
 	if (error)
 		fail(t, -error);
 	else
-		established(t);
+		connected(t);
 }
 
 static void on_socket(struct loop_fd *src, uint32_t events)
@@ -392,6 +471,10 @@ static void on_socket(struct loop_fd *src, uint32_t events)
 		on_dialled(t);
 		return;
 	}
+	if (t->state == ASKING) {
+		ask(t, events);
+		return;
+	}
 	if (t->state == OPEN && (events & (EPOLLOUT | EPOLLERR))) {
 		t->up_full = false;
 		if (!pump_up(t))
@@ -400,6 +483,12 @@ static void on_socket(struct loop_fd *src, uint32_t events)
 	if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) && !t->down_ended && !pump_down(t))
 		return;
 	(void)watch(t);
+}
+
+static int talk_begin(struct tcp_flow *t, const struct flow_verdict *v)
+{
+	t->talk = malloc(sizeof(*t->talk));
+	return t->talk ? proxy_talk_begin(t->talk, v->proxy, &v->dial, v->proxy_name) : -ENOMEM;
 }
 
 static void dial(struct flows *f, struct stack_tcp *c, const struct flow_query *q,
@@ -417,9 +506,11 @@ static void dial(struct flows *f, struct stack_tcp *c, const struct flow_query *
 	t->inspect = v->action == FLOW_INSPECT;
 	t->hold_down = v->hold_down;
 	stack_tcp_handle(c, &handler, t);
-	r = flow_dial(&v->dial, SOCK_STREAM, 0, &t->fd);
+	r = v->proxy ? talk_begin(t, v) : 0;
+	if (r == 0)
+		r = flow_dial(v->proxy ? &v->proxy->at : &v->dial, SOCK_STREAM, 0, &t->fd);
 	if (r == 0) {
-		established(t);
+		connected(t);
 	} else if (r == -EINPROGRESS) {
 		waiting_add(&f->connecting, &t->waiter);
 		(void)watch(t);
@@ -471,7 +562,7 @@ void flow_tcp_connect_due(struct waiter *w)
 {
 	struct tcp_flow *t = container_of(w, struct tcp_flow, waiter);
 
-	if (t->state == DIALLING)
+	if (t->state == DIALLING || t->state == ASKING)
 		fail(t, -ETIMEDOUT);
 	else
 		abort_both(t, -ETIMEDOUT);
