@@ -13,6 +13,8 @@
 struct archive_args {
 	struct cli_common common;
 	bool plain;
+	bool with_image;
+	bool with_parents;
 	bool force;
 	bool quiet;
 };
@@ -55,6 +57,22 @@ static int save_file(const struct snapshot *s, const char *path, struct msb_err 
 	return r;
 }
 
+/* What archives of microsandbox may hold, too. */
+static int not_in_archives(const struct archive_args *a, struct msb_err *err)
+{
+	if (a->with_image)
+		return msb_err_hint(err,
+			msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+				"--with-image: the archive of a snapshot holds no image"),
+			"save that beside it: msb save IMAGE -o FILE");
+	if (a->with_parents)
+		return msb_err_hint(err,
+			msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
+				"--with-parents: every snapshot is whole and needs no parent"),
+			"save those that you want to keep one by one");
+	return 0;
+}
+
 static int run_save(void *args, const struct opt_words *words)
 {
 	const char *const *w = words->operands.items;
@@ -62,9 +80,10 @@ static int run_save(void *args, const struct opt_words *words)
 	bool to_stdout = streq(w[1], "-");
 	struct msb_err err = {0};
 	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	int r = not_in_archives(args, &err);
 
-	(void)args;
+	if (r == 0)
+		r = sandbox_home_default(home, sizeof(home), &err);
 	if (r == 0)
 		r = snapshot_open(home, w[0], &s, &err);
 	if (r == 0)
@@ -77,6 +96,8 @@ static int run_save(void *args, const struct opt_words *words)
 static const struct opt save_opts[] = {
 	/* Every archive is. */
 	{.name = "plain-tar", .type = OPT_FLAG, AT(plain), .help = "", .hidden = true},
+	{.name = "with-image", .type = OPT_FLAG, AT(with_image), .help = "", .hidden = true},
+	{.name = "with-parents", .type = OPT_FLAG, AT(with_parents), .help = "", .hidden = true},
 };
 
 static const struct opt_operand save_operands[] = {

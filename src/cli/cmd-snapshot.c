@@ -23,6 +23,7 @@ struct snapshot_args {
 	const char *dest_dir;
 	struct opt_list labels;
 	bool integrity;
+	bool resumable;
 	bool verify;
 	bool force;
 	bool quiet;
@@ -98,6 +99,11 @@ static int run_create(void *args, const struct opt_words *words)
 	int status;
 	int r = snapshot_name_check(o.name, &err);
 
+	if (r == 0 && a->resumable)
+		r = msb_err_hint(&err,
+			msb_err_set(&err, -EOPNOTSUPP, MSB_USAGE,
+				"--resumable: a snapshot holds the disk, not memory and processes"),
+			"leave it out: what begins from the snapshot boots");
 	if (r == 0 && !a->from)
 		r = msb_err_set(&err, -EINVAL, MSB_USAGE, "of which sandbox? Name it with --from");
 	if (r == 0)
@@ -143,6 +149,7 @@ static const struct opt create_opts[] = {
 		.help = "Replace a snapshot of that name"},
 	/* Every snapshot has its digest. */
 	{.name = "integrity", .type = OPT_FLAG, AT(integrity), .help = "", .hidden = true},
+	{.name = "resumable", .type = OPT_FLAG, AT(resumable), .help = "", .hidden = true},
 	QUIET_OPT("Only digest and path, on stdout"),
 };
 
