@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 # What may lie in a sandbox's directory, in that of one which does not run (the next start takes it), and in MSB_HOME.
-FILES = re.compile(r"lock|spec\.json|state\.json|agent\.sock|kernel\.log|exec-[0-3]\.log|upper\.ext4|image\.erofs")
+FILES = re.compile(r"lock|spec\.json|state\.json|agent\.sock|kernel\.log|exec-[0-3]\.log|ledger-[0-3]\.jsonl|ledger\.head|upper\.ext4|image\.erofs")
 UNFINISHED = re.compile(r"(state\.json|upper\.ext4)\.new")
 HOME_FILES = {"sandboxes", "cache", "tls", "engine.json", "config.json"}
 
@@ -146,7 +146,8 @@ def audit(home, names, running, below=None, tmp=None):
     children = [p for p in found if p.ppid in [s.pid for s in supervisors]]
     networks = [p for p in children if p.comm == "msb-net"]
     interceptors = [p for p in children if p.comm == "msb-tls"]
-    machines = [p for p in children if p not in networks and p not in interceptors]
+    shares = [p for p in children if p.comm == "msb-fs"]
+    machines = [p for p in children if p not in networks and p not in interceptors and p not in shares]
     named = named_sockets()
     for p in found:
         n = sum(t.startswith("socket:") and t[8:-1] in named for t in p.fds.values())

@@ -44,7 +44,7 @@ BOXES = 3  # of each worker
 FILES = 12  # of each sandbox
 AUDIT_EVERY = 500
 SETTLE_S = 60.0
-VICTIMS = ("cli", "supervisor", "machine", "all")
+VICTIMS = ("cli", "supervisor", "machine", "net", "fs", "all")
 # What a guest is asked, by kind of guest. EMIT's output begins with its bytes.
 REAL = {"exit": lambda n: ("sh", "-c", f"exit {n}"), "sync": ("sync",), "cat": ("cat",),
         "emit": lambda n: ("head", "-c", str(n), "/dev/zero"), "bytes": lambda n: b"\0" * n}
@@ -117,7 +117,12 @@ class Worker:
         supervisors = {s for s in supervisors if s in audit.descendants(cli.pid) or any(
             f"/sandboxes/{box.name}/" in t for t in audit.links(s).values())}
         machines = {m for s in supervisors for m in audit.descendants(s)}
-        return [*supervisors] if victim == "supervisor" else [*machines] if victim == "machine" else [cli.pid, *supervisors, *machines]
+        helpers = {name: [m for m in machines if audit.Process(m).comm == f"msb-{name}"] for name in ("net", "fs")}
+        if victim in helpers:
+            return helpers[victim]
+        if victim == "machine":
+            return [m for m in machines if m not in helpers["net"] and m not in helpers["fs"]]
+        return [*supervisors] if victim == "supervisor" else [cli.pid, *supervisors, *machines]
 
     def killed(self, box, *argv, input=None):
         """Starts a command and kills one of @box's processes at some moment. The model of @box is not touched."""
@@ -180,22 +185,30 @@ class Worker:
     # The operations. Each leaves the model true.
 
     def create(self, box):
-        argv = ("create", "-q", "--name", box.name) if self.soak.args.machine == "fake" else ("create", "-q", "-m", "128M", "--name", box.name)
+        argv = ("create", "-q", "--name", box.name)
+        if self.soak.args.machine != "fake":
+            shared = self.host.work / "shared"
+            shared.mkdir(exist_ok=True)
+            argv = (*argv, "-m", "128M", "-v", f"{shared}:/shared")
         if self.rng.random() < self.soak.args.kill:
             self.killed(box, *argv)
-            self.make_sure(box, argv)
-            self.settle(box, True, False, clean=True)
+            made = self.make_sure(box, argv)
+            # The first one may have been seen while it was giving up the name.
+            self.settle(box, True, not made, clean=True)
             return
         self.expect(self.run(*argv))
         box.exists = box.running = True
 
     def make_sure(self, box, argv):
-        """A supervisor whose command was killed may still be about to take the name, or to give it up. One of the two gets it."""
+        """A supervisor whose command was killed may still be about to take the name, or to give it up. One of the two gets it.
+
+        True when the second did, so that it has to be there from now on.
+        """
         deadline = time.monotonic() + SETTLE_S
         while True:
             r = self.run(*argv)
             if r.returncode == 0 or self.status(box) is not None:
-                return
+                return r.returncode == 0
             if time.monotonic() > deadline:
                 self.fail(f"{box.name} can neither be made nor is it there: {r.stderr.decode(errors='replace')!r}")
 
