@@ -164,10 +164,20 @@ static bool balloon_run(struct virtio_dev *dev)
 		virtq_notify_off(&dev->queues[q]);
 		more |= run_queue(b, q);
 	}
-	if (b->given != b->told &&
-		(b->given == b->space.num_pages || b->given - b->told + PROGRESS > 2 * PROGRESS))
-		tell(b);
 	return more;
+}
+
+/* After each run, and after a reset. */
+static void balloon_watch(struct virtio_dev *dev) VMM_REQUIRES(dev->lock);
+
+static void balloon_watch(struct virtio_dev *dev)
+{
+	struct virtio_balloon *b = to_balloon(dev);
+
+	vmm_lock_held(&b->dev.lock);
+	if (b->given != b->told && (b->given == b->space.num_pages || b->given == 0 ||
+					   b->given - b->told + PROGRESS > 2 * PROGRESS))
+		tell(b);
 }
 
 static void balloon_config_write(struct virtio_dev *dev, uint32_t off, const void *data,
@@ -195,6 +205,8 @@ static void balloon_reset(struct virtio_dev *dev)
 	vmm_lock_held(&b->dev.lock);
 	b->space.actual = 0;
 	b->given = 0;
+	/* The loop has to tell. */
+	virtio_dev_kick(dev);
 }
 
 static const struct virtio_ops balloon_ops = {
@@ -204,6 +216,7 @@ static const struct virtio_ops balloon_ops = {
 	.n_queues = N_QUEUES,
 	.queue_sizes = {QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE},
 	.run = balloon_run,
+	.watch = balloon_watch,
 	.reset = balloon_reset,
 	.config_write = balloon_config_write,
 };

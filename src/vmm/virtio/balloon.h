@@ -29,8 +29,8 @@ struct virtio_balloon {
 	uint32_t given;
 	uint32_t told;
 	/*
-	 * The target is reached, or there was progress, or the target was set: loop thread, lock
-	 * held. Set before the guest runs; may be NULL.
+	 * The target is reached, or nothing is given any more, or there was progress, or the target
+	 * was set: loop thread, lock held. Set before the guest runs; may be NULL.
 	 */
 	void (*on_given)(struct virtio_balloon *b, uint32_t pages, void *arg);
 	void *arg;

@@ -192,6 +192,8 @@ TEST(what_was_given_is_told)
 	/* A driver that starts anew has given nothing. */
 	drv_write(&r.d, VIRTIO_MMIO_STATUS, 0);
 	ASSERT_EQ(r.b.given, 0);
+	ASSERT_OK(loop_once(&r.d.loop, 0));
+	ASSERT_EQ(h.pages, 0);
 	rig_deinit(&r);
 }
 
