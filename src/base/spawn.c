@@ -183,6 +183,7 @@ struct child {
 	const struct spawn *spawn;
 	pid_t parent;
 	int failed; /* negative errno of the step that failed, written by the child */
+	pid_t orphan; /* written by the process between us and it */
 };
 
 static int child_main(void *p)
@@ -210,6 +211,31 @@ static pid_t start_child(volatile struct child *c)
 		CLONE_VM | CLONE_VFORK | SIGCHLD | c->spawn->namespaces, (void *)(uintptr_t)c);
 }
 
+static int between_main(void *p)
+{
+	volatile struct child *c = p;
+	pid_t pid = start_child(c);
+
+	if (pid < 0)
+		c->failed = -errno;
+	c->orphan = pid;
+	_exit(0);
+}
+
+/* The process between us and the child ends at once, and init inherits the child. */
+static pid_t start_orphan(volatile struct child *c)
+{
+	char stack[2 * CHILD_STACK] __attribute__((aligned(16)));
+	pid_t pid = clone(between_main, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD,
+		(void *)(uintptr_t)c);
+
+	if (pid < 0)
+		return pid;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return c->orphan;
+}
+
 int spawn_run(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 {
 	volatile struct child c = {.spawn = s, .parent = getpid()};
@@ -223,13 +249,14 @@ int spawn_run(const struct spawn *s, pid_t *ret_pid, int *ret_pidfd)
 	sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
 		return -errno;
-	pid = start_child(&c);
-	failed = pid < 0 ? -errno : c.failed;
+	pid = s->orphan ? start_orphan(&c) : start_child(&c);
+	failed = c.failed < 0 ? c.failed : pid < 0 ? -errno : 0;
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return failed;
 	if (failed < 0) {
-		(void)waitpid(pid, NULL, 0);
+		if (!s->orphan)
+			(void)waitpid(pid, NULL, 0);
 		return failed;
 	}
 	if (ret_pidfd) {

@@ -27,6 +27,7 @@ struct spawn {
 	struct spawn_fd fds[SPAWN_FDS_MAX]; /* 0, 1, 2 not listed become /dev/null */
 	unsigned int n_fds;
 	bool outlive_parent; /* no PR_SET_PDEATHSIG */
+	bool orphan; /* no child of ours, nobody has to wait for it; needs outlive_parent */
 	bool new_session; /* setsid(): away from the terminal of the user */
 	bool no_new_privs;
 	uint64_t core_limit; /* RLIMIT_CORE */

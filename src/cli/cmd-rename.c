@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb rename: another name for a stopped sandbox. */
 #include "cli/cli.h"
+#include "lib/life.h"
 #include "sandbox/state.h"
 
 static const struct opt_operand operands[] = {
@@ -11,19 +12,12 @@ static const struct opt_operand operands[] = {
 static int run_rename(void *args, const struct opt_words *words)
 {
 	const char *const *names = words->operands.items;
-	struct sandbox_dir d;
 	struct msb_err err = {0};
 	char home[PATH_MAX];
-	int r = sandbox_name_check(names[1], &err);
+	int r = sandbox_home_default(home, sizeof(home), &err);
 
 	if (r == 0)
-		r = sandbox_home_default(home, sizeof(home), &err);
-	if (r == 0)
-		r = sandbox_dir_lock(home, names[0], &d, &err);
-	if (r == 0) {
-		r = sandbox_dir_rename(&d, names[1], &err);
-		sandbox_dir_close(&d);
-	}
+		r = life_rename(home, names[0], names[1], &err);
 	return r < 0 ? cli_fail(&err) : 0;
 }
 

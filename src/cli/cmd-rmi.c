@@ -11,7 +11,7 @@
 
 #include "cli/cli.h"
 #include "lib/human.h"
-#include "lib/images.h"
+#include "lib/image-remove.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -31,180 +31,22 @@ struct rmi_args {
 		.help = "Say only what went wrong"                           \
 	}
 
-/* What a collection may take. */
-struct sweep {
-	const char *home;
-	bool looked; /* @users are known */
-	bool blind; /* they could not be read: nothing is taken */
-	struct image_users users;
-	struct msb_err err;
-	const struct opt_list *only; /* digests, NULL: whatever nobody needs */
-};
-
-static bool is_listed(const struct opt_list *digests, const char *digest)
+static void say_kept(void *arg, const char *what, const char *user, const char *word)
 {
-	for (size_t i = 0; i < digests->n; i++) {
-		if (streq(digests->items[i], digest))
-			return true;
-	}
-	return false;
-}
+	const struct rmi_args *a = arg;
 
-static bool is_needed(void *arg, const char *digest)
-{
-	struct sweep *w = arg;
-
-	if (w->only && !is_listed(w->only, digest))
-		return true;
-	if (!w->looked) {
-		w->looked = true;
-		w->blind = image_users_get(w->home, &w->users, &w->err) < 0;
-	}
-	return w->blind || image_user(&w->users, digest, NULL);
-}
-
-static int sweep(const char *home, const struct opt_list *only, struct store_gc_report *ret,
-	struct msb_err *err)
-{
-	struct sweep w = {.home = home, .only = only};
-	int r = store_gc(home, is_needed, &w, ret, err);
-
-	image_users_deinit(&w.users);
-	if (r == 0 && w.blind && err)
-		*err = w.err;
-	return r == 0 && w.blind ? -EIO : r;
-}
-
-static int forget_all(
-	struct store *s, const struct image_list *list, const char *digest, struct msb_err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < list->n && r == 0; i++) {
-		const struct image_entry *e = &list->items[i];
-
-		if (e->has_ref && streq(e->digest, digest))
-			r = store_ref_remove(s, &e->ref, err);
-		/* Somebody else was faster. */
-		if (r == -ENOENT)
-			r = 0;
-	}
-	return r;
-}
-
-/* The name may be both, a tag and a digest: NAME:TAG@sha256:... */
-static bool is_meant(const struct image_name *n, const struct image_entry *e)
-{
-	return e->has_ref && streq(e->digest, n->digest) && streq(e->ref.host, n->ref.host) &&
-	       streq(e->ref.path, n->ref.path) &&
-	       (e->ref.digest[0] ? streq(e->ref.digest, n->ref.digest)
-				 : streq(e->ref.tag, n->ref.tag));
-}
-
-static int forget_ref(struct store *s, const struct image_list *list, const struct image_name *n,
-	struct msb_err *err)
-{
-	bool found = false;
-	int r = 0;
-
-	for (size_t i = 0; i < list->n && r == 0; i++) {
-		if (!is_meant(n, &list->items[i]))
-			continue;
-		found = true;
-		r = store_ref_remove(s, &list->items[i].ref, err);
-		if (r == -ENOENT)
-			r = 0;
-	}
-	/* A digest that was never pulled by that name: the image itself is meant. */
-	return r == 0 && !found ? forget_all(s, list, n->digest, err) : r;
-}
-
-/* Does anything but @n refer to its image? */
-static bool has_other_name(const struct image_list *list, const struct image_name *n)
-{
-	for (size_t i = 0; n->by_ref && i < list->n; i++) {
-		const struct image_entry *e = &list->items[i];
-
-		if (e->has_ref && streq(e->digest, n->digest) && !is_meant(n, e))
-			return true;
-	}
-	return false;
-}
-
-struct removal {
-	const struct rmi_args *args;
-	char home[PATH_MAX];
-	struct opt_list digests; /* of images without a name now, owned */
-};
-
-static int check_use(
-	const struct removal *m, const char *word, const char *digest, struct msb_err *err)
-{
-	cleanup_with(image_users_deinit) struct image_users users;
-	const char *what;
-	const char *user;
-	int r = image_users_get(m->home, &users, err);
-
-	if (r < 0)
-		return r;
-	user = image_user(&users, digest, &what);
-	if (user && !m->args->force) {
-		r = msb_err_set(
-			err, -EBUSY, MSB_BUSY, "image %.200s is used by %s '%s'", word, what, user);
-		r = msb_err_hint(err, r, "remove the %s first, or give --force", what);
-	} else if (user && !m->args->quiet) {
+	if (!a->quiet)
 		cli_note("%s '%s' keeps %s on disk; 'msb image prune' frees it later", what, user,
 			word);
-	}
-	return r;
 }
 
-static int remember(struct opt_list *digests, const char *digest, struct msb_err *err)
+static int collect(struct image_removal *m, const struct rmi_args *a)
 {
-	char *copy = strdup(digest);
-	int r = copy ? opt_list_add(digests, copy) : -ENOMEM;
-
-	if (r < 0)
-		free(copy);
-	return r < 0 ? msb_err_errno(err, r, "removing images") : 0;
-}
-
-static int remove_one(struct removal *m, const char *word, struct msb_err *err)
-{
-	cleanup_with(store_close_p) struct store *s = NULL;
-	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
-	struct image_name name = {.by_ref = false};
-	bool other;
-	int r = store_open(m->home, &s, err);
-
-	if (r == 0)
-		r = image_find(s, word, &name, err);
-	if (r == 0)
-		r = image_list_get(s, &list, err);
-	if (r < 0)
-		return r;
-	other = has_other_name(&list, &name);
-	if (!other)
-		r = check_use(m, word, name.digest, err);
-	if (r == 0)
-		r = name.by_ref ? forget_ref(s, &list, &name, err)
-				: forget_all(s, &list, name.digest, err);
-	if (r == 0 && !other)
-		r = remember(&m->digests, name.digest, err);
-	return r;
-}
-
-static int collect(struct removal *m)
-{
-	struct store_gc_report report;
 	struct msb_err err = {0};
-	int r = m->digests.n ? sweep(m->home, &m->digests, &report, &err) : 0;
+	int r = image_remove_end(m, &err);
 
-	for (size_t i = 0; i < m->digests.n; i++)
-		free((char *)(uintptr_t)m->digests.items[i]);
-	free(m->digests.items);
 	if (r == -EBUSY) {
-		if (!m->args->quiet)
+		if (!a->quiet)
 			cli_note("the image store is in use; 'msb image prune' frees the space "
 				 "later");
 		return 0;
@@ -214,8 +56,8 @@ static int collect(struct removal *m)
 
 static int run_rm(void *args, const struct opt_words *words)
 {
-	const struct rmi_args *a = args;
-	struct removal m = {.args = a};
+	struct rmi_args *a = args;
+	struct image_removal m = {.force = a->force, .kept = say_kept, .arg = a};
 	struct msb_err err = {0};
 	int status = 0;
 	int s;
@@ -225,12 +67,12 @@ static int run_rm(void *args, const struct opt_words *words)
 	for (size_t i = 0; i < words->operands.n; i++) {
 		const char *word = words->operands.items[i];
 
-		if (remove_one(&m, word, &err) < 0)
+		if (image_remove(&m, word, &err) < 0)
 			status = cli_fail(&err);
 		else if (!a->quiet)
 			cli_done("Removed", "%s", word);
 	}
-	s = collect(&m);
+	s = collect(&m, a);
 	return status ? status : s;
 }
 
@@ -267,46 +109,6 @@ const struct cli_command cmd_image_rm = {
 	.args_size = sizeof(struct rmi_args),
 	.run = run_rm,
 };
-
-/* Forgets every reference to an image that no sandbox needs. */
-static int forget_unused(const char *home, struct msb_err *err)
-{
-	cleanup_with(store_close_p) struct store *s = NULL;
-	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
-	cleanup_with(image_users_deinit) struct image_users users = {.sandboxes = {.n = 0}};
-	int r = store_open(home, &s, err);
-
-	if (r == 0)
-		r = image_users_get(home, &users, err);
-	if (r == 0)
-		r = image_list_get(s, &list, err);
-	for (size_t i = 0; i < list.n && r == 0; i++) {
-		if (!image_user(&users, list.items[i].digest, NULL) && list.items[i].has_ref)
-			r = store_ref_remove(s, &list.items[i].ref, err);
-		if (r == -ENOENT)
-			r = 0;
-	}
-	return r;
-}
-
-static int prune(const char *home, struct store_gc_report *ret, struct msb_err *err)
-{
-	struct store_gc_report second = {.images = 0};
-	/* First what needs no decision: fails, with everything as it was, when the store is in use.
-	 */
-	int r = sweep(home, NULL, ret, err);
-
-	if (r == 0)
-		r = forget_unused(home, err);
-	if (r == 0)
-		r = sweep(home, NULL, &second, err);
-	if (r < 0)
-		return r;
-	ret->images += second.images;
-	ret->layers += second.layers;
-	ret->bytes += second.bytes;
-	return 0;
-}
 
 static int print_report(const struct rmi_args *a, const struct store_gc_report *report)
 {
@@ -350,7 +152,7 @@ static int run_prune(void *args, const struct opt_words *words)
 	if (r > 0)
 		return 0;
 	if (r == 0)
-		r = prune(home, &report, &err);
+		r = image_prune(home, &report, &err);
 	return r < 0 ? cli_fail(&err) : print_report(a, &report);
 }
 

@@ -175,7 +175,10 @@ static int run_load(void *args, const struct opt_words *words)
 		r = MIN(fd, 0);
 	}
 	if (r == 0)
-		r = snapshot_load(home, fd, dest, a->force, &s, &err);
+		r = snapshot_load(
+			&(struct snapshot_load){
+				.home = home, .fd = fd, .parent = dest, .replace = a->force},
+			&s, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	if (!a->quiet)

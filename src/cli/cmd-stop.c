@@ -103,7 +103,7 @@ static int wait_one(const char *home, const char *name, void *arg, struct msb_er
 {
 	const struct stop_args *a = arg;
 
-	return life_wait(home, name, a->time_ns, err);
+	return life_wait(home, name, a->time_ns, NULL, err);
 }
 
 static int run_each(struct stop_args *a, const struct opt_words *words, const char *done,

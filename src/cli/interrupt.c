@@ -91,7 +91,7 @@ int interrupt_start(const char *home, const char *lib_dir, const char *name, int
 
 	return r < 0 ? r
 		     : ended(&in,
-			       life_start(home, lib_dir, name, (enum log_level)log_level,
+			       life_start(home, lib_dir, name, (enum log_level)log_level, false,
 				       &in.cancel, err),
 			       err);
 }

@@ -23,11 +23,11 @@
 
 #include "cli/cli.h"
 #include "cli/detach-keys.h"
-#include "cli/stream.h"
 #include "cli/term.h"
 #include "cli/timing.h"
 #include "engine/engine.h"
 #include "lib/life.h"
+#include "lib/stream.h"
 #include "sandbox/client.h"
 #include "sandbox/state.h"
 

@@ -68,8 +68,8 @@ static int hear_all(struct archiving *a, int fd, struct msb_err *err)
 }
 
 /* @more: two further descriptors behind that of the archive, NULL: none */
-static int start(int request_fd, int archive_fd, const int *more, pid_t *ret_pid, int *ret_out,
-	struct msb_err *err)
+static int start(const char *lib_dir, int request_fd, int archive_fd, const int *more,
+	pid_t *ret_pid, int *ret_out, struct msb_err *err)
 {
 	char lib[PATH_MAX];
 	char path[PATH_MAX];
@@ -79,7 +79,8 @@ static int start(int request_fd, int archive_fd, const int *more, pid_t *ret_pid
 	char *const envp[] = {variable, NULL};
 	struct spawn s = {.path = path, .argv = argv, .envp = envp, .cgroup_fd = -1};
 	int out[2];
-	int r = where_lib_dir(lib, sizeof(lib), err);
+	int r = lib_dir ? str_copy(lib, sizeof(lib), lib_dir)
+			: where_lib_dir(lib, sizeof(lib), err);
 
 	if (r < 0)
 		return r;
@@ -113,8 +114,9 @@ static int reap(pid_t pid)
 	int status = 0;
 
 	while (waitpid(pid, &status, 0) < 0) {
+		/* Somebody else of this process has taken it: then only its own word counts. */
 		if (errno != EINTR)
-			return -1;
+			return errno == ECHILD ? 0 : -1;
 	}
 	return status;
 }
@@ -134,8 +136,8 @@ static int request_file(struct buf *text, struct json_out *o, struct msb_err *er
 	return r < 0 ? msb_err_errno(err, r, "cannot write a request") : TAKE_FD(fd);
 }
 
-static int run(struct buf *text, struct json_out *o, int fd, const int *more, bool quiet,
-	struct msb_err *err)
+static int run(const char *lib_dir, struct buf *text, struct json_out *o, int fd, const int *more,
+	bool quiet, struct msb_err *err)
 {
 	cleanup_fd int request = request_file(text, o, err);
 	struct archiving a = {.quiet = quiet};
@@ -146,7 +148,7 @@ static int run(struct buf *text, struct json_out *o, int fd, const int *more, bo
 
 	if (request < 0)
 		return request;
-	r = start(request, fd, more, &pid, &out, err);
+	r = start(lib_dir, request, fd, more, &pid, &out, err);
 	if (r < 0)
 		return r;
 	buf_init(&a.said, PULL_LINE_MAX + 1);
@@ -166,10 +168,12 @@ static int run(struct buf *text, struct json_out *o, int fd, const int *more, bo
 	return 0;
 }
 
-static int begin(struct buf *text, struct json_out *o, const char *op, char home[PATH_MAX],
-	struct msb_err *err)
+/* @home: NULL: the default */
+static int begin(
+	struct buf *text, struct json_out *o, const char *op, const char *home, struct msb_err *err)
 {
-	int r = sandbox_home_default(home, PATH_MAX, err);
+	char place[PATH_MAX];
+	int r = home ? 0 : sandbox_home_default(place, sizeof(place), err);
 
 	buf_init(text, REQUEST_MAX);
 	if (r < 0)
@@ -177,38 +181,37 @@ static int begin(struct buf *text, struct json_out *o, const char *op, char home
 	json_out_init(o, text, JSON_COMPACT);
 	json_begin_object(o, NULL);
 	json_put_str(o, "op", op);
-	json_put_str(o, "home", home);
+	json_put_str(o, "home", home ? home : place);
 	return 0;
 }
 
 int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err)
 {
-	char home[PATH_MAX];
 	struct json_out o;
 	struct buf text;
-	int r = begin(&text, &o, "load", home, err);
+	int r = begin(&text, &o, "load", NULL, err);
 
 	if (r == 0) {
 		if (tag)
 			json_put_str(&o, "tag", tag);
 		json_end_object(&o);
-		r = run(&text, &o, fd, NULL, quiet, err);
+		r = run(NULL, &text, &o, fd, NULL, quiet, err);
 	}
 	buf_deinit(&text);
 	return r;
 }
 
-int archive_load_snapshot(int fd, int disk_fd, int text_fd, struct msb_err *err)
+int archive_load_snapshot(const char *home, const char *lib_dir, int fd, int disk_fd, int text_fd,
+	struct msb_err *err)
 {
 	const int more[] = {disk_fd, text_fd};
-	char home[PATH_MAX];
 	struct json_out o;
 	struct buf text;
 	int r = begin(&text, &o, "load-snapshot", home, err);
 
 	if (r == 0) {
 		json_end_object(&o);
-		r = run(&text, &o, fd, more, true, err);
+		r = run(lib_dir, &text, &o, fd, more, true, err);
 	}
 	buf_deinit(&text);
 	return r;
@@ -216,10 +219,9 @@ int archive_load_snapshot(int fd, int disk_fd, int text_fd, struct msb_err *err)
 
 int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
 {
-	char home[PATH_MAX];
 	struct json_out o;
 	struct buf text;
-	int r = begin(&text, &o, "save", home, err);
+	int r = begin(&text, &o, "save", NULL, err);
 
 	if (r == 0) {
 		json_put_str(&o, "format", format);
@@ -228,7 +230,7 @@ int archive_save(int fd, const struct opt_list *refs, const char *format, struct
 			json_put_str(&o, NULL, refs->items[i]);
 		json_end_array(&o);
 		json_end_object(&o);
-		r = run(&text, &o, fd, NULL, true, err);
+		r = run(NULL, &text, &o, fd, NULL, true, err);
 	}
 	buf_deinit(&text);
 	return r;

@@ -20,12 +20,14 @@ int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err) MSB_M
 
 /**
  * archive_load_snapshot - a snapshot out of the archive @fd
+ * @lib_dir: NULL: that of the running program
  * @disk_fd: empty file that gets its disk
  * @text_fd: empty file that gets its name, a newline, and the text of its manifest
  *
  * Nothing is verified: what came may be anything.
  */
-int archive_load_snapshot(int fd, int disk_fd, int text_fd, struct msb_err *err) MSB_MUST_CHECK;
+int archive_load_snapshot(const char *home, const char *lib_dir, int fd, int disk_fd, int text_fd,
+	struct msb_err *err) MSB_MUST_CHECK;
 
 /** archive_save - the images @refs to @fd */
 int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)

@@ -166,7 +166,7 @@ static int wait_ready(struct talk *t, const char *name)
 		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL,
 			"sandbox '%s' was stopped before it was ready", name);
 	/* It has said its last word, and is our child. */
-	if (sandbox_pid(t->sb) > 0)
+	if (t->over && sandbox_pid(t->sb) > 0)
 		(void)waitpid(sandbox_pid(t->sb), NULL, 0);
 	return t->result;
 }
@@ -247,7 +247,7 @@ void life_unlock(struct life_lock *l)
 }
 
 int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
-	const struct cancel *cancel, struct life_error *err)
+	bool orphan, const struct cancel *cancel, struct life_error *err)
 {
 	struct life_lock l;
 	struct talk t;
@@ -256,6 +256,7 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 	if (r < 0)
 		return r;
 	l.spec.log_level = level;
+	l.spec.orphan = orphan;
 	r = talk_init(&t, err);
 	if (r == 0) {
 		r = watch_cancel(&t, cancel, &err->err);
@@ -272,14 +273,21 @@ int life_start(const char *home, const char *lib_dir, const char *name, enum log
 	return r;
 }
 
-/* Until something may have happened in the directory. */
-static void wait_for_change(int inotify_fd)
+/* Until something may have happened in the directory. @cancel: may be NULL; -ECANCELED */
+static int wait_for_change(int inotify_fd, const struct cancel *cancel)
 {
-	struct pollfd p = {.fd = inotify_fd, .events = POLLIN};
+	struct pollfd p[] = {{.fd = inotify_fd, .events = POLLIN},
+		{.fd = cancel ? cancel->fd : -1, .events = POLLIN}};
 	char drop[4096];
 
-	if (poll(&p, 1, LOOK_AGAIN_MS) == 1 && read(inotify_fd, drop, sizeof(drop)) < 0)
-		return;
+	if (poll(p, ARRAY_SIZE(p), LOOK_AGAIN_MS) <= 0)
+		return 0;
+	if (cancel && p[1].revents && cancel_asked(cancel))
+		return -ECANCELED;
+	/* Whatever it says, the lock is looked at. */
+	if (p[0].revents && read(inotify_fd, drop, sizeof(drop)) < 0)
+		return 0;
+	return 0;
 }
 
 static int watch(int dir_fd)
@@ -295,16 +303,20 @@ static int watch(int dir_fd)
 	return TAKE_FD(fd);
 }
 
-/* 0 when nobody holds the lock any more, -ETIMEDOUT. */
-static int wait_dead(int dir_fd, uint64_t deadline_ns)
+/* 0 when nobody holds the lock any more, -ETIMEDOUT, -ECANCELED. */
+static int wait_dead(int dir_fd, uint64_t deadline_ns, const struct cancel *cancel)
 {
+	int r;
+
 	/* Without a watch (no descriptor left) looking again now and then has to do. */
 	cleanup_fd int inotify_fd = watch(dir_fd);
 
 	while (sandbox_dir_alive(dir_fd)) {
 		if (clock_mono_ns() >= deadline_ns)
 			return -ETIMEDOUT;
-		wait_for_change(inotify_fd);
+		r = wait_for_change(inotify_fd, cancel);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -329,7 +341,7 @@ static int connect_alive(
 			return r;
 		if (clock_mono_ns() >= deadline)
 			return r;
-		wait_for_change(inotify_fd);
+		(void)wait_for_change(inotify_fd, NULL);
 	}
 }
 
@@ -347,7 +359,7 @@ static int kill_supervisor(const char *name, int dir_fd, struct msb_err *err)
 	sandbox_record_read(dir_fd, &rec);
 	if (pidfd >= 0 && sandbox_status_alive(rec.status) && rec.pid == pid)
 		(void)io_pidfd_kill(pidfd, SIGKILL);
-	if (wait_dead(dir_fd, after_ms(KILL_MS)) == 0)
+	if (wait_dead(dir_fd, after_ms(KILL_MS), NULL) == 0)
 		return 0;
 	return msb_err_set(err, -ETIMEDOUT, MSB_TIMEOUT,
 		"sandbox '%s' does not end (supervisor: process %ld)", name, (long)rec.pid);
@@ -391,7 +403,7 @@ int life_stop(
 		return r;
 	r = ask_to_stop(home, name, dir_fd, grace_ms, force, err);
 	/* Told, the lock is free within the moment that it takes a killed one to vanish. */
-	if (r == 0 && wait_dead(dir_fd, after_ms(KILL_MS)) == 0)
+	if (r == 0 && wait_dead(dir_fd, after_ms(KILL_MS), NULL) == 0)
 		return 0;
 	return kill_supervisor(name, dir_fd, err);
 }
@@ -626,7 +638,8 @@ int life_remove(const char *home, const char *name, bool force, struct msb_err *
 		"sandbox '%s' is started again and again by somebody else", name);
 }
 
-int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct msb_err *err)
+int life_wait(const char *home, const char *name, uint64_t timeout_ns, const struct cancel *cancel,
+	struct msb_err *err)
 {
 	uint64_t deadline = timeout_ns ? clock_mono_ns() + timeout_ns : UINT64_MAX;
 	cleanup_fd int dir_fd = -EBADF;
@@ -634,7 +647,9 @@ int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct ms
 
 	if (r < 0)
 		return r;
-	r = wait_dead(dir_fd, deadline);
+	r = wait_dead(dir_fd, deadline, cancel);
+	if (r == -ECANCELED)
+		return msb_err_set(err, r, MSB_FAIL, "interrupted");
 	return r < 0 ? msb_err_set(err, r, MSB_TIMEOUT, "sandbox '%s' still runs", name) : 0;
 }
 
@@ -695,5 +710,19 @@ int life_policy(
 	if (r == 0)
 		r = ask_for_policy(&t, policy, err);
 	talk_deinit(&t);
+	return r;
+}
+
+int life_rename(const char *home, const char *name, const char *to, struct msb_err *err)
+{
+	struct sandbox_dir d;
+	int r = sandbox_name_check(to, err);
+
+	if (r == 0)
+		r = sandbox_dir_lock(home, name, &d, err);
+	if (r < 0)
+		return r;
+	r = sandbox_dir_rename(&d, to, err);
+	sandbox_dir_close(&d);
 	return r;
 }

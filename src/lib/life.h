@@ -50,9 +50,10 @@ struct preparation {
 int life_create(const struct sandbox_spec *spec, int image_fd, const struct preparation *prepare,
 	const struct cancel *cancel, struct life_error *err) MSB_MUST_CHECK;
 
-/** life_start - start a stopped one; -EWOULDBLOCK (MSB_BUSY) when it runs */
+/** life_start - start a stopped one; -EWOULDBLOCK (MSB_BUSY) when it runs
+ * @orphan: as in struct sandbox_spec */
 int life_start(const char *home, const char *lib_dir, const char *name, enum log_level level,
-	const struct cancel *cancel, struct life_error *err) MSB_MUST_CHECK;
+	bool orphan, const struct cancel *cancel, struct life_error *err) MSB_MUST_CHECK;
 
 struct life_lock {
 	struct sandbox_dir dir;
@@ -108,5 +109,9 @@ int life_remove(const char *home, const char *name, bool force, struct msb_err *
 int life_await_listening(const char *home, const char *name, struct msb_err *err) MSB_MUST_CHECK;
 
 /** life_wait - until it does not run; -ETIMEDOUT after @timeout_ns (0: no limit) */
-int life_wait(const char *home, const char *name, uint64_t timeout_ns, struct msb_err *err)
+int life_wait(const char *home, const char *name, uint64_t timeout_ns, const struct cancel *cancel,
+	struct msb_err *err) MSB_MUST_CHECK;
+
+/** life_rename - another name for a stopped one */
+int life_rename(const char *home, const char *name, const char *to, struct msb_err *err)
 	MSB_MUST_CHECK;

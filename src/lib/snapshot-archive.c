@@ -146,7 +146,8 @@ static int check(int disk, const char *manifest, size_t len, struct msb_err *err
 	return r;
 }
 
-static int load_into(struct snapshot_new *n, int fd, bool replace, char **text, struct msb_err *err)
+static int load_into(
+	struct snapshot_new *n, const struct snapshot_load *l, char **text, struct msb_err *err)
 {
 	cleanup_fd int answer = memfd_create("msb-snapshot", MFD_CLOEXEC);
 	cleanup_fd int disk = -EBADF;
@@ -156,7 +157,7 @@ static int load_into(struct snapshot_new *n, int fd, bool replace, char **text, 
 			   : snapshot_new_disk(n, &disk, err);
 
 	if (r == 0)
-		r = archive_load_snapshot(fd, disk, answer, err);
+		r = archive_load_snapshot(l->home, l->lib_dir, l->fd, disk, answer, err);
 	if (r == 0)
 		r = read_answer(answer, text, &manifest, &len, err);
 	if (r == 0)
@@ -164,30 +165,29 @@ static int load_into(struct snapshot_new *n, int fd, bool replace, char **text, 
 	if (r < 0)
 		return r;
 	n->name = *text;
-	return snapshot_new_publish(n, manifest, len, replace, err);
+	return snapshot_new_publish(n, manifest, len, l->replace, err);
 }
 
-int snapshot_load(const char *home, int fd, const char *parent, bool replace, struct snapshot *ret,
-	struct msb_err *err)
+int snapshot_load(const struct snapshot_load *l, struct snapshot *ret, struct msb_err *err)
 {
 	cleanup_free char *text = NULL;
 	char place[PATH_MAX];
 	char path[PATH_MAX];
 	struct snapshot_new n;
-	int r = snapshots_dir(home, place, err);
+	int r = snapshots_dir(l->home, place, err);
 
 	*ret = (struct snapshot){.fd = -EBADF, .m.parent = ""};
-	if (r == 0 && parent)
-		r = str_copy(place, sizeof(place), parent);
+	if (r == 0 && l->parent)
+		r = str_copy(place, sizeof(place), l->parent);
 	if (r < 0)
 		return msb_err_errno(err, r, "the place for the snapshot");
-	r = snapshot_new_begin(place, NULL, replace, &n, err);
+	r = snapshot_new_begin(place, NULL, l->replace, &n, err);
 	if (r == 0)
-		r = load_into(&n, fd, replace, &text, err);
+		r = load_into(&n, l, &text, err);
 	snapshot_new_end(&n);
 	if (r < 0)
 		return r;
 	if (snprintf(path, sizeof(path), "%s/%s", place, text) >= (int)sizeof(path))
 		return msb_err_errno(err, -ENAMETOOLONG, "%.200s", place);
-	return snapshot_open(home, path, ret, err);
+	return snapshot_open(l->home, path, ret, err);
 }

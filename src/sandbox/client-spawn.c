@@ -126,6 +126,7 @@ static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owne
 		.path = path,
 		.argv = argv,
 		.outlive_parent = true, /* it cleans up after us */
+		.orphan = spec->orphan,
 		.new_session = true,
 		.no_new_privs = true,
 		.cgroup_fd = -EBADF,
@@ -181,6 +182,9 @@ static int spawn_with(struct loop *loop, const struct sandbox_spec *spec, const 
 		return msb_err_errno(err, r, "connection to the sandbox");
 	(void)TAKE_FD(ours);
 	r = run_supervisor(spec, spec_fd, theirs, given, &sb->pid, err);
+	/* Nobody here can wait for it. */
+	if (spec->orphan)
+		sb->pid = 0;
 	if (r < 0) {
 		sandbox_close(sb);
 		return r;

@@ -80,6 +80,7 @@ struct sandbox_spec {
 	/* The owner works on the guest's files before anybody else is served, until
 	 * sandbox_prepared(). If it goes away before, the sandbox was never made. Not stored. */
 	bool prepare;
+	bool orphan; /* its supervisor is no child of whoever starts it; not part of the JSON */
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	enum engine_kind engine;
 

@@ -6,7 +6,7 @@
 
 #include "base/io.h"
 
-#include "cli/stream.h"
+#include "lib/stream.h"
 
 #include "test.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Our own stdin, stdout and stderr on the event loop: see stream.h. */
-#include "cli/stream.h"
+#include "lib/stream.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: commands in running sandboxes. */
+#ifndef MSB_EXEC_H
+#define MSB_EXEC_H
+
+#include <msb/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { MSB_STDOUT = 1, MSB_STDERR = 2 };
+
+/* A command. Strings given are copied. It can be run any number of times, one after the other. */
+struct msb_command;
+
+/** msb_command_new - @argv ends with NULL; NULL: no memory, or no words */
+MSB_API struct msb_command *msb_command_new(const char *const *argv);
+/** msb_command_free - NULL is fine. Return: NULL */
+MSB_API struct msb_command *msb_command_free(struct msb_command *c);
+
+/** msb_command_env - NAME=VALUE beside those of the sandbox; -ENOMEM, -EINVAL */
+MSB_API int msb_command_env(struct msb_command *c, const char *entry);
+/** msb_command_user - USER[:GROUP], by name or number; by default the sandbox's */
+MSB_API int msb_command_user(struct msb_command *c, const char *user);
+/** msb_command_workdir - absolute; by default the sandbox's */
+MSB_API int msb_command_workdir(struct msb_command *c, const char *dir);
+/** msb_command_timeout - kill it after this long, msb_exec() returns -ETIMEDOUT; 0: no limit */
+MSB_API void msb_command_timeout(struct msb_command *c, uint64_t ms);
+/** msb_command_terminal - a terminal of this size instead of pipes; all output is MSB_STDOUT */
+MSB_API void msb_command_terminal(struct msb_command *c, unsigned int rows, unsigned int columns);
+
+/**
+ * msb_command_output - where output goes; by default it is dropped
+ * @fn: @stream is MSB_STDOUT or MSB_STDERR. Return 0; a negative errno kills the command and
+ * becomes the result of msb_exec(). The command waits while the function runs
+ */
+MSB_API void msb_command_output(struct msb_command *c,
+	int (*fn)(void *arg, int stream, const void *data, size_t n), void *arg);
+
+/**
+ * msb_command_input - where input comes from; by default there is none
+ * @fn: fills @to with up to @n bytes and returns how many, 0 at the end; a negative errno kills the
+ * command and becomes the result of msb_exec(). Called when the command takes more
+ */
+MSB_API void msb_command_input(
+	struct msb_command *c, ssize_t (*fn)(void *arg, void *to, size_t n), void *arg);
+
+/**
+ * msb_command_fds - descriptors instead of functions; borrowed, and left as they are
+ * @in, @out, @err: -1: what the functions say. Pipes, terminals, sockets and files will do
+ */
+MSB_API void msb_command_fds(struct msb_command *c, int in, int out, int err);
+
+/**
+ * msb_exec - run it in the running sandbox @name, and wait for it
+ * @ret_status: 0 to 255 as it exited, 128 plus the signal that killed it; may be NULL
+ *
+ * Success means that the command ran and that all its output was delivered, whatever its status.
+ * MSB_E_EXEC_NOT_FOUND and MSB_E_EXEC_DENIED are about the program, MSB_E_NOT_RUNNING about the
+ * sandbox.
+ */
+MSB_API int msb_exec(struct msb *m, const char *name, const struct msb_command *c, int *ret_status,
+	struct msb_error *err);
+
+/**
+ * msb_exec_output - the simple case: what a command prints
+ * @argv: ends with NULL
+ * @ret: its standard output, NUL-terminated, for free(); standard error is dropped
+ * @ret_len: may be NULL
+ *
+ * More than @max bytes kill the command: -E2BIG (MSB_E_LIMIT).
+ */
+MSB_API int msb_exec_output(struct msb *m, const char *name, const char *const *argv, size_t max,
+	char **ret, size_t *ret_len, int *ret_status, struct msb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: files of running sandboxes. */
+#ifndef MSB_FILES_H
+#define MSB_FILES_H
+
+#include <msb/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A connection to the files of one sandbox. Paths are absolute ones of the guest. */
+struct msb_files;
+
+/** msb_files_open - @ret: msb_files_close() */
+MSB_API int msb_files_open(
+	struct msb *m, const char *name, struct msb_files **ret, struct msb_error *err);
+/** msb_files_close - NULL is fine. Return: NULL */
+MSB_API struct msb_files *msb_files_close(struct msb_files *f);
+
+struct msb_stat {
+	size_t size; /* set by the caller: MSB_STAT_INIT */
+	uint32_t mode; /* with the type, as in struct stat */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t nlink;
+	uint64_t bytes;
+	int64_t mtime_s;
+	uint32_t mtime_ns;
+	uint32_t reserved;
+};
+
+/* clang-format off */
+#define MSB_STAT_INIT {sizeof(struct msb_stat), 0, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
+
+/** msb_files_stat - @follow: a link's target instead of the link */
+MSB_API int msb_files_stat(struct msb_files *f, const char *path, int follow, struct msb_stat *ret,
+	struct msb_error *err);
+
+/**
+ * msb_files_list - what is in a directory, in no order, without "." and ".."
+ * @fn: @target: of a symbolic link, otherwise "". Another value than 0 ends the walk and is
+ * returned. @name and @target are what the guest says
+ */
+MSB_API int msb_files_list(struct msb_files *f, const char *path,
+	int (*fn)(void *arg, const char *name, const struct msb_stat *st, const char *target),
+	void *arg, struct msb_error *err);
+
+/**
+ * msb_files_read - @length bytes from @offset on, or as many as there are
+ * @length: UINT64_MAX for all
+ * @fn: a negative errno ends it and is returned
+ */
+MSB_API int msb_files_read(struct msb_files *f, const char *path, uint64_t offset, uint64_t length,
+	int (*fn)(void *arg, const void *data, size_t n), void *arg, struct msb_error *err);
+
+/** msb_files_get - all of a file of at most @max bytes, with a NUL behind it, for free(); -E2BIG
+ * (MSB_E_LIMIT) */
+MSB_API int msb_files_get(struct msb_files *f, const char *path, size_t max, void **ret,
+	size_t *ret_len, struct msb_error *err);
+
+/**
+ * msb_files_write - a new file, or one that is emptied first
+ * @mode: permissions of a new one
+ * @fn: fills @to with up to @n bytes and returns how many, 0 at the end; a negative errno ends it
+ * and is returned
+ */
+MSB_API int msb_files_write(struct msb_files *f, const char *path, uint32_t mode,
+	ssize_t (*fn)(void *arg, void *to, size_t n), void *arg, struct msb_error *err);
+
+/** msb_files_put - msb_files_write() of @n bytes */
+MSB_API int msb_files_put(struct msb_files *f, const char *path, uint32_t mode, const void *data,
+	size_t n, struct msb_error *err);
+
+/** msb_files_mkdir - with its parents; one that exists is fine */
+MSB_API int msb_files_mkdir(
+	struct msb_files *f, const char *path, uint32_t mode, struct msb_error *err);
+
+/** msb_files_symlink - @path becomes a link to @target; an existing link is replaced */
+MSB_API int msb_files_symlink(
+	struct msb_files *f, const char *path, const char *target, struct msb_error *err);
+
+/**
+ * msb_copy_in - a file or a tree of the host becomes @path of the guest
+ *
+ * Into a directory that exists the tree is merged. Permissions and times come along, links stay
+ * links. @ret_skipped: sockets, devices and the like that were left out; may be NULL
+ */
+MSB_API int msb_copy_in(struct msb_files *f, const char *host_path, const char *path,
+	unsigned int *ret_skipped, struct msb_error *err);
+
+/**
+ * msb_copy_out - a file or a tree of the guest becomes @host_path
+ *
+ * However hostile the guest, nothing outside of @host_path is touched: links that lead out of the
+ * tree are left out, no link on the host is followed, set-user-ID bits do not come along.
+ */
+MSB_API int msb_copy_out(struct msb_files *f, const char *path, const char *host_path,
+	unsigned int *ret_skipped, struct msb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: what outlives sandboxes: images, named volumes, snapshots. */
+#ifndef MSB_STORE_H
+#define MSB_STORE_H
+
+#include <msb/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MSB_DIGEST_SIZE 72 /* "sha256:", 64 digits, NUL */
+
+/* Things of one kind with their properties. Which getters are about what stands beside them; the
+ * others return "" or 0. */
+struct msb_items;
+
+/** msb_items_free - NULL is fine. Return: NULL */
+MSB_API struct msb_items *msb_items_free(struct msb_items *l);
+MSB_API size_t msb_items_size(const struct msb_items *l);
+/** msb_items_name - reference of an image ("" if it has none), name of a volume or a snapshot */
+MSB_API const char *msb_items_name(const struct msb_items *l, size_t i);
+/** msb_items_digest - of an image's or a snapshot's manifest */
+MSB_API const char *msb_items_digest(const struct msb_items *l, size_t i);
+/** msb_items_kind - of a volume: "dir" or "disk" */
+MSB_API const char *msb_items_kind(const struct msb_items *l, size_t i);
+/** msb_items_image - of a snapshot: the image it was made with */
+MSB_API const char *msb_items_image(const struct msb_items *l, size_t i);
+/** msb_items_bytes - size of a volume (0: no limit) or of a snapshot's disk */
+MSB_API uint64_t msb_items_bytes(const struct msb_items *l, size_t i);
+/** msb_items_created_ns - of a volume or a snapshot, since 1970 */
+MSB_API uint64_t msb_items_created_ns(const struct msb_items *l, size_t i);
+
+enum msb_pull { MSB_PULL_MISSING = 0, MSB_PULL_ALWAYS, MSB_PULL_NEVER };
+
+/**
+ * msb_image_pull - get an image from its registry, with the settings of config.json and the logins
+ * of msb registry login
+ * @progress: called now and then with the bytes that are here and the bytes of all layers, 0 while
+ * that is unknown; may be NULL
+ * @ret_digest: MSB_DIGEST_SIZE bytes; may be NULL
+ */
+MSB_API int msb_image_pull(struct msb *m, const char *reference, enum msb_pull policy,
+	void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, char *ret_digest,
+	struct msb_error *err);
+
+/** msb_image_list - @ret: msb_items_free() */
+MSB_API int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
+
+/** msb_image_remove - by reference or by the beginning of its digest; -EBUSY (MSB_E_BUSY) if a
+ * sandbox or a snapshot needs it, unless @force: then it stays until they are gone */
+MSB_API int msb_image_remove(
+	struct msb *m, const char *reference, int force, struct msb_error *err);
+
+/** msb_volume_create - @kind: "dir" or "disk"; @bytes: its size, for a directory 0 is no limit */
+MSB_API int msb_volume_create(
+	struct msb *m, const char *name, const char *kind, uint64_t bytes, struct msb_error *err);
+
+/** msb_volume_list - @ret: msb_items_free() */
+MSB_API int msb_volume_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
+
+/** msb_volume_used - bytes that it takes on the host */
+MSB_API int msb_volume_used(struct msb *m, const char *name, uint64_t *ret, struct msb_error *err);
+
+/** msb_volume_remove - with what it holds; -EWOULDBLOCK (MSB_E_BUSY) while a sandbox runs with it
+ */
+MSB_API int msb_volume_remove(struct msb *m, const char *name, struct msb_error *err);
+
+/** msb_snapshot_create - of the root disk of @sandbox, running (it is consistent) or stopped */
+MSB_API int msb_snapshot_create(
+	struct msb *m, const char *sandbox, const char *name, int replace, struct msb_error *err);
+
+/** msb_snapshot_list - @ret: msb_items_free(). Damaged ones are left out */
+MSB_API int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
+
+MSB_API int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *err);
+
+/** msb_snapshot_save - as an archive to @fd */
+MSB_API int msb_snapshot_save(struct msb *m, const char *name, int fd, struct msb_error *err);
+
+/** msb_snapshot_load - out of an archive; @ret_name: MSB_NAME_SIZE bytes, may be NULL */
+MSB_API int msb_snapshot_load(
+	struct msb *m, int fd, int replace, char *ret_name, struct msb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

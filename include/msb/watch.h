@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: logs and metrics of sandboxes. */
+#ifndef MSB_WATCH_H
+#define MSB_WATCH_H
+
+#include <msb/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the commands of a sandbox have written, oldest first; also of one that does not run. */
+struct msb_logs;
+
+/** msb_logs_open - @ret: msb_logs_close() */
+MSB_API int msb_logs_open(
+	struct msb *m, const char *name, struct msb_logs **ret, struct msb_error *err);
+/** msb_logs_close - NULL is fine. Return: NULL */
+MSB_API struct msb_logs *msb_logs_close(struct msb_logs *l);
+
+struct msb_log_entry {
+	size_t size; /* set by the caller: MSB_LOG_ENTRY_INIT */
+	const char *time; /* RFC 3339, UTC */
+	const char *source; /* "stdout", "stderr", "output" (a terminal), "system", "network" */
+	uint64_t id; /* of the command; 0: the supervisor */
+	const char *data; /* a piece as it was written: not always a line, NUL may be inside */
+	size_t len;
+};
+
+/* clang-format off */
+#define MSB_LOG_ENTRY_INIT {sizeof(struct msb_log_entry), NULL, NULL, 0, NULL, 0}
+/* clang-format on */
+
+/**
+ * msb_logs_next - the next entry
+ * @ret: valid until the next call for @l
+ *
+ * Return: 1; 0 when there is none yet, what comes later is found by calling again; a negative
+ * errno.
+ */
+MSB_API int msb_logs_next(struct msb_logs *l, struct msb_log_entry *ret, struct msb_error *err);
+
+struct msb_metrics {
+	size_t size; /* set by the caller: MSB_METRICS_INIT */
+	uint64_t uptime_ns;
+	uint64_t cpu_user_ns; /* of all virtual CPUs, since the start */
+	uint64_t cpu_system_ns;
+	uint64_t cpu_idle_ns;
+	uint64_t cpu_steal_ns;
+	uint64_t memory_total_bytes;
+	uint64_t memory_available_bytes;
+	uint64_t disk_read_bytes;
+	uint64_t disk_write_bytes;
+	uint64_t root_used_bytes;
+	uint64_t root_free_bytes;
+	uint32_t processes;
+	uint32_t commands; /* that run through msb */
+};
+
+/* clang-format off */
+#define MSB_METRICS_INIT {sizeof(struct msb_metrics), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
+
+/** msb_metrics_get - as its guest says at this moment */
+MSB_API int msb_metrics_get(
+	struct msb *m, const char *name, struct msb_metrics *ret, struct msb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: images, named volumes, snapshots. */
+#include "base/str.h"
+
+#include "image/snapshot/snapshot.h"
+#include "image/store/store.h"
+#include "lib/api.h"
+#include "lib/config.h"
+#include "lib/image-remove.h"
+#include "lib/images.h"
+#include "lib/pull.h"
+#include "lib/snapshot-archive.h"
+#include "lib/snapshot-make.h"
+#include "msb/sandbox.h"
+#include "msb/store.h"
+#include "sandbox/volume.h"
+
+struct item {
+	char name[REF_TEXT_MAX + 1];
+	char image[REF_TEXT_MAX + 1];
+	char digest[MSB_DIGEST_SIZE];
+	const char *kind;
+	uint64_t bytes;
+	uint64_t created_ns;
+};
+
+struct msb_items {
+	size_t n;
+	struct item items[];
+};
+
+_Static_assert(MSB_DIGEST_SIZE == REF_DIGEST_LEN + 1, "digests fit");
+
+static int items_new(size_t n, struct msb_items **ret)
+{
+	struct msb_items *l;
+	size_t bytes;
+
+	if (!size_mul(n, sizeof(struct item), &bytes) || !size_add(bytes, sizeof(*l), &bytes))
+		return -ENOMEM;
+	l = calloc(1, bytes);
+	if (!l)
+		return -ENOMEM;
+	l->n = n;
+	*ret = l;
+	return 0;
+}
+
+struct msb_items *msb_items_free(struct msb_items *l)
+{
+	free(l);
+	return NULL;
+}
+
+size_t msb_items_size(const struct msb_items *l)
+{
+	return l->n;
+}
+
+const char *msb_items_name(const struct msb_items *l, size_t i)
+{
+	return i < l->n ? l->items[i].name : "";
+}
+
+const char *msb_items_digest(const struct msb_items *l, size_t i)
+{
+	return i < l->n ? l->items[i].digest : "";
+}
+
+const char *msb_items_kind(const struct msb_items *l, size_t i)
+{
+	return i < l->n && l->items[i].kind ? l->items[i].kind : "";
+}
+
+const char *msb_items_image(const struct msb_items *l, size_t i)
+{
+	return i < l->n ? l->items[i].image : "";
+}
+
+uint64_t msb_items_bytes(const struct msb_items *l, size_t i)
+{
+	return i < l->n ? l->items[i].bytes : 0;
+}
+
+uint64_t msb_items_created_ns(const struct msb_items *l, size_t i)
+{
+	return i < l->n ? l->items[i].created_ns : 0;
+}
+
+static void put(char *to, size_t size, const char *text)
+{
+	(void)snprintf(to, size, "%s", text ? text : "");
+}
+
+/* Images. */
+
+struct onlooker {
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	char digest[16][REF_DIGEST_LEN + 1]; /* layers on their way */
+	uint64_t here[16];
+	uint64_t finished;
+	uint64_t total;
+};
+
+/* Layers come four at a time; what one has got so far is forgotten when it is whole. */
+static uint64_t *slot_of(struct onlooker *o, const char *digest)
+{
+	size_t free_slot = ARRAY_SIZE(o->here);
+
+	for (size_t i = 0; i < ARRAY_SIZE(o->here); i++) {
+		if (streq(o->digest[i], digest))
+			return &o->here[i];
+		if (!o->digest[i][0])
+			free_slot = i;
+	}
+	if (free_slot == ARRAY_SIZE(o->here))
+		return NULL;
+	memcpy(o->digest[free_slot], digest, sizeof(o->digest[0]));
+	o->here[free_slot] = 0;
+	return &o->here[free_slot];
+}
+
+static void on_layer(struct onlooker *o, const struct pull_event *e)
+{
+	uint64_t *here = slot_of(o, e->digest);
+
+	if (!here)
+		return;
+	*here = e->bytes;
+	if (e->state != PULL_LAYER_DONE && e->state != PULL_LAYER_EXISTS)
+		return;
+	o->finished += e->total ? e->total : e->bytes;
+	*here = 0;
+	o->digest[here - o->here][0] = '\0';
+}
+
+static int on_event(void *arg, const struct pull_event *e, struct msb_err *err)
+{
+	struct onlooker *o = arg;
+	uint64_t done;
+
+	if (e->type == PULL_RESOLVE)
+		o->total = e->bytes;
+	else if (e->type == PULL_LAYER)
+		on_layer(o, e);
+	else
+		return 0;
+	done = o->finished;
+	for (size_t i = 0; i < ARRAY_SIZE(o->here); i++)
+		done += o->here[i];
+	o->progress(o->arg, o->total ? MIN(done, o->total) : done, o->total);
+	return 0;
+}
+
+static int pull(struct msb *m, const char *reference, enum pull_policy policy,
+	const struct pull_watch *watch, struct pull_result *result, struct msb_err *err)
+{
+	struct config config = {.root = NULL};
+	struct image_ref ref;
+	const struct pull_opts opts = {
+		.home = m->home,
+		.lib_dir = api_lib_dir(m, err),
+		.config = &config,
+		.policy = policy,
+		.quiet = !watch->event,
+		.watch = watch,
+	};
+	int r = opts.lib_dir ? image_ref_parse(reference, &ref, err) : -ENOENT;
+
+	if (r == 0)
+		r = config_load(m->home, &config, err);
+	if (r == 0)
+		r = pull_image(&opts, reference, &ref, result, err);
+	config_deinit(&config);
+	return r;
+}
+
+int msb_image_pull(struct msb *m, const char *reference, enum msb_pull policy,
+	void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, char *ret_digest,
+	struct msb_error *error)
+{
+	static const enum pull_policy policies[] = {[MSB_PULL_MISSING] = PULL_IF_MISSING,
+		[MSB_PULL_ALWAYS] = PULL_ALWAYS,
+		[MSB_PULL_NEVER] = PULL_NEVER};
+	struct onlooker o = {.progress = progress, .arg = arg};
+	struct pull_result result = {.layers = 0};
+	struct msb_err err = {0};
+	struct api_cancel c;
+	const struct pull_watch watch = {
+		.event = progress ? on_event : NULL, .arg = &o, .cancel = api_cancel_begin(&c, m)};
+	int r;
+
+	if ((unsigned int)policy >= ARRAY_SIZE(policies))
+		return api_fail(error, &err, msb_err_usage(&err, "no such policy"));
+	r = pull(m, reference, policies[policy], &watch, &result, &err);
+	if (r == 0 && ret_digest)
+		memcpy(ret_digest, result.digest, MSB_DIGEST_SIZE);
+	return api_cancel_end(&c, error, &err, r);
+}
+
+int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(store_close_p) struct store *s = NULL;
+	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
+	struct msb_err err = {0};
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_list_get(s, &list, &err);
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		put((*ret)->items[i].name, sizeof((*ret)->items[i].name), list.items[i].text);
+		put((*ret)->items[i].digest, MSB_DIGEST_SIZE, list.items[i].digest);
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_image_remove(struct msb *m, const char *reference, int force, struct msb_error *error)
+{
+	struct image_removal removal = {.force = force != 0};
+	struct msb_err err = {0};
+	struct msb_err later = {0};
+	int e;
+	int r = str_copy(removal.home, sizeof(removal.home), m->home);
+
+	if (r == 0)
+		r = image_remove(&removal, reference, &err);
+	e = image_remove_end(&removal, &later);
+	/* In use by somebody: the next collection takes it. */
+	if (r == 0 && e < 0 && e != -EBUSY)
+		return api_fail(error, &later, e);
+	return api_result(error, &err, r);
+}
+
+/* Volumes. */
+
+int msb_volume_create(
+	struct msb *m, const char *name, const char *kind, uint64_t bytes, struct msb_error *error)
+{
+	struct volume_info info = {.size_bytes = bytes};
+	struct msb_err err = {0};
+	int r = volume_name_check(name, &err);
+	int k = 0;
+
+	while (volume_kind_names[k] && !streq(volume_kind_names[k], kind))
+		k++;
+	if (r == 0 && !volume_kind_names[k])
+		r = msb_err_usage(&err, "a volume is a 'dir' or a 'disk'");
+	info.kind = (enum volume_kind)k;
+	/* Only a directory may be without bound. */
+	if (r == 0 && (bytes || info.kind == VOLUME_DISK))
+		r = volume_size_check(info.kind, bytes, &err);
+	if (r == 0)
+		r = str_copy(info.name, sizeof(info.name), name);
+	if (r == 0)
+		r = volume_create(m->home, &info, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_volume_list(struct msb *m, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(volume_list_deinit) struct volume_list list = {.n = 0};
+	struct msb_err err = {0};
+	int r = volume_list_get(m->home, &list, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		struct item *to = &(*ret)->items[i];
+
+		put(to->name, sizeof(to->name), list.items[i].name);
+		to->kind = volume_kind_names[list.items[i].kind];
+		to->bytes = list.items[i].size_bytes;
+		to->created_ns = list.items[i].created_ns;
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_volume_used(struct msb *m, const char *name, uint64_t *ret, struct msb_error *error)
+{
+	struct volume_info info;
+	struct msb_err err = {0};
+	int r = volume_get(m->home, name, &info, &err);
+
+	if (r == 0)
+		r = volume_used(m->home, &info, ret, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_volume_remove(struct msb *m, const char *name, struct msb_error *error)
+{
+	struct msb_err err = {0};
+
+	return api_result(error, &err, volume_remove(m->home, name, &err));
+}
+
+/* Snapshots. */
+
+int msb_snapshot_create(
+	struct msb *m, const char *sandbox, const char *name, int replace, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	static const struct opt_list no_labels;
+	const struct snapshot_make_opts o = {.home = m->home,
+		.sandbox = sandbox,
+		.name = name,
+		.labels = &no_labels,
+		.replace = replace != 0};
+	struct msb_err err = {0};
+	int r = snapshot_name_check(name, &err);
+
+	if (r == 0)
+		(void)snapshot_reap(m->home);
+	if (r == 0)
+		r = snapshot_make(&o, &s, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(snapshot_list_deinit) struct snapshot_list list = {.n = 0};
+	struct msb_err err = {0};
+	int r = snapshot_list_get(m->home, &list, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		const struct snapshot *s = &list.items[i];
+		struct item *to = &(*ret)->items[i];
+
+		put(to->name, sizeof(to->name), s->name);
+		put(to->digest, sizeof(to->digest), s->digest);
+		put(to->image, sizeof(to->image), s->m.reference);
+		to->bytes = s->m.size_bytes;
+		to->created_ns = s->m.created_ns;
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct msb_err err = {0};
+	int r = snapshot_open(m->home, name, &s, &err);
+
+	if (r == 0)
+		r = snapshot_remove(&s, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_save(struct msb *m, const char *name, int fd, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct api_sigpipe sigpipe;
+	struct msb_err err = {0};
+	int r = snapshot_open(m->home, name, &s, &err);
+
+	if (r == 0) {
+		api_sigpipe_begin(&sigpipe);
+		r = snapshot_save(&s, fd, &err);
+		api_sigpipe_end(&sigpipe);
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_load(struct msb *m, int fd, int replace, char *ret_name, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct msb_err err = {0};
+	const struct snapshot_load l = {.home = m->home,
+		.lib_dir = api_lib_dir(m, &err),
+		.fd = fd,
+		.replace = replace != 0};
+	int r = l.lib_dir ? snapshot_load(&l, &s, &err) : -ENOENT;
+
+	if (r == 0 && ret_name)
+		put(ret_name, MSB_NAME_SIZE, s.name);
+	return api_result(error, &err, r);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: logs and metrics. */
+#include "lib/api.h"
+#include "lib/ask.h"
+#include "msb/watch.h"
+#include "sandbox/log-read.h"
+#include "sandbox/state.h"
+
+struct msb_logs {
+	int dir_fd;
+	struct log_reader reader;
+	struct log_entry entry;
+	bool have; /* @entry */
+};
+
+int msb_logs_open(struct msb *m, const char *name, struct msb_logs **ret, struct msb_error *error)
+{
+	struct msb_logs *l = calloc(1, sizeof(*l));
+	struct msb_err err = {0};
+	int r = l ? sandbox_dir_find(m->home, name, &l->dir_fd, &err) : -ENOMEM;
+
+	*ret = NULL;
+	if (r < 0) {
+		free(l);
+		return api_fail(error, &err, r);
+	}
+	log_reader_init(&l->reader, l->dir_fd);
+	*ret = l;
+	return 0;
+}
+
+struct msb_logs *msb_logs_close(struct msb_logs *l)
+{
+	if (!l)
+		return NULL;
+	if (l->have)
+		log_entry_deinit(&l->entry);
+	log_reader_deinit(&l->reader);
+	fd_close(l->dir_fd);
+	free(l);
+	return NULL;
+}
+
+int msb_logs_next(struct msb_logs *l, struct msb_log_entry *ret, struct msb_error *error)
+{
+	struct msb_log_entry e = {.size = ret->size};
+	struct msb_err err = {0};
+	int r;
+
+	if (l->have)
+		log_entry_deinit(&l->entry);
+	l->have = false;
+	r = log_reader_next(&l->reader, &l->entry);
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0)
+		return api_fail(error, &err, msb_err_errno(&err, r, "the log"));
+	l->have = true;
+	e.time = l->entry.time;
+	e.source = l->entry.source;
+	e.id = l->entry.id;
+	e.data = l->entry.data;
+	e.len = l->entry.len;
+	memcpy(ret, &e, MIN(ret->size, sizeof(e)));
+	return 1;
+}
+
+int msb_metrics_get(
+	struct msb *m, const char *name, struct msb_metrics *ret, struct msb_error *error)
+{
+	struct msg_metrics g = {.uptime_ns = 0};
+	struct msb_err err = {0};
+	struct msb_metrics x;
+	int r = ask_metrics(m->home, name, &g, &err);
+
+	if (r < 0)
+		return api_fail(error, &err, r);
+	x = (struct msb_metrics){
+		.size = ret->size,
+		.uptime_ns = g.uptime_ns,
+		.cpu_user_ns = g.cpu_user_ns,
+		.cpu_system_ns = g.cpu_system_ns,
+		.cpu_idle_ns = g.cpu_idle_ns,
+		.cpu_steal_ns = g.cpu_steal_ns,
+		/* The guest may say anything. */
+		.memory_total_bytes = MIN(g.mem_total_kib, UINT64_MAX / KIB) * KIB,
+		.memory_available_bytes = MIN(g.mem_available_kib, UINT64_MAX / KIB) * KIB,
+		.disk_read_bytes = g.disk_read_bytes,
+		.disk_write_bytes = g.disk_write_bytes,
+		.root_used_bytes = g.root_used_bytes,
+		.root_free_bytes = g.root_free_bytes,
+		.processes = g.procs,
+		.commands = g.execs,
+	};
+	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
+	return 0;
+}
