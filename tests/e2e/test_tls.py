@@ -92,6 +92,8 @@ class Server:
                     if not more:
                         break
                     data += more
+                if not data:
+                    return
                 self.heard.append(data)
                 s.sendall(self.answer)
                 s.unwrap()
@@ -141,3 +143,25 @@ def test_a_page_through_the_interception(world, guest, msb):
     assert world.www.heard[-1].startswith(b"GET / HTTP/1.1\r\n")
     key = Path(msb.env["MSB_HOME"]) / "tls/ca.key"
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_requests_of_a_connection(world, guest, msb):
+    """Only for the host that the connection is for, and nothing that is read in two ways."""
+    www = "Host: www.example\\r\\n"
+    heard = len(world.www.heard)
+    out = guest(client("www.example", "GET / HTTP/1.1\\r\\nHost: other.example\\r\\n\\r\\n")
+                + client("www.example", f"POST / HTTP/1.1\\r\\n{www}Content-Length: 4\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n")
+                + client("www.example", f"POST /path?query HTTP/1.1\\r\\n{www}Content-Length: 3\\r\\n\\r\\nabc"),
+                "--tls-upstream-ca-cert", str(world.ca))
+    parts = out.split("\nend\n")
+    assert "HTTP/1.1 421 " in parts[0] and "HTTP/1.1 400 " in parts[1] and "HTTP/1.1 200 " in parts[2], out
+    assert len(world.www.heard) == heard + 1
+
+
+def test_a_server_nobody_trusts(world, guest):
+    """Its client sees a failed handshake, and the server no request."""
+    heard = len(world.www.heard)
+    out = guest(client("www.example"), "--tls-intercept")
+    assert out.startswith("error") and "handshake failure" in out, out
+    out = guest(client("www.example"), "--tls-no-verify-upstream-for", "*.example")
+    assert "HTTP/1.1 200 OK" in out and len(world.www.heard) == heard + 1

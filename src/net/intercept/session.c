@@ -15,9 +15,10 @@
 #include "net/intercept/session.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
-enum { LANE_BYTES = 64 * 1024, ROUNDS = 16, HANDSHAKE_S = 30 };
+#include "net/intercept/exchange.h"
+
+enum { READ_BYTES = 32 * 1024, PIECES = 64, ROUNDS = 16, HANDSHAKE_S = 30 };
 
 enum stage {
 	STAGE_HELLO, /* of the guest */
@@ -37,9 +38,12 @@ struct side {
 
 struct lane {
 	struct side *from, *to;
-	struct buf bytes;
+	struct buf in; /* read, not understood yet */
+	struct buf bytes; /* to be written */
+	int (*pass)(struct exchange *x, struct buf *in, struct buf *out);
 	bool ended; /* no more of @from */
 	bool dirty; /* and that was no orderly end */
+	bool judged; /* the answers have ended with it, or not */
 	bool closed; /* @to knows */
 };
 
@@ -50,6 +54,8 @@ struct session {
 	enum stage stage;
 	struct side guest, server;
 	struct lane up, down;
+	struct exchange exchange;
+	bool refused; /* the guest gets what is under way, then the end */
 	struct loop_timer deadline; /* of the handshakes */
 	struct loop_timer again; /* there is more to do than one run does */
 };
@@ -63,14 +69,20 @@ static void side_deinit(struct side *p)
 	p->fd = fd_close(p->fd);
 }
 
+static void lane_deinit(struct lane *l)
+{
+	buf_deinit(&l->in);
+	buf_deinit(&l->bytes);
+}
+
 static void session_free(struct session *s)
 {
 	loop_timer_del(&s->deadline);
 	loop_timer_del(&s->again);
 	side_deinit(&s->guest);
 	side_deinit(&s->server);
-	buf_deinit(&s->up.bytes);
-	buf_deinit(&s->down.bytes);
+	lane_deinit(&s->up);
+	lane_deinit(&s->down);
 	*s->link = s->next;
 	if (s->next)
 		s->next->link = s->link;
@@ -227,16 +239,16 @@ static int lane_fill(struct lane *l)
 	uint8_t *room;
 	ssize_t n;
 
-	if (l->ended || buf_len(&l->bytes) >= LANE_BYTES / 2)
+	if (l->ended || buf_space(&l->in) < READ_BYTES || buf_len(&l->bytes) >= READ_BYTES)
 		return 0;
-	room = buf_reserve(&l->bytes, LANE_BYTES / 2);
+	room = buf_reserve(&l->in, READ_BYTES);
 	if (!room)
 		return -ENOMEM;
-	n = side_read(l->from, room, LANE_BYTES / 2);
+	n = side_read(l->from, room, READ_BYTES);
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
 	if (n > 0) {
-		buf_commit(&l->bytes, (size_t)n);
+		buf_commit(&l->in, (size_t)n);
 		return 1;
 	}
 	/* Servers that just close are common; what they have said still counts. */
@@ -267,7 +279,7 @@ static int lane_end(struct lane *l)
 {
 	int r = 0;
 
-	if (!l->ended || l->closed || buf_len(&l->bytes) > 0)
+	if (!l->ended || l->closed || buf_len(&l->bytes) > 0 || buf_len(&l->in) > 0)
 		return 0;
 	if (l->dirty)
 		return -EPIPE;
@@ -284,26 +296,94 @@ static int lane_end(struct lane *l)
 	return 1;
 }
 
+/* The guest hears why, if it can; the server sees an end in the middle of nothing. */
+static int refuse(struct session *s)
+{
+	tell(s, NET_EVENT_DENIED, s->exchange.why);
+	if (!exchange_refusal(&s->exchange, &s->down.bytes))
+		return -EACCES;
+	s->refused = true;
+	s->up.ended = s->up.closed = s->down.ended = true;
+	s->up.dirty = s->down.dirty = false;
+	buf_consume(&s->up.in, buf_len(&s->up.in));
+	buf_consume(&s->up.bytes, buf_len(&s->up.bytes));
+	buf_consume(&s->down.in, buf_len(&s->down.in));
+	return 1;
+}
+
+/* Several pieces: most are small. Return: 1: some, 0: none, negative: the flow is over. */
+static int lane_pass(struct session *s, struct lane *l)
+{
+	int any = 0;
+	int r = 1;
+
+	for (int i = 0; i < PIECES && r > 0 && !s->refused; i++) {
+		r = l->pass(&s->exchange, &l->in, &l->bytes);
+		any = any || r > 0;
+	}
+	if (r == -EACCES)
+		return refuse(s);
+	if (r == -EBADMSG)
+		tell(s, NET_EVENT_FAILED, s->exchange.why);
+	if (r < 0)
+		return r;
+	/* What will never be whole is not passed on. */
+	if (r == 0 && l->ended && buf_len(&l->in) > 0 && buf_space(&l->bytes) >= EXCHANGE_BYTES &&
+		!s->exchange.tunnel && !(l == &s->up && s->exchange.n_pending))
+		return -EPIPE;
+	return any;
+}
+
+/* Bytes of one direction, as far as they go. Return: as above. */
+static int lane_run(struct session *s, struct lane *l)
+{
+	int filled = lane_fill(l);
+	int passed = filled < 0 ? filled : lane_pass(s, l);
+	int flushed = passed < 0 ? passed : lane_flush(l);
+	int ended;
+
+	if (flushed < 0)
+		return flushed;
+	if (passed == 0 && l == &s->down && l->ended && !l->judged && !s->refused) {
+		l->judged = true;
+		l->dirty = !exchange_end(&s->exchange) || l->dirty;
+	}
+	ended = passed == 0 || s->refused ? lane_end(l) : 0;
+	return ended < 0 ? ended : filled + passed + flushed + ended;
+}
+
 /* Return: is there a session left? *@ret_wait: nothing more can be done now. */
 static bool relay(struct session *s, bool *ret_wait)
 {
-	struct lane *lanes[] = {&s->up, &s->down};
-	bool moved = false;
+	int up;
+	int down;
 
 	s->guest.events = s->server.events = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(lanes); i++) {
-		int (*const steps[])(struct lane *) = {lane_fill, lane_flush, lane_end};
-
-		for (size_t k = 0; k < ARRAY_SIZE(steps); k++) {
-			int r = steps[k](lanes[i]);
-
-			if (r < 0)
-				return false;
-			moved = moved || r > 0;
-		}
-	}
-	*ret_wait = !moved;
+	up = lane_run(s, &s->up);
+	down = up < 0 ? up : lane_run(s, &s->down);
+	if (down < 0)
+		return false;
+	*ret_wait = up + down == 0;
 	return !(s->up.closed && s->down.closed);
+}
+
+static void on_answered(void *ctx, const struct exchange_request *r)
+{
+	const struct session *s = ctx;
+	const struct intercept_flow *f = &s->flow;
+	const struct net_event ev = {.kind = NET_EVENT_HTTP,
+		.flow = f->id,
+		.guest = f->guest,
+		.remote = f->remote,
+		.name = host_of(s),
+		.method = r->method,
+		.path = r->path,
+		.status = (uint16_t)r->status,
+		.up = r->up,
+		.down = r->down,
+		.took_ns = clock_mono_ns() - r->began_ns};
+
+	net_events_tell(s->in->events, &ev);
 }
 
 static void on_socket(struct loop_fd *src, uint32_t events);
@@ -381,10 +461,15 @@ void intercept_take(struct intercept *in, const struct intercept_flow *flow, int
 		.server = {.fd = server, .session = s},
 		.next = in->sessions,
 		.link = &in->sessions};
-	s->up = (struct lane){.from = &s->guest, .to = &s->server};
-	s->down = (struct lane){.from = &s->server, .to = &s->guest};
-	buf_init(&s->up.bytes, LANE_BYTES);
-	buf_init(&s->down.bytes, LANE_BYTES);
+	s->up = (struct lane){.from = &s->guest, .to = &s->server, .pass = exchange_up};
+	s->down = (struct lane){.from = &s->server, .to = &s->guest, .pass = exchange_down};
+	buf_init(&s->up.in, EXCHANGE_BYTES);
+	buf_init(&s->down.in, EXCHANGE_BYTES);
+	buf_init(&s->up.bytes, (size_t)2 * EXCHANGE_BYTES);
+	buf_init(&s->down.bytes, (size_t)2 * EXCHANGE_BYTES);
+	exchange_init(&s->exchange, host_of(s), flow->port);
+	s->exchange.done = on_answered;
+	s->exchange.ctx = s;
 	if (s->next)
 		s->next->link = &s->next;
 	in->sessions = s;
