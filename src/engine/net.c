@@ -58,6 +58,8 @@ static int start_tls(
 	spawn_add_fd(&s, net->tls_config_fd, INTERCEPT_FD_CONFIG);
 	if (net->events_fd >= 0)
 		spawn_add_fd(&s, net->events_fd, INTERCEPT_FD_EVENTS);
+	if (net->tls_secrets_fd >= 0)
+		spawn_add_fd(&s, net->tls_secrets_fd, INTERCEPT_FD_SECRETS);
 	return run(&s, "msb-tls", vm, err);
 }
 

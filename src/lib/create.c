@@ -522,12 +522,15 @@ static int configure_net(struct create *run, struct msb_err *err)
 
 	if (r == 0)
 		r = run_tls_apply(&run->args->net.tls, &net->tls, err);
+	if (r == 0)
+		r = run_secrets_apply(&run->args->net.secrets, &net->secrets, err);
 	if (r < 0)
 		return r;
 	net->max_connections = run->args->net.max_connections;
 	net->limits = run->args->net.limits;
 	net->proxy = run->args->net.proxy;
 	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
+	net->tls.on = net->tls.on || net->secrets.n > 0;
 	if (net->tls.on && !net->policy)
 		return msb_err_usage(err, "there is no network whose TLS could be intercepted");
 	net->ports = run->args->net.ports;

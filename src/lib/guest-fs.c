@@ -35,6 +35,7 @@ static int start_stopped(struct guest_fs *g, const char *home, const char *lib_d
 	if (r < 0)
 		return r;
 	l.spec.detached = false;
+	l.spec.net.secrets.n = 0; /* nobody uses them, and nobody may be there to give them */
 	r = sandbox_start(&g->loop, &l.spec, &l.dir, &events, g, &g->sb, err);
 	life_unlock(&l);
 	g->started = r == 0;

@@ -48,5 +48,6 @@ int run_net_apply(const struct run_net *n, struct policy *policy, struct dns_set
 void run_net_deinit(struct run_net *n)
 {
 	run_tls_deinit(&n->tls);
+	run_secrets_deinit(&n->secrets);
 	policy_choice_deinit(&n->choice);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/limit-args.h"
 #include "lib/proxy-args.h"
+#include "lib/secret-args.h"
 #include "lib/tls-args.h"
 #include "net/dns/config.h"
 #include "net/policy/choice.h"
@@ -25,6 +26,7 @@ struct run_net {
 	struct net_ports ports;
 	struct net_limits limits;
 	struct net_proxy proxy;
+	struct run_secrets secrets;
 };
 
 /** run_parse_port - one more for the struct net_ports @target */
@@ -137,7 +139,8 @@ void run_net_deinit(struct run_net *n);
 			.type = OPT_FLAG,                                                          \
 			RUN_NET_AT(T, M, no_rebind_protection),                                    \
 			.help = "Let names have private addresses"},                               \
-		RUN_TLS_OPTS(T, M.tls), RUN_LIMIT_OPTS(T, M.limits), RUN_PROXY_OPTS(T, M.proxy),   \
+		RUN_TLS_OPTS(T, M.tls), RUN_SECRET_OPTS(T, M.secrets),                             \
+		RUN_LIMIT_OPTS(T, M.limits), RUN_PROXY_OPTS(T, M.proxy),                           \
 	{                                                                                          \
 		.name = "max-connections", .type = OPT_U32, RUN_NET_AT(T, M, max_connections),     \
 		.arg = "N", .min = 1, .max = RUN_NET_CONNECTIONS_MAX,                              \

@@ -112,7 +112,44 @@ struct given {
 	int image_fd;
 	int dir_fd;
 	int lock_fd;
+	int secrets_fd;
 };
+
+/*
+ * The values of the secrets, in a file in memory. They are not in the description: that is stored.
+ * Who reads the file overwrites it.
+ */
+static int gather_secrets(const struct secret_settings *s, int *ret_fd, struct msb_err *err)
+{
+	cleanup_fd int fd = -EBADF;
+
+	if (s->n == 0)
+		return 0;
+	fd = memfd_create("msb-secrets", MFD_CLOEXEC);
+	if (fd < 0)
+		return msb_err_errno(err, -errno, "secrets");
+	for (uint32_t i = 0; i < s->n; i++) {
+		const struct secret_rule *rule = &s->rules[i];
+		const char *value = rule->value ? rule->value : getenv(rule->name);
+		int r;
+
+		if (!value || !value[0]) {
+			r = msb_err_usage(
+				err, "secret %s: the environment has no value for it", rule->name);
+			return msb_err_hint(err, r,
+				rule->inlined
+					? "values given with --secret are not stored: set the "
+					  "variable %s and try again"
+					: "set the variable %s, and export it",
+				rule->name);
+		}
+		r = secret_value_write(fd, value, err);
+		if (r < 0)
+			return msb_err_prefix(err, r, "secret %s", rule->name);
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
 
 static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owner_fd,
 	const struct given *given, pid_t *ret_pid, struct msb_err *err)
@@ -149,6 +186,8 @@ static int run_supervisor(const struct sandbox_spec *spec, int spec_fd, int owne
 		spawn_add_fd(&s, given->dir_fd, SUP_FD_DIR);
 		spawn_add_fd(&s, given->lock_fd, SUP_FD_LOCK);
 	}
+	if (given->secrets_fd >= 0)
+		spawn_add_fd(&s, given->secrets_fd, SUP_FD_SECRETS);
 	if (spec->log_level > LOG_WARN)
 		spawn_add_fd(&s, STDERR_FILENO, STDERR_FILENO);
 	r = spawn_run(&s, ret_pid, NULL);
@@ -162,6 +201,8 @@ static int spawn_with(struct loop *loop, const struct sandbox_spec *spec, const 
 	const struct sandbox_events *events, void *arg, struct sandbox **ret, struct msb_err *err)
 {
 	cleanup_fd int spec_fd = -EBADF;
+	cleanup_fd int secrets_fd = -EBADF;
+	struct given with = *given;
 	cleanup_fd int ours = -EBADF;
 	cleanup_fd int theirs = -EBADF;
 	struct sandbox *sb;
@@ -170,6 +211,8 @@ static int spawn_with(struct loop *loop, const struct sandbox_spec *spec, const 
 
 	if (r == 0)
 		r = make_memfd(spec, &spec_fd, err);
+	if (r == 0)
+		r = gather_secrets(&spec->net.secrets, &secrets_fd, err);
 	if (r < 0)
 		return r;
 	r = io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, fds);
@@ -181,7 +224,8 @@ static int spawn_with(struct loop *loop, const struct sandbox_spec *spec, const 
 	if (r < 0)
 		return msb_err_errno(err, r, "connection to the sandbox");
 	(void)TAKE_FD(ours);
-	r = run_supervisor(spec, spec_fd, theirs, given, &sb->pid, err);
+	with.secrets_fd = secrets_fd;
+	r = run_supervisor(spec, spec_fd, theirs, &with, &sb->pid, err);
 	/* Nobody here can wait for it. */
 	if (spec->orphan)
 		sb->pid = 0;

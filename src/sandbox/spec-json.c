@@ -191,6 +191,8 @@ static void put_network(struct json_out *o, const struct sandbox_net *n, bool se
 		tls_settings_to_json(&n->tls, o, "tls");
 	if (n->ports.n)
 		net_ports_to_json(&n->ports, o, "ports");
+	if (n->secrets.n)
+		secret_settings_to_json(&n->secrets, o, "secrets");
 	json_end_object(o);
 }
 
@@ -544,11 +546,12 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {
-		"max_connections", "limits", "proxy", "dns", "policy", "tls", "ports"};
+		"max_connections", "limits", "proxy", "dns", "policy", "tls", "ports", "secrets"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
 	const struct json *tls = NULL;
+	const struct json *secrets = NULL;
 	const struct json *obj = NULL;
 	int r = json_opt_object(root, "network", &obj, err);
 
@@ -576,7 +579,11 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 		spec->net.policy = &st->policy;
 	if (r == 0)
 		r = json_opt_object(obj, "tls", &tls, err);
-	return r == 0 && tls ? tls_settings_from_json(tls, &spec->net.tls, err) : r;
+	if (r == 0 && tls)
+		r = tls_settings_from_json(tls, &spec->net.tls, err);
+	if (r == 0)
+		r = json_opt_object(obj, "secrets", &secrets, err);
+	return r == 0 && secrets ? secret_settings_from_json(secrets, &spec->net.secrets, err) : r;
 }
 
 /* null stands for unlimited: the value does not fit an integer of JSON. */

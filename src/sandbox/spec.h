@@ -21,6 +21,7 @@
 #include "net/policy/policy.h"
 #include "net/port.h"
 #include "net/proxy.h"
+#include "net/secrets/settings.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
 
@@ -71,6 +72,7 @@ struct sandbox_net {
 	struct dns_settings dns;
 	struct tls_settings tls;
 	struct net_ports ports;
+	struct secret_settings secrets; /* without any, .tls may be off */
 };
 
 struct sandbox_spec {

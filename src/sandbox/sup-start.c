@@ -26,6 +26,7 @@
 #include "sandbox/sup-disk.h"
 #include "sandbox/sup-internal.h"
 #include "sandbox/sup-net.h"
+#include "sandbox/sup-tls.h"
 
 enum {
 	BOOT_TIMEOUT_COPY_S = 1800,
@@ -191,8 +192,10 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	const struct sandbox_spec *spec = &sup->spec;
 	char vmm_path[PATH_MAX];
 	cleanup_with(sup_shares_deinit) struct sup_shares shares;
-	cleanup_with(sup_net_deinit) struct sup_net net = {
-		.config_fd = -EBADF, .events_fd = -EBADF, .tls_config_fd = -EBADF};
+	cleanup_with(sup_net_deinit) struct sup_net net = {.config_fd = -EBADF,
+		.events_fd = -EBADF,
+		.tls_config_fd = -EBADF,
+		.secrets_fd = -EBADF};
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
 		.mem_mib = spec->mem_mib,
@@ -252,8 +255,9 @@ static uint64_t upper_bytes(const struct sandbox_spec *spec)
 
 static int put_config(const struct supervisor *sup, struct buf *out)
 {
-	static const char *const no_env[] = {NULL};
 	const struct sandbox_spec *spec = &sup->spec;
+	struct sup_env env;
+	int r;
 	char hostname[LIMIT_HOSTNAME + 1];
 	struct msg_config m = {
 		.version = PROTO_VERSION,
@@ -281,7 +285,11 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		m.net.mtu = is_kvm(sup->vm.ops) ? NET_MTU_HEADERS : NET_MTU_BARE;
 	memcpy(m.tmpfs, spec->tmpfs, sizeof(m.tmpfs));
 	memcpy(m.rlimits, spec->rlimits, sizeof(m.rlimits));
-	return msg_put_config(out, &m, spec->env ? spec->env : no_env);
+	r = sup_env_make(spec, &env);
+	if (r == 0)
+		r = msg_put_config(out, &m, env.items);
+	sup_env_deinit(&env);
+	return r;
 }
 
 /* Every time: a root in memory has forgotten them. */
@@ -568,6 +576,7 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sup->net_events_fd = -EBADF;
 	sup->record.exit_status = -1;
 	/* Before anything else can have these numbers. */
+	sup->has_secrets = fcntl(SUP_FD_SECRETS, F_SETFD, FD_CLOEXEC) == 0;
 	sup->adopted = fcntl(SUP_FD_DIR, F_SETFD, FD_CLOEXEC) == 0 &&
 		       fcntl(SUP_FD_LOCK, F_SETFD, FD_CLOEXEC) == 0;
 	sup->dir = (struct sandbox_dir){.parent_fd = -EBADF, .fd = -EBADF, .lock_fd = -EBADF};

@@ -126,7 +126,7 @@ static int find_ca(struct supervisor *sup, const char *program, struct tls_setti
 int sup_tls_open(
 	struct supervisor *sup, struct sup_net *n, struct engine_spec *es, struct msb_err *err)
 {
-	struct intercept_config c = {.tls = sup->spec.net.tls};
+	struct intercept_config c = {.tls = sup->spec.net.tls, .secrets = sup->spec.net.secrets};
 	char cert[PATH_MAX];
 	char key[PATH_MAX];
 	size_t len;
@@ -145,7 +145,40 @@ int sup_tls_open(
 	r = write_config(&c, &n->tls_config_fd);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot describe the interception of TLS");
+	if (c.secrets.n && !sup->has_secrets)
+		return msb_err_set(err, -EBADF, MSB_FAIL, "the values of its secrets are missing");
+	if (sup->has_secrets)
+		n->secrets_fd = SUP_FD_SECRETS;
+	es->net.tls_secrets_fd = n->secrets_fd;
 	es->net.tls_path = n->tls_path;
 	es->net.tls_config_fd = n->tls_config_fd;
 	return 0;
+}
+
+int sup_env_make(const struct sandbox_spec *spec, struct sup_env *ret)
+{
+	const struct secret_settings *s = &spec->net.secrets;
+	size_t n = 0;
+
+	while (spec->env && spec->env[n])
+		n++;
+	ret->items = calloc(n + s->n + 1, sizeof(ret->items[0]));
+	ret->texts = calloc((size_t)s->n + 1, sizeof(ret->texts[0]));
+	if (!ret->items || !ret->texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		ret->items[i] = spec->env[i];
+	/* The last one of a name wins. */
+	for (uint32_t i = 0; i < s->n; i++) {
+		(void)snprintf(ret->texts[i], sizeof(ret->texts[i]), "%s=" SECRET_PLACEHOLDER "%s",
+			s->rules[i].name, s->rules[i].name);
+		ret->items[n++] = ret->texts[i];
+	}
+	return 0;
+}
+
+void sup_env_deinit(struct sup_env *e)
+{
+	free(e->items);
+	free(e->texts);
 }

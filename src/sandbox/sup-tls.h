@@ -12,3 +12,13 @@
  */
 int sup_tls_open(struct supervisor *sup, struct sup_net *n, struct engine_spec *es,
 	struct msb_err *err) MSB_MUST_CHECK;
+
+/* The environment of every command: what the user has set, and placeholders for secrets. */
+struct sup_env {
+	const char **items; /* NULL-terminated */
+	char (*texts)[SECRET_NAME_MAX * 2 + sizeof(SECRET_PLACEHOLDER) + 2];
+};
+
+/** sup_env_make - 0 or -ENOMEM; sup_env_deinit() in any case */
+int sup_env_make(const struct sandbox_spec *spec, struct sup_env *ret) MSB_MUST_CHECK;
+void sup_env_deinit(struct sup_env *e);

@@ -38,6 +38,7 @@ enum {
 	SUP_FD_IMAGE = 5, /* the root device, only when the spec has no image path */
 	SUP_FD_DIR = 6, /* an existing directory that is to be started ... */
 	SUP_FD_LOCK = 7, /* ... and its lock, held */
+	SUP_FD_SECRETS = 8, /* values of its secrets, for msb-tls alone; only when it has some */
 };
 
 enum sup_state { SUP_STARTING, SUP_RUNNING, SUP_STOPPING, SUP_KILLING, SUP_ENDED };
@@ -49,6 +50,7 @@ struct supervisor {
 
 	struct sandbox_dir dir;
 	bool persisted; /* the directory has a spec.json that outlives this process */
+	bool has_secrets; /* SUP_FD_SECRETS is there */
 	bool adopted; /* the directory was there before */
 	bool was_ready; /* the guest served requests */
 	struct sandbox_record record; /* what state.json says */

@@ -4,7 +4,8 @@
  *
  * INTERCEPT_FD_FLOWS is a socket of packets (net/intercept/wire.h); the process ends when its peer
  * closes it. INTERCEPT_FD_CONFIG is a file with the description as JSON. INTERCEPT_FD_EVENTS, if
- * there is one, takes the lines of net/events.h.
+ * there is one, takes the events of net/events.h; INTERCEPT_FD_SECRETS the values of secrets, when
+ * there are some.
  */
 #pragma once
 
@@ -12,8 +13,14 @@
 #include "base/err.h"
 
 #include "net/intercept/settings.h"
+#include "net/secrets/settings.h"
 
-enum { INTERCEPT_FD_FLOWS = 3, INTERCEPT_FD_CONFIG = 4, INTERCEPT_FD_EVENTS = 5 };
+enum {
+	INTERCEPT_FD_FLOWS = 3,
+	INTERCEPT_FD_CONFIG = 4,
+	INTERCEPT_FD_EVENTS = 5,
+	INTERCEPT_FD_SECRETS = 6
+};
 
 /* The word that makes msb-tls make a certificate authority in the directory that follows. */
 #define INTERCEPT_MAKE_CA "make-ca"
@@ -21,6 +28,7 @@ enum { INTERCEPT_FD_FLOWS = 3, INTERCEPT_FD_CONFIG = 4, INTERCEPT_FD_EVENTS = 5 
 
 struct intercept_config {
 	struct tls_settings tls; /* its authority is given */
+	struct secret_settings secrets;
 	struct json *doc; /* owned: holds the strings; NULL: they are somebody else's */
 };
 

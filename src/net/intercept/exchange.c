@@ -21,6 +21,12 @@ static int refuse(struct exchange *x, unsigned int status, const char *why)
 	return -EACCES;
 }
 
+static int refuse_secret(struct exchange *x, const struct secret_verdict *v)
+{
+	x->secret = v->name;
+	return refuse(x, 403, v->why);
+}
+
 /* Is @t our host, perhaps with our port? Brackets are around addresses of IPv6. */
 static bool is_host(const struct exchange *x, struct http_text t)
 {
@@ -118,6 +124,48 @@ static int pass(struct buf *in, struct buf *out, size_t n)
 	return r < 0 ? -ENOMEM : 1;
 }
 
+/* The head that was just read, with values of secrets in it. */
+static int pass_head(struct exchange *x, struct buf *in, struct buf *out, size_t n)
+{
+	struct secret_verdict v = {.name = NULL};
+	int r = check_request(x, &x->up.head);
+
+	if (r < 0)
+		return r;
+	if (!x->secrets) {
+		remember(x, &x->up.head);
+		return pass(in, out, n);
+	}
+	r = secrets_head(
+		x->secrets, &x->place, (const char *)buf_data(in), n, &x->up.head, out, &v);
+	if (r == -EACCES)
+		return refuse_secret(x, &v);
+	if (r < 0)
+		return r;
+	remember(x, &x->up.head);
+	x->pending[x->n_pending - 1].secret = v.name;
+	x->scan.n = 0;
+	buf_consume(in, n);
+	return 1;
+}
+
+static int pass_data(struct exchange *x, struct buf *in, struct buf *out, size_t n)
+{
+	struct secret_verdict v = {.name = NULL};
+	int r = 0;
+
+	if (x->secrets && !x->tunnel)
+		r = secrets_body(x->secrets, &x->scan, buf_data(in), n, &v);
+	if (r == -EACCES)
+		return refuse_secret(x, &v);
+	if (r < 0)
+		return r;
+	/* Its answer may have come before. */
+	if (x->n_pending)
+		newest(x)->up += n;
+	return pass(in, out, n);
+}
+
 /* Must the client wait, for an answer that decides what its next bytes are, or for any? */
 static bool must_wait(struct exchange *x)
 {
@@ -130,7 +178,6 @@ int exchange_up(struct exchange *x, struct buf *in, struct buf *out)
 {
 	enum http_piece p;
 	size_t n;
-	int r;
 
 	if (must_wait(x) || buf_space(out) < EXCHANGE_BYTES)
 		return 0;
@@ -139,16 +186,9 @@ int exchange_up(struct exchange *x, struct buf *in, struct buf *out)
 	case HTTP_MORE:
 		return 0;
 	case HTTP_HEAD:
-		r = check_request(x, &x->up.head);
-		if (r < 0)
-			return r;
-		remember(x, &x->up.head);
-		return pass(in, out, n);
+		return pass_head(x, in, out, n);
 	case HTTP_DATA:
-		/* Its answer may have come before. */
-		if (x->n_pending)
-			newest(x)->up += n;
-		return pass(in, out, n);
+		return pass_data(x, in, out, n);
 	case HTTP_FRAME:
 	case HTTP_RAW:
 		return pass(in, out, n);

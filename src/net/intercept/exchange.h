@@ -13,6 +13,7 @@
 #include "base/buf.h"
 
 #include "net/intercept/http.h"
+#include "net/secrets/secret.h"
 
 enum { EXCHANGE_PENDING = 16, EXCHANGE_BYTES = HTTP_HEAD_MAX + 64 * 1024 };
 
@@ -23,6 +24,7 @@ struct exchange_request {
 	unsigned int status; /* 0: no answer */
 	uint64_t up, down; /* bytes of the bodies */
 	uint64_t began_ns;
+	const char *secret; /* name of one that was put in; NULL: none */
 	bool no_body; /* its answer has none: HEAD */
 	bool upgrade;
 };
@@ -36,7 +38,11 @@ struct exchange {
 	bool tunnel; /* another protocol has begun */
 	bool asking; /* the last of them is not all passed on */
 	bool answering; /* a part of an answer has been passed on */
+	const struct secrets *secrets; /* NULL: none */
+	struct secret_place place;
+	struct secret_scan scan;
 	/* Why a request is refused. */
+	const char *secret; /* name of the secret that is the reason, NULL: none is */
 	unsigned int refusal;
 	const char *why;
 	/* An answer has ended. */

@@ -120,7 +120,8 @@ static void on_flows(struct loop_fd *src, uint32_t events)
 
 static int setup(struct process *p, struct msb_err *err)
 {
-	static const int keep[] = {INTERCEPT_FD_FLOWS, INTERCEPT_FD_CONFIG, INTERCEPT_FD_EVENTS};
+	static const int keep[] = {
+		INTERCEPT_FD_FLOWS, INTERCEPT_FD_CONFIG, INTERCEPT_FD_EVENTS, INTERCEPT_FD_SECRETS};
 	int events = fcntl(INTERCEPT_FD_EVENTS, F_GETFD) < 0 ? -EBADF : INTERCEPT_FD_EVENTS;
 	int r;
 
@@ -137,7 +138,9 @@ static int setup(struct process *p, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "event loop");
 	net_events_init(&p->events, &p->loop, events);
-	r = intercept_init(&p->intercept, &p->loop, &p->events, &p->config, err);
+	r = intercept_init(
+		&p->intercept, &p->loop, &p->events, &p->config, INTERCEPT_FD_SECRETS, err);
+	(void)close(INTERCEPT_FD_SECRETS);
 	if (r == 0)
 		r = intercept_jail_enter(err);
 	if (r < 0)

@@ -45,6 +45,7 @@ struct lane {
 	bool dirty; /* and that was no orderly end */
 	bool judged; /* the answers have ended with it, or not */
 	bool closed; /* @to knows */
+	bool private; /* .bytes may have values of secrets: they are overwritten */
 };
 
 struct session {
@@ -71,6 +72,8 @@ static void side_deinit(struct side *p)
 
 static void lane_deinit(struct lane *l)
 {
+	if (l->private && l->bytes.base)
+		explicit_bzero(l->bytes.base, l->bytes.cap);
 	buf_deinit(&l->in);
 	buf_deinit(&l->bytes);
 }
@@ -107,6 +110,20 @@ static void tell(const struct session *s, enum net_event_kind kind, const char *
 		f->addr, v6 ? "]" : "", f->port, f->authority[0] ? " " : "", f->authority,
 		kind == NET_EVENT_FAILED ? "failed" : "denied", what);
 	net_events_tell(s->in->events, &ev);
+}
+
+/* A request goes no further. */
+static void tell_refused(const struct session *s)
+{
+	char text[NET_EVENT_TEXT];
+
+	if (!s->exchange.secret) {
+		tell(s, NET_EVENT_DENIED, s->exchange.why);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "secret %s: %s", s->exchange.secret, s->exchange.why);
+	if (secrets_loud(s->in->secrets))
+		tell(s, NET_EVENT_DENIED, text);
 }
 
 static void tell_failed(const struct session *s, const char *what, const struct msb_err *err)
@@ -271,6 +288,8 @@ static int lane_flush(struct lane *l)
 	if (n < 0)
 		return (int)n;
 	buf_consume(&l->bytes, (size_t)n);
+	if (l->private && buf_len(&l->bytes) == 0)
+		explicit_bzero(l->bytes.base, l->bytes.cap);
 	return 1;
 }
 
@@ -299,7 +318,7 @@ static int lane_end(struct lane *l)
 /* The guest hears why, if it can; the server sees an end in the middle of nothing. */
 static int refuse(struct session *s)
 {
-	tell(s, NET_EVENT_DENIED, s->exchange.why);
+	tell_refused(s);
 	if (!exchange_refusal(&s->exchange, &s->down.bytes))
 		return -EACCES;
 	s->refused = true;
@@ -378,6 +397,7 @@ static void on_answered(void *ctx, const struct exchange_request *r)
 		.name = host_of(s),
 		.method = r->method,
 		.path = r->path,
+		.secret = r->secret,
 		.status = (uint16_t)r->status,
 		.up = r->up,
 		.down = r->down,
@@ -468,11 +488,22 @@ void intercept_take(struct intercept *in, const struct intercept_flow *flow, int
 	buf_init(&s->up.bytes, (size_t)2 * EXCHANGE_BYTES);
 	buf_init(&s->down.bytes, (size_t)2 * EXCHANGE_BYTES);
 	exchange_init(&s->exchange, host_of(s), flow->port);
+	s->exchange.secrets = in->secrets;
+	s->exchange.place = (struct secret_place){.host = host_of(s),
+		.tls = flow->kind == INTERCEPT_TLS &&
+		       !name_pattern_any(in->no_verify, in->n_no_verify, host_of(s)),
+		.pinned = flow->pinned || !flow->authority[0]};
 	s->exchange.done = on_answered;
 	s->exchange.ctx = s;
 	if (s->next)
 		s->next->link = &s->next;
 	in->sessions = s;
+	s->up.private = in->secrets != NULL;
+	/* All of it at once: growing would leave copies behind. */
+	if (s->up.private && !buf_reserve(&s->up.bytes, (size_t)2 * EXCHANGE_BYTES)) {
+		session_free(s);
+		return;
+	}
 	if (flow->kind == INTERCEPT_TLS) {
 		s->stage = STAGE_HELLO;
 		if (tls_accept(in->server, guest, &s->guest.tls) < 0) {
@@ -486,7 +517,7 @@ void intercept_take(struct intercept *in, const struct intercept_flow *flow, int
 }
 
 int intercept_init(struct intercept *in, struct loop *loop, struct net_events *events,
-	const struct intercept_config *c, struct msb_err *err)
+	const struct intercept_config *c, int secrets_fd, struct msb_err *err)
 {
 	const struct tls_settings *t = &c->tls;
 	int r = 0;
@@ -495,6 +526,8 @@ int intercept_init(struct intercept *in, struct loop *loop, struct net_events *e
 	for (; in->n_no_verify < t->n_no_verify && r == 0; in->n_no_verify++)
 		r = name_pattern_parse(
 			t->no_verify[in->n_no_verify], &in->no_verify[in->n_no_verify], err);
+	if (r == 0 && c->secrets.n)
+		r = secrets_new(&c->secrets, secrets_fd, &in->secrets, err);
 	if (r == 0)
 		r = tls_ca_open(t->ca_cert, t->ca_key, &in->ca, err);
 	if (r == 0)
@@ -513,6 +546,7 @@ void intercept_deinit(struct intercept *in)
 {
 	while (in->sessions)
 		session_free(in->sessions);
+	in->secrets = secrets_free(in->secrets);
 	in->client = tls_client_free(in->client);
 	in->server = tls_server_free(in->server);
 	in->ca = tls_ca_free(in->ca);

@@ -11,6 +11,7 @@
 #include "net/intercept/config.h"
 #include "net/intercept/wire.h"
 #include "net/policy/pattern.h"
+#include "net/secrets/secret.h"
 #include "tls/conn.h"
 
 struct session;
@@ -23,12 +24,14 @@ struct intercept {
 	struct tls_client *client;
 	uint32_t n_no_verify;
 	struct name_pattern no_verify[TLS_NAMES_MAX];
+	struct secrets *secrets; /* NULL: none */
 	struct session *sessions;
 };
 
-/** intercept_init - reads the files that @c names; @loop and @events must outlive it */
+/** intercept_init - reads the files that @c names, and the values of its secrets from @secrets_fd;
+ * @loop and @events must outlive it */
 int intercept_init(struct intercept *in, struct loop *loop, struct net_events *events,
-	const struct intercept_config *c, struct msb_err *err) MSB_MUST_CHECK;
+	const struct intercept_config *c, int secrets_fd, struct msb_err *err) MSB_MUST_CHECK;
 
 /** intercept_deinit - ends every flow */
 void intercept_deinit(struct intercept *in);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a user wants of secrets, in the form that is stored: everything but their values. */
+#pragma once
+
+#include "base/err.h"
+#include "base/json.h"
+
+enum {
+	SECRETS_MAX = 32,
+	SECRET_HOSTS_MAX = 16,
+	SECRET_NAME_MAX = 128,
+	SECRET_VALUE_MAX = 16 * 1024,
+};
+
+#define SECRET_PLACEHOLDER "$MSB_" /* with the name behind it */
+
+enum secret_violation {
+	SECRET_BLOCK_AND_LOG = 0,
+	SECRET_BLOCK,
+	SECRET_PASSTHROUGH, /* the placeholder goes on as it is */
+	SECRET_VIOLATIONS,
+};
+
+/* As the user writes them. */
+extern const char *const secret_violation_names[SECRET_VIOLATIONS + 1];
+
+struct secret_rule {
+	const char *name; /* of the variable in the guest, and on the host */
+	uint32_t n_hosts;
+	const char *hosts[SECRET_HOSTS_MAX]; /* net/policy/pattern.h */
+	const char *value; /* not stored; NULL: the environment has it */
+	bool inlined; /* its value was on the command line: no later start knows it */
+};
+
+struct secret_settings {
+	uint32_t n;
+	struct secret_rule rules[SECRETS_MAX];
+	uint32_t violation; /* enum secret_violation */
+};
+
+void secret_settings_to_json(const struct secret_settings *s, struct json_out *o, const char *key);
+
+/** secret_settings_from_json - strict; strings live as long as @obj */
+int secret_settings_from_json(
+	const struct json *obj, struct secret_settings *ret, struct msb_err *err) MSB_MUST_CHECK;
+
+/** secret_name_check - fit for a variable; the message is fit for the user */
+int secret_name_check(const char *name, struct msb_err *err) MSB_MUST_CHECK;
+
+/** secret_value_write - append a value to the file of values, in the order of the rules */
+int secret_value_write(int fd, const char *value, struct msb_err *err) MSB_MUST_CHECK;
