@@ -147,7 +147,7 @@ static int find_lib_dir(struct msb *m, const char *given, struct msb_err *err)
 	}
 	if ((!env || !*env) && beside_us(m->lib_dir))
 		return 0;
-	if ((!env || !*env) && MSB_INSTALLED[0] && has_programs(MSB_INSTALLED))
+	if ((!env || !*env) && MSB_INSTALLED[0] != '\0' && has_programs(MSB_INSTALLED))
 		return str_copy(m->lib_dir, sizeof(m->lib_dir), MSB_INSTALLED);
 	/* What is wrong with it counts only when it is needed. */
 	if (where_lib_dir(m->lib_dir, sizeof(m->lib_dir), &m->no_lib) < 0)
