@@ -117,4 +117,6 @@ void run_secrets_deinit(struct run_secrets *s)
 		explicit_bzero(text, strlen(text));
 		free(text);
 	}
+	/* The settings point into the texts. */
+	*s = (struct run_secrets){};
 }
