@@ -248,7 +248,7 @@ static int loop(struct pulling *p, struct msb_err *err)
 			r = 0;
 			continue;
 		}
-		if (fds[CANCEL].revents && cancel_asked(cancel))
+		if (cancel && fds[CANCEL].revents && cancel_asked(cancel))
 			return msb_err_set(err, -ECANCELED, MSB_FAIL, "interrupted");
 		r = fds[OUTPUT].revents ? on_output(p, err) : 0;
 		if (r == 0)
