@@ -60,11 +60,11 @@ static int read_head(struct check *c)
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0)
+	if (r < 0 && r != -EFBIG)
 		return r;
 	/* Empty until the first line is written. */
-	c->has_head = len > 0;
-	if (len > 0 && ledger_head_parse(text, len, &c->head) < 0)
+	c->has_head = r < 0 || len > 0;
+	if (r < 0 || (len > 0 && ledger_head_parse(text, len, &c->head) < 0))
 		return broken(c, 0, "%s is not what was written", SANDBOX_LEDGER_HEAD);
 	return 0;
 }
