@@ -7,22 +7,20 @@ Environment: MSB_TEST_BUILD, as for the tests.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import socket
 import struct
 import subprocess
 import tempfile
-import threading
 import time
+
+from netbed import CLONE_NEWNET, CLONE_NEWNS, LIBC, inside
 
 BUILD = os.environ.get("MSB_TEST_BUILD", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../build"))
 SERVER = "198.51.100.1"
 PATIENCE_S = 60
-CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 2, 0x1000, 0x4000
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def impossible():
@@ -34,7 +32,7 @@ class Namespace:
     """A network namespace; only this process and its children see its path, and nothing is left of it when they end."""
 
     def __init__(self, directory, name):
-        self.fd = self.run(lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY), new=True)
+        self.fd = inside(None, lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY))
         self.path = os.path.join(directory, name)
         with open(self.path, "w", encoding="ascii"):
             pass
@@ -44,24 +42,9 @@ class Namespace:
         subprocess.run(["umount", self.path], check=True)
         os.close(self.fd)
 
-    def run(self, function, new=False):
+    def run(self, function):
         """What @function returns, called in here."""
-        got, failed = [], []
-
-        def inside():
-            try:
-                if (LIBC.unshare(CLONE_NEWNET) if new else LIBC.setns(self.fd, CLONE_NEWNET)) < 0:
-                    raise OSError(ctypes.get_errno(), "cannot make or enter a network namespace")
-                got.append(function())
-            except BaseException as e:  # noqa: BLE001 - raised again by the caller
-                failed.append(e)
-
-        t = threading.Thread(target=inside)
-        t.start()
-        t.join()
-        if failed:
-            raise failed[0]
-        return got[0]
+        return inside(self.fd, function)
 
     def popen(self, *argv, **kwargs):
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, preexec_fn=lambda: LIBC.setns(self.fd, CLONE_NEWNET), **kwargs)
