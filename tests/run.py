@@ -8,9 +8,9 @@ Each stage is a function below. A stage adds named results; whatever fails insid
 and every skip is listed with its reason. A test that is skipped in one place (a build, an engine, a host) and passes in
 another place of the same run is no skip.
 
-`all` first builds with all processors, then runs two lanes side by side: the tests that start machines, which mostly keep
-one processor busy, and the checks that need nothing but processors. The benchmarks come last and have the
-machine to themselves.
+`all` first builds with all processors, then runs lanes side by side, as many as there are processors: the tests that start
+machines, two labs, and the checks that need nothing but processors. The benchmarks come last and have the machine to
+themselves.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build-test"
 PREFIX = WORK / "prefix"
 JOBS = os.cpu_count() or 2
-# For stages that take as many processors as they get: one less while machines are tested beside them.
+# Each lane of run_all() that keeps one processor busy holds one; fuzzing takes what is left.
 PROCESSORS = threading.Semaphore(JOBS)
 LIVE = set()
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
@@ -223,10 +223,10 @@ def unit():
         meson_test(build)
 
 
-def tidy(beside=0):
+def tidy(jobs=JOBS):
     build = WORK / "clang-asan"
     if build.exists():
-        check("clang-tidy", "build-aux/check-tidy.sh", build, max(1, JOBS - beside), timeout=1800)
+        check("clang-tidy", "build-aux/check-tidy.sh", build, jobs, timeout=1800)
     else:
         R.add("clang-tidy", False, "needs the clang build of stage unit")
 
@@ -322,12 +322,27 @@ def fuzz():
             R.add(name, code == 0, out[-6000:])
 
 
+def lab_run(name, *argv):
+    code, out = sh(*argv, timeout=3600, env=product_env())
+    count, failures = tap(name, out)
+    if count == 0 or (code != 0 and not failures):
+        R.add(name, False, out[-6000:])
+
+
+# A lab has one processor, whatever the host has: its tests in two halves of about the same length.
+LAB_HALVES = {"lab/network": ("e2e-net-kvm", "e2e-images-kvm", "fault*-kvm"), "lab/suite": ("!e2e-net-kvm", "!e2e-images-kvm", "!fault*-kvm")}
+
+
+def lab_half(name):
+    with PROCESSORS:
+        lab_run(name, "tests/lab/suite.sh", PREFIX, WORK / "gcc", *LAB_HALVES[name])
+
+
 def lab():
-    for name, *argv in (("lab/itself", "tests/lab/test-lab.sh"), ("lab/suite", "tests/lab/suite.sh", PREFIX, WORK / "gcc")):
-        code, out = sh(*argv, timeout=3600, env=product_env())
-        count, failures = tap(name, out)
-        if count == 0 or (code != 0 and not failures):
-            R.add(name, False, out[-6000:])
+    with PROCESSORS:
+        lab_run("lab/itself", "tests/lab/test-lab.sh")
+    with concurrent.futures.ThreadPoolExecutor(len(LAB_HALVES)) as pool:
+        list(pool.map(lab_half, LAB_HALVES))
 
 
 def bench():
@@ -359,19 +374,29 @@ def run_stage(stage, **kwargs):
     print(f"    {stage.__name__}: {time.monotonic() - start:.0f} s, {R.passed} passed so far", flush=True)
 
 
+def machines():
+    with PROCESSORS:
+        for stage in (integration, e2e, fault):
+            run_stage(stage)
+
+
+def processors():
+    with PROCESSORS:
+        run_stage(tidy, jobs=1)
+    run_stage(fuzz)
+
+
 def run_all():
     run_stage(packages)
     if R.failed:
         return
     for stage in (rules, unit, setup):
         run_stage(stage)
-    PROCESSORS.acquire()
-    beside = threading.Thread(target=lambda: (run_stage(tidy, beside=1), run_stage(fuzz)), daemon=True)
-    beside.start()
-    for stage in (integration, e2e, fault, lab):
-        run_stage(stage)
-    PROCESSORS.release()
-    beside.join()
+    lanes = [threading.Thread(target=lane, daemon=True) for lane in (machines, lambda: run_stage(lab), processors)]
+    for lane in lanes:
+        lane.start()
+    for lane in lanes:
+        lane.join()
     run_stage(bench)
 
 

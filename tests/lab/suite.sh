@@ -37,7 +37,7 @@ done
 cp -r "$prefix" "$stage/prefix"
 cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$stage/tests/"
 cp "$root/tests/tools/msbproto.py" "$stage/tests/tools/"
-for group in e2e e2e-images e2e-life fault fault-life; do
+for group in e2e e2e-images e2e-life e2e-net fault fault-life; do
 	cp "$here/l1-pytest" "$stage/lab-tests/$group-kvm"
 done
 
