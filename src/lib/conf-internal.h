@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by conf-load.c (files to one tree) and conf.c (the tree to options). */
+/* Shared by conf-load.c (files to one tree) and what makes options of the tree (conf-fields.h). */
 #pragma once
 
 #include "base/yaml.h"
