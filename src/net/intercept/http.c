@@ -31,6 +31,12 @@ static bool is_visible(char c)
 	return (unsigned char)c > ' ' && c != 0x7f;
 }
 
+/* Beyond ASCII a target has to be written with %, and readers differ about what is not. */
+static bool is_target_char(char c)
+{
+	return is_visible(c) && (unsigned char)c < 0x80;
+}
+
 static bool is_value_char(char c)
 {
 	return is_visible(c) || c == ' ' || c == '\t';
@@ -72,7 +78,7 @@ static const char *request_line(struct cursor *c, struct http_head *h)
 	h->method = take(c, is_token_char);
 	if (h->method.len == 0 || !skip(c, " "))
 		return "no method";
-	h->target = take(c, is_visible);
+	h->target = take(c, is_target_char);
 	if (h->target.len == 0 || !skip(c, " "))
 		return "no target";
 	return take_version(c, h) && skip(c, "\r\n") ? NULL : "not HTTP/1.1";
@@ -294,6 +300,20 @@ static enum http_piece next_size(struct http_stream *s, const char *in, size_t l
 	return HTTP_FRAME;
 }
 
+/* What decides about a message comes before it; some readers would take it from here all the same.
+ */
+static bool is_no_trailer(const struct http_text *name)
+{
+	static const char *const names[] = {
+		"Connection", "Content-Length", "Host", "Transfer-Encoding", "Upgrade"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (http_is(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Fields behind the last chunk: forwarded, never acted on. */
 static enum http_piece next_trailer(
 	struct http_stream *s, const char *in, size_t len, size_t *ret_n)
@@ -312,6 +332,8 @@ static enum http_piece next_trailer(
 		struct http_field f;
 		const char *why = take_field(&c, &f);
 
+		if (!why && is_no_trailer(&f.name))
+			why = "a field of the head behind the body";
 		if (why)
 			return bad(s, why);
 	}

@@ -129,10 +129,13 @@ TEST(what_is_not_clear_is_refused)
 		"GET /\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"\r\nGET / HTTP/1.1\r\n\r\n",
+		"GET /\xc3\xbc HTTP/1.1\r\n\r\n",
 	};
 	static const char *const chunks[] = {"5;x=y\r\nhello\r\n", "5 \r\nhello\r\n", "\r\n",
 		"g\r\n", "5\nhello\r\n", "5\r\nhelloX\r\n", "-5\r\n", "0x5\r\n",
-		"10000000000000000\r\n", "0\r\nbad trailer\r\n\r\n"};
+		"10000000000000000\r\n", "0\r\nbad trailer\r\n\r\n",
+		"0\r\nX: y\r\ncontent-length: 5\r\n\r\n", "0\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"0\r\nHost: a\r\n\r\n"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
 		expect(HTTP_REQUEST, heads[i], "<!>");
