@@ -55,6 +55,10 @@ static int bind_to(int fd, const struct net_port *p, uint16_t *ret_host)
 	/* [::] beside 0.0.0.0 is no contradiction. */
 	if (p->bind.family == NET_V6)
 		r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	/* Answers to datagrams come from the address that was asked (net/flow/listen.c). */
+	if (r == 0 && p->udp)
+		r = p->bind.family == NET_V6 ? set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO)
+					     : set(fd, IPPROTO_IP, IP_PKTINFO);
 	/* Connections of an earlier start that linger do not hold the port. */
 	if (r == 0 && !p->udp)
 		r = set(fd, SOL_SOCKET, SO_REUSEADDR);

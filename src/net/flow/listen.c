@@ -10,7 +10,11 @@
  * asked: of TCP connection by connection, of UDP by sending the datagram once more when the guest
  * says that nobody takes it, and there first from then on.
  *
- * #syscalls(net:loop): accept4 recvfrom sendto close
+ * Answers come from the address that the client has used, also where the socket is bound to all of
+ * them: clients and firewalls drop others. Who opened the socket has asked for IP_PKTINFO or
+ * IPV6_RECVPKTINFO.
+ *
+ * #syscalls(net:loop): accept4 recvmsg sendmsg close
  */
 #include <sys/socket.h>
 
@@ -21,11 +25,18 @@ enum { ACCEPT_BATCH = 16, CLIENTS_MAX = 1024, KEPT_MAX = 4096 };
 
 struct listener;
 
+/* The address of ours that a datagram was for, in the form of the socket calls. */
+struct local {
+	struct net_addr addr; /* NET_NONE: unknown, the routing table chooses */
+	unsigned int interface; /* of a link-local address; else 0 */
+};
+
 struct client {
 	struct flist link;
 	struct listener *listener;
 	struct stack_udp *u;
 	struct net_peer peer;
+	struct local local;
 	struct flow_query query;
 	uint32_t tag;
 	uint64_t up, down;
@@ -148,18 +159,82 @@ static void on_accept(struct loop_fd *src, uint32_t events)
 	}
 }
 
+/* Room for one of them, whichever it is. */
+union control {
+	struct cmsghdr head;
+	uint8_t v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	uint8_t v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+static struct local local_of(struct msghdr *msg)
+{
+	struct local l = {.addr.family = NET_NONE};
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+	if (!c)
+		return l;
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo i;
+
+		memcpy(&i, CMSG_DATA(c), sizeof(i));
+		l.addr = net_addr_v4((const uint8_t *)&i.ipi_spec_dst);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo i;
+
+		memcpy(&i, CMSG_DATA(c), sizeof(i));
+		if (IN6_IS_ADDR_MULTICAST(&i.ipi6_addr))
+			return l;
+		l.addr = net_addr_v6((const uint8_t *)&i.ipi6_addr);
+		if (IN6_IS_ADDR_LINKLOCAL(&i.ipi6_addr))
+			l.interface = i.ipi6_ifindex;
+	}
+	return l;
+}
+
+/* What sendmsg() is to know of it, into @to, which is zero. */
+static void put_local(struct msghdr *msg, union control *to, const struct local *l)
+{
+	struct in_pktinfo v4 = {.ipi_ifindex = 0};
+	struct in6_pktinfo v6 = {.ipi6_ifindex = l->interface};
+
+	if (l->addr.family == NET_NONE)
+		return;
+	msg->msg_control = to;
+	if (l->addr.family == NET_V4) {
+		memcpy(&v4.ipi_spec_dst, l->addr.b, 4);
+		to->head = (struct cmsghdr){.cmsg_level = IPPROTO_IP,
+			.cmsg_type = IP_PKTINFO,
+			.cmsg_len = CMSG_LEN(sizeof(v4))};
+		msg->msg_controllen = sizeof(to->v4);
+		memcpy(CMSG_DATA(&to->head), &v4, sizeof(v4));
+		return;
+	}
+	memcpy(&v6.ipi6_addr, l->addr.b, 16);
+	to->head = (struct cmsghdr){.cmsg_level = IPPROTO_IPV6,
+		.cmsg_type = IPV6_PKTINFO,
+		.cmsg_len = CMSG_LEN(sizeof(v6))};
+	msg->msg_controllen = sizeof(to->v6);
+	memcpy(CMSG_DATA(&to->head), &v6, sizeof(v6));
+}
+
 static void on_reply(struct stack_udp *u, void *user, const void *data, size_t len)
 {
 	struct client *c = user;
+	union control control = {};
 	struct sockaddr_storage sa;
-	socklen_t sa_len = net_peer_to_sockaddr(&c->peer, &sa);
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+	struct msghdr msg = {.msg_name = &sa,
+		.msg_namelen = net_peer_to_sockaddr(&c->peer, &sa),
+		.msg_iov = &iov,
+		.msg_iovlen = 1};
 	ssize_t n;
 
 	(void)u;
 	free(c->kept);
 	c->kept = NULL;
 	flow_used(c->listener->flows);
-	n = sendto(c->listener->fd, data, len, MSG_NOSIGNAL, (struct sockaddr *)&sa, sa_len);
+	put_local(&msg, &control, &c->local);
+	n = sendmsg(c->listener->fd, &msg, MSG_NOSIGNAL);
 	if (n > 0)
 		c->up += (uint64_t)n;
 }
@@ -228,7 +303,8 @@ static struct flist *bucket_of(struct listener *l, const struct net_peer *p)
 	return &l->clients[h % UDP_BUCKETS];
 }
 
-static struct client *client_new(struct listener *l, const struct sockaddr_storage *sa)
+static struct client *client_new(
+	struct listener *l, const struct sockaddr_storage *sa, const struct local *local)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
@@ -239,6 +315,7 @@ static struct client *client_new(struct listener *l, const struct sockaddr_stora
 		return NULL;
 	}
 	c->peer = c->query.tuple.remote;
+	c->local = *local;
 	c->listener = l;
 	c->target = l->target;
 	if (!client_open(c)) {
@@ -251,13 +328,16 @@ static struct client *client_new(struct listener *l, const struct sockaddr_stora
 	return c;
 }
 
-static struct client *client_find(struct listener *l, const struct net_peer *p)
+static struct client *client_find(
+	struct listener *l, const struct net_peer *p, const struct local *local)
 {
 	struct flist *b = bucket_of(l, p);
 
 	for (struct flist *e = b->next; e != b; e = e->next) {
-		if (net_peer_equal(&client_of(e)->peer, p))
-			return client_of(e);
+		struct client *c = client_of(e);
+
+		if (net_peer_equal(&c->peer, p) && net_addr_equal(&c->local.addr, &local->addr))
+			return c;
 	}
 	return NULL;
 }
@@ -281,19 +361,27 @@ static void on_client_datagram(struct loop_fd *src, uint32_t events)
 	(void)events;
 	for (int i = 0; i < UDP_BATCH; i++) {
 		struct sockaddr_storage sa = {0};
-		socklen_t len = sizeof(sa);
+		union control control = {};
+		struct iovec iov = {.iov_base = b, .iov_len = sizeof(l->flows->datagram)};
+		struct msghdr msg = {.msg_name = &sa,
+			.msg_namelen = sizeof(sa),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = &control,
+			.msg_controllen = sizeof(control)};
 		struct net_peer peer;
+		struct local local;
 		struct client *c;
-		ssize_t n = recvfrom(
-			l->fd, b, sizeof(l->flows->datagram), 0, (struct sockaddr *)&sa, &len);
+		ssize_t n = recvmsg(l->fd, &msg, 0);
 
 		if (n < 0)
 			return;
 		if (net_peer_from_sockaddr(&sa, &peer) < 0)
 			continue;
-		c = client_find(l, &peer);
+		local = local_of(&msg);
+		c = client_find(l, &peer, &local);
 		if (!c)
-			c = client_new(l, &sa);
+			c = client_new(l, &sa, &local);
 		if (!c)
 			continue;
 		c->down += (uint64_t)n;
