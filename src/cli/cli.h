@@ -60,6 +60,7 @@ extern const struct cli_command cmd_top;
 extern const struct cli_command cmd_net_explain;
 extern const struct cli_command cmd_net_events;
 extern const struct cli_command cmd_net_verify;
+extern const struct cli_command cmd_net_ca;
 extern const struct cli_command cmd_pull;
 extern const struct cli_command cmd_image_ls;
 extern const struct cli_command cmd_image_inspect;

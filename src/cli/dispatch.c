@@ -98,6 +98,7 @@ static const struct opt_command *const tables[] = {
 	&cmd_net_explain.table,
 	&cmd_net_events.table,
 	&cmd_net_verify.table,
+	&cmd_net_ca.table,
 	&cmd_pull.table,
 	&cmd_image_ls.table,
 	&cmd_image_inspect.table,

@@ -9,17 +9,12 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "base/io.h"
-#include "base/spawn.h"
 
 #include "net/intercept/config.h"
+#include "sandbox/authority.h"
 #include "sandbox/sup-internal.h"
-
-#define CA_DIR "tls"
-
-enum { COMPLAINT_MAX = 400 };
 
 static int join(char *to, size_t size, const char *dir, const char *name, struct msb_err *err)
 {
@@ -28,60 +23,6 @@ static int join(char *to, size_t size, const char *dir, const char *name, struct
 	return n < 0 || (size_t)n >= size
 		       ? msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "%s: the path is too long", dir)
 		       : 0;
-}
-
-/* What the program said before it failed. */
-static int ended(pid_t pid, int fd, struct msb_err *err)
-{
-	char text[COMPLAINT_MAX];
-	size_t len = 0;
-	int status = 0;
-	ssize_t n;
-
-	while (len + 1 < sizeof(text) && (n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
-		if (n < 0 && errno != EINTR)
-			break;
-		len += n > 0 ? (size_t)n : 0;
-	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	text[len] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	return msb_err_set(err, -EIO, MSB_FAIL, "%s", text[0] ? text : "msb-tls failed");
-}
-
-static int make_ca(const char *program, char *dir, struct msb_err *err)
-{
-	char name[] = "msb-tls";
-	char word[] = INTERCEPT_MAKE_CA;
-	char *argv[] = {name, word, dir, NULL};
-	char *envp[] = {NULL};
-	struct spawn s = {
-		.path = program,
-		.argv = argv,
-		.envp = envp,
-		.new_session = true,
-		.no_new_privs = true,
-		.cgroup_fd = -1,
-	};
-	cleanup_fd int ours = -EBADF;
-	cleanup_fd int theirs = -EBADF;
-	pid_t pid;
-	int fds[2];
-	int r = io_pipe(0, fds);
-
-	if (r < 0)
-		return msb_err_errno(err, r, "certificate authority");
-	ours = fds[0];
-	theirs = fds[1];
-	spawn_add_fd(&s, theirs, STDERR_FILENO);
-	r = spawn_run(&s, &pid, NULL);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot start %s", program);
-	(void)close(TAKE_FD(theirs));
-	return ended(pid, ours, err);
 }
 
 static int write_config(const struct intercept_config *c, int *ret_fd)
@@ -107,17 +48,20 @@ static int find_ca(struct supervisor *sup, const char *program, struct tls_setti
 	char cert[PATH_MAX], char key[PATH_MAX], struct msb_err *err)
 {
 	char dir[PATH_MAX];
+	struct buf none;
 	int r;
 
 	if (t->ca_cert)
 		return 0;
-	r = join(dir, sizeof(dir), sup->spec.home, CA_DIR, err);
+	buf_init(&none, AUTHORITY_TEXT_MAX);
+	r = authority_path(dir, sup->spec.home, "", err);
 	if (r == 0)
-		r = join(cert, PATH_MAX, dir, "ca.crt", err);
+		r = authority_path(cert, sup->spec.home, AUTHORITY_CERT, err);
 	if (r == 0)
-		r = join(key, PATH_MAX, dir, "ca.key", err);
+		r = authority_path(key, sup->spec.home, AUTHORITY_KEY, err);
 	if (r == 0 && (access(cert, F_OK) < 0 || access(key, F_OK) < 0))
-		r = make_ca(program, dir, err);
+		r = authority_ask(program, INTERCEPT_MAKE_CA, dir, &none, err);
+	buf_deinit(&none);
 	t->ca_cert = cert;
 	t->ca_key = key;
 	return r;

@@ -175,10 +175,10 @@ static int make_both(int dir, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "cannot keep the certificate authority") : 0;
 }
 
-int tls_ca_make(const char *path, struct msb_err *err)
+/* The directory, and nobody else changes it while it is open. */
+static int open_locked(const char *path, int *ret_dir, struct msb_err *err)
 {
 	cleanup_fd int dir = -EBADF;
-	bool cert;
 	int r = io_mkdir_p(path, 0700);
 
 	if (r < 0)
@@ -186,6 +186,18 @@ int tls_ca_make(const char *path, struct msb_err *err)
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || flock(dir, LOCK_EX) < 0)
 		return msb_err_errno(err, -errno, "%s", path);
+	*ret_dir = TAKE_FD(dir);
+	return 0;
+}
+
+int tls_ca_make(const char *path, struct msb_err *err)
+{
+	cleanup_fd int dir = -EBADF;
+	bool cert;
+	int r = open_locked(path, &dir, err);
+
+	if (r < 0)
+		return r;
 	cert = faccessat(dir, TLS_CA_CERT, F_OK, 0) == 0;
 	/* A key alone is what a maker that was killed has left. */
 	if (!cert)
@@ -194,6 +206,19 @@ int tls_ca_make(const char *path, struct msb_err *err)
 		return 0;
 	r = msb_err_errno(err, -errno, "%s/%s", path, TLS_CA_KEY);
 	return msb_err_hint(err, r, "remove %s/%s to have both made anew", path, TLS_CA_CERT);
+}
+
+int tls_ca_rotate(const char *path, struct msb_err *err)
+{
+	cleanup_fd int dir = -EBADF;
+	int r = open_locked(path, &dir, err);
+
+	if (r < 0)
+		return r;
+	/* Never an old certificate beside a new key. */
+	if (unlinkat(dir, TLS_CA_CERT, 0) < 0 && errno != ENOENT)
+		return msb_err_errno(err, -errno, "%s/%s", path, TLS_CA_CERT);
+	return make_both(dir, err);
 }
 
 static int read_key(const char *path, EVP_PKEY **ret, struct msb_err *err)
@@ -224,6 +249,71 @@ static int read_cert(const char *path, X509 **ret, struct msb_err *err)
 	bio = BIO_new_mem_buf(text, (int)len);
 	*ret = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
 	return *ret ? 0 : tls_fail(err, -EINVAL, path);
+}
+
+static bool seconds_of(const ASN1_TIME *t, uint64_t *ret)
+{
+	struct tm tm;
+	time_t s;
+
+	if (ASN1_TIME_to_tm(t, &tm) != 1)
+		return false;
+	s = timegm(&tm);
+	*ret = s > 0 ? (uint64_t)s : 0;
+	return true;
+}
+
+static bool print_fingerprint(const X509 *c, char to[TLS_FINGERPRINT])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint8_t md[EVP_MAX_MD_SIZE];
+	unsigned int len;
+
+	if (X509_digest(c, EVP_sha256(), md, &len) != 1 || len * 3 != TLS_FINGERPRINT)
+		return false;
+	for (unsigned int i = 0; i < len; i++) {
+		to[3 * i] = digits[md[i] >> 4];
+		to[3 * i + 1] = digits[md[i] & 15];
+		to[3 * i + 2] = ':';
+	}
+	to[TLS_FINGERPRINT - 1] = '\0';
+	return true;
+}
+
+/* All of @bio as a string. */
+static bool print_bio(BIO *bio, char *to, size_t size)
+{
+	char *text;
+	long len = BIO_get_mem_data(bio, &text);
+
+	if (len <= 0 || (size_t)len >= size)
+		return false;
+	memcpy(to, text, (size_t)len);
+	to[len] = '\0';
+	return true;
+}
+
+int tls_ca_describe(const char *path, struct tls_ca_info *ret, struct msb_err *err)
+{
+	cleanup_x509 X509 *c = NULL;
+	cleanup_bio BIO *subject = BIO_new(BIO_s_mem());
+	cleanup_bio BIO *pem = BIO_new(BIO_s_mem());
+	char file[PATH_MAX];
+	int r = snprintf(file, sizeof(file), "%s/" TLS_CA_CERT, path);
+
+	if (r < 0 || (size_t)r >= sizeof(file))
+		return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE, "%s: the path is too long", path);
+	r = read_cert(file, &c, err);
+	if (r < 0)
+		return r;
+	if (!subject || !pem || !print_fingerprint(c, ret->fingerprint) ||
+		!seconds_of(X509_get0_notBefore(c), &ret->not_before) ||
+		!seconds_of(X509_get0_notAfter(c), &ret->not_after) ||
+		X509_NAME_print_ex(subject, X509_get_subject_name(c), 0, XN_FLAG_RFC2253) < 0 ||
+		!print_bio(subject, ret->subject, sizeof(ret->subject)) ||
+		!PEM_write_bio_X509(pem, c) || !print_bio(pem, ret->pem, sizeof(ret->pem)))
+		return tls_fail(err, -EIO, file);
+	return 0;
 }
 
 int tls_ca_open(

@@ -25,6 +25,26 @@ enum { TLS_CA_PEM_MAX = 16 * 1024 };
  */
 int tls_ca_make(const char *path, struct msb_err *err) MSB_MUST_CHECK;
 
+/**
+ * tls_ca_rotate - other ones in the place of certificate and key, whoever uses these
+ *
+ * Who is killed in the middle has left a key alone: the next tls_ca_make() makes both.
+ */
+int tls_ca_rotate(const char *path, struct msb_err *err) MSB_MUST_CHECK;
+
+enum { TLS_FINGERPRINT = 32 * 3, TLS_SUBJECT_MAX = 256 };
+
+/* What a certificate says. */
+struct tls_ca_info {
+	char subject[TLS_SUBJECT_MAX]; /* RFC 2253 */
+	char fingerprint[TLS_FINGERPRINT]; /* SHA-256: "AB:CD:..." */
+	uint64_t not_before, not_after; /* seconds since 1970 */
+	char pem[TLS_CA_PEM_MAX]; /* itself, and nothing else that its file may have */
+};
+
+/** tls_ca_describe - what the certificate in the directory @path says; its key is not read */
+int tls_ca_describe(const char *path, struct tls_ca_info *ret, struct msb_err *err) MSB_MUST_CHECK;
+
 struct tls_ca;
 struct tls_leaf;
 

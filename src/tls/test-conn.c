@@ -108,6 +108,39 @@ TEST(an_authority_is_made_once_and_its_key_is_private)
 	drop(&f);
 }
 
+TEST(an_authority_is_described_and_replaced)
+{
+	struct fixture f = make();
+	struct tls_ca_info one;
+	struct tls_ca_info two;
+	struct tls_ca *ca;
+	struct stat st;
+	time_t now = time(NULL);
+
+	ASSERT_OK(tls_ca_describe(f.ca_dir, &one, NULL));
+	ASSERT_STREQ(one.subject, "CN=microsandbox CA,O=microsandbox");
+	ASSERT_EQ(strlen(one.fingerprint), 95);
+	ASSERT_EQ(strspn(one.fingerprint, "0123456789ABCDEF:"), 95);
+	ASSERT_TRUE(one.not_before < (uint64_t)now && one.not_after > (uint64_t)now);
+	ASSERT_TRUE(strncmp(one.pem, "-----BEGIN CERTIFICATE-----\n", 28) == 0);
+	ASSERT_TRUE(strstr(one.pem, "PRIVATE") == NULL);
+
+	ASSERT_OK(tls_ca_rotate(f.ca_dir, NULL));
+	ASSERT_OK(tls_ca_describe(f.ca_dir, &two, NULL));
+	ASSERT_TRUE(!streq(one.fingerprint, two.fingerprint) && !streq(one.pem, two.pem));
+	ASSERT_OK(stat(f.key, &st));
+	ASSERT_EQ(st.st_mode & 0777, 0600);
+	/* They belong together. */
+	ASSERT_OK(tls_ca_open(f.cert, f.key, &ca, NULL));
+	(void)tls_ca_free(ca);
+
+	ASSERT_OK(unlink(f.cert));
+	ASSERT_EQ(tls_ca_describe(f.ca_dir, &one, NULL), -ENOENT);
+	ASSERT_OK(io_write_file_atomic(AT_FDCWD, f.cert, "nothing", 7, 0644, false));
+	ASSERT_EQ(tls_ca_describe(f.ca_dir, &one, NULL), -EINVAL);
+	drop(&f);
+}
+
 TEST(a_key_of_somebody_else)
 {
 	struct fixture f = make();

@@ -5,6 +5,8 @@ The clients are the host's: its /usr is shared with the sandbox, and its program
 """
 
 import base64
+import hashlib
+import json
 import os
 import shlex
 import shutil
@@ -145,6 +147,35 @@ def test_a_page_through_the_interception(world, guest, msb):
     assert world.www.heard[-1].startswith(b"GET / HTTP/1.1\r\n")
     key = Path(msb.env["MSB_HOME"]) / "tls/ca.key"
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+def ca(msb, *words):
+    r = subprocess.run([MSB, "net", "ca", *words], capture_output=True, env=msb.env, timeout=LIMIT, check=False)
+    assert b"PRIVATE" not in r.stdout + r.stderr
+    return r
+
+
+def test_the_authority_of_the_installation(msb):
+    """Is made when it is asked for, is shown in three forms, can be replaced; its key is never seen."""
+    place = Path(msb.env["MSB_HOME"]) / "tls"
+    assert ca(msb, "path").stdout.decode() == f"{place}/ca.crt\n"
+    pem = ca(msb).stdout
+    assert pem == (place / "ca.crt").read_bytes() and pem.startswith(b"-----BEGIN CERTIFICATE-----\n")
+    said = json.loads(ca(msb, "show", "--format", "json").stdout)
+    der = ssl.PEM_cert_to_DER_cert(pem.decode())
+    assert said["sha256"].replace(":", "").lower() == hashlib.sha256(der).hexdigest() and said["pem"] == pem.decode()
+    assert said["path"] == f"{place}/ca.crt" and said["not_before"] < said["not_after"] and "microsandbox" in said["subject"]
+    assert said["sha256"] in ca(msb, "--format", "text").stdout.decode()
+    key = (place / "ca.key").read_bytes()
+    other = json.loads(ca(msb, "rotate", "--format", "json").stdout)
+    assert other["sha256"] != said["sha256"] and other["pem"].encode() == (place / "ca.crt").read_bytes()
+    assert (place / "ca.key").read_bytes() != key
+    assert (place / "ca.key").stat().st_mode & 0o777 == 0o600 and place.stat().st_mode & 0o777 == 0o700
+    (place / "ca.key").unlink()
+    r = ca(msb)
+    assert r.returncode == 125 and b"ca.key" in r.stderr
+    assert ca(msb, "rotate").returncode == 0
+    assert ca(msb, "burn").returncode == 2
 
 
 def test_requests_of_a_connection(world, guest, msb):

@@ -22,9 +22,15 @@ enum {
 	INTERCEPT_FD_SECRETS = 6
 };
 
-/* The word that makes msb-tls make a certificate authority in the directory that follows. */
-#define INTERCEPT_MAKE_CA "make-ca"
-#define INTERCEPT_SERVE	  "serve"
+/*
+ * Words that msb-tls knows. All but the first are about the certificate authority in the directory
+ * that follows: make it if there is none; the same, then describe it as JSON on stdout; make
+ * another one in any case, then describe it.
+ */
+#define INTERCEPT_SERVE	    "serve"
+#define INTERCEPT_MAKE_CA   "make-ca"
+#define INTERCEPT_SHOW_CA   "show-ca"
+#define INTERCEPT_ROTATE_CA "rotate-ca"
 
 struct intercept_config {
 	struct tls_settings tls; /* its authority is given */

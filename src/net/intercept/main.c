@@ -2,9 +2,10 @@
 /*
  * msb-tls: the interception of TLS of one sandbox. See config.h for how it is started.
  *
- *	msb-tls serve		  speak TLS with the guest and with its servers
- *	msb-tls make-ca DIRECTORY make the certificate authority of an installation, if it is
- *missing
+ *	msb-tls serve			speak TLS with the guest and with its servers
+ *	msb-tls make-ca DIRECTORY	make the certificate authority of an installation, if
+ *missing msb-tls show-ca DIRECTORY	the same, and describe it msb-tls rotate-ca DIRECTORY make
+ *another one, and describe it
  *
  * It reads its files, gives up every right, and then sees the first flow. stderr gets one line when
  * it cannot start or go on; the exit status is 0 when msb-net has ended, 1 for a failure and 2 for
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/caps.h"
+#include "base/io.h"
 #include "base/jail.h"
 
 #include "net/intercept/jail.h"
@@ -167,14 +169,53 @@ static int serve(void)
 	_exit(0);
 }
 
+static int describe_ca(const char *path, struct msb_err *err)
+{
+	static struct tls_ca_info info;
+	struct json_out o;
+	struct buf out;
+	int r = tls_ca_describe(path, &info, err);
+
+	if (r < 0)
+		return r;
+	buf_init(&out, LIMIT_JSON_BYTES);
+	json_out_init(&o, &out, JSON_COMPACT);
+	json_begin_object(&o, NULL);
+	json_put_str(&o, "subject", info.subject);
+	json_put_str(&o, "fingerprint", info.fingerprint);
+	json_put_u64(&o, "not_before", info.not_before);
+	json_put_u64(&o, "not_after", info.not_after);
+	json_put_str(&o, "pem", info.pem);
+	json_end_object(&o);
+	r = json_out_end(&o);
+	if (r == 0)
+		r = io_write_full(STDOUT_FILENO, buf_data(&out), buf_len(&out));
+	buf_deinit(&out);
+	return r < 0 ? msb_err_errno(err, r, "cannot describe the certificate authority") : 0;
+}
+
+static int authority(const char *word, const char *path, struct msb_err *err)
+{
+	bool rotate = streq(word, INTERCEPT_ROTATE_CA);
+	int r = rotate ? tls_ca_rotate(path, err) : tls_ca_make(path, err);
+
+	return r == 0 && !streq(word, INTERCEPT_MAKE_CA) ? describe_ca(path, err) : r;
+}
+
+static bool about_authority(const char *word)
+{
+	return streq(word, INTERCEPT_MAKE_CA) || streq(word, INTERCEPT_SHOW_CA) ||
+	       streq(word, INTERCEPT_ROTATE_CA);
+}
+
 int main(int argc, char **argv)
 {
 	struct msb_err err = {0};
 
 	if (argc == 2 && streq(argv[1], INTERCEPT_SERVE))
 		return serve();
-	if (argc == 3 && streq(argv[1], INTERCEPT_MAKE_CA))
-		return tls_ca_make(argv[2], &err) < 0 ? complain(&err) : 0;
+	if (argc == 3 && about_authority(argv[1]))
+		return authority(argv[1], argv[2], &err) < 0 ? complain(&err) : 0;
 	(void)fprintf(stderr, "msb-tls: msb-tls is started by msb\n");
 	return 2;
 }
