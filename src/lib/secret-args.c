@@ -4,11 +4,6 @@
 
 #include "net/policy/pattern.h"
 
-enum { VIOLATION_TERMINATE = SECRET_VIOLATIONS };
-
-const char *const run_violations[] = {
-	"block-and-log", "block", "passthrough", "block-and-terminate", NULL};
-
 /* A text of our own, for as long as the options. */
 static const char *keep(struct run_secrets *s, const char *text, size_t n)
 {
@@ -101,7 +96,7 @@ int run_parse_secret(void *target, const char *value, struct msb_err *err)
 
 int run_secrets_apply(const struct run_secrets *s, struct secret_settings *ret, struct msb_err *err)
 {
-	if (s->violation == VIOLATION_TERMINATE)
+	if (s->violation == SECRET_TERMINATE)
 		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
 			"option --on-secret-violation: block-and-terminate cannot be done yet");
 	*ret = s->settings;

@@ -12,10 +12,8 @@ struct run_secrets {
 	struct secret_settings settings; /* strings are in .texts */
 	char *texts[SECRETS_MAX * SECRET_HOSTS_MAX]; /* owned; overwritten before they are freed */
 	uint32_t n_texts;
-	int violation; /* index into run_violations */
+	int violation; /* enum secret_violation */
 };
-
-extern const char *const run_violations[];
 
 /** run_parse_secret - ENV[=VALUE]@HOST[,HOST...]; a value is erased from @value, which is argv's */
 int run_parse_secret(void *target, const char *value, struct msb_err *err) MSB_MUST_CHECK;
@@ -40,6 +38,6 @@ void run_secrets_deinit(struct run_secrets *s);
 	{                                                                                    \
 		.name = "on-secret-violation", .type = OPT_CHOICE,                           \
 		.offset = offsetof(T, M.violation), .group = "Network", .arg = "ACTION",     \
-		.choices = run_violations, .def = "block-and-log",                           \
+		.choices = secret_violation_names, .def = "block-and-log",                   \
 		.help = "What becomes of a request with a placeholder where no value may go" \
 	}

@@ -21,8 +21,12 @@ static int refuse(struct exchange *x, unsigned int status, const char *why)
 	return -EACCES;
 }
 
-static int refuse_secret(struct exchange *x, const struct secret_verdict *v)
+static int refuse_secret(struct exchange *x, int r, const struct secret_verdict *v)
 {
+	if (r == -E2BIG)
+		return refuse(x, 413, "with the values of its secrets it is too long");
+	if (r != -EACCES)
+		return r;
 	x->secret = v->name;
 	return refuse(x, 403, v->why);
 }
@@ -137,14 +141,12 @@ static int pass_head(struct exchange *x, struct buf *in, struct buf *out, size_t
 		return pass(in, out, n);
 	}
 	r = secrets_head(
-		x->secrets, &x->place, (const char *)buf_data(in), n, &x->up.head, out, &v);
-	if (r == -EACCES)
-		return refuse_secret(x, &v);
+		x->secrets, &x->place, (const char *)buf_data(in), n, &x->up.head, NULL, out, &v);
 	if (r < 0)
-		return r;
+		return refuse_secret(x, r, &v);
 	remember(x, &x->up.head);
 	x->pending[x->n_pending - 1].secret = v.name;
-	x->scan.n = 0;
+	secret_body_init(&x->body, x->secrets, &x->place, false);
 	buf_consume(in, n);
 	return 1;
 }
@@ -152,14 +154,13 @@ static int pass_head(struct exchange *x, struct buf *in, struct buf *out, size_t
 static int pass_data(struct exchange *x, struct buf *in, struct buf *out, size_t n)
 {
 	struct secret_verdict v = {.name = NULL};
+	size_t used;
 	int r = 0;
 
 	if (x->secrets && !x->tunnel)
-		r = secrets_body(x->secrets, &x->scan, buf_data(in), n, &v);
-	if (r == -EACCES)
-		return refuse_secret(x, &v);
+		r = secret_body_feed(&x->body, buf_data(in), n, NULL, &used, &v);
 	if (r < 0)
-		return r;
+		return refuse_secret(x, r, &v);
 	/* Its answer may have come before. */
 	if (x->n_pending)
 		newest(x)->up += n;
@@ -288,6 +289,7 @@ bool exchange_refusal(struct exchange *x, struct buf *out)
 	const char *reason = x->refusal == 421	 ? "Misdirected Request"
 			     : x->refusal == 403 ? "Forbidden"
 			     : x->refusal == 405 ? "Method Not Allowed"
+			     : x->refusal == 413 ? "Content Too Large"
 						 : "Bad Request";
 
 	if (x->n_pending != (x->asking ? 1 : 0) || x->answering || x->tunnel)

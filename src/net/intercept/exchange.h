@@ -40,7 +40,7 @@ struct exchange {
 	bool answering; /* a part of an answer has been passed on */
 	const struct secrets *secrets; /* NULL: none */
 	struct secret_place place;
-	struct secret_scan scan;
+	struct secret_body body;
 	/* Why a request is refused. */
 	const char *secret; /* name of the secret that is the reason, NULL: none is */
 	unsigned int refusal;

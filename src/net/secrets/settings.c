@@ -10,7 +10,22 @@ const char *const secret_violation_names[SECRET_VIOLATIONS + 1] = {
 	[SECRET_BLOCK_AND_LOG] = "block-and-log",
 	[SECRET_BLOCK] = "block",
 	[SECRET_PASSTHROUGH] = "passthrough",
+	[SECRET_TERMINATE] = "block-and-terminate",
 };
+
+const char *const secret_part_names[SECRET_PARTS + 1] = {"headers", "basic", "query", "body"};
+
+static void put_parts(const struct secret_rule *r, struct json_out *o)
+{
+	if (!r->inject)
+		return;
+	json_begin_array(o, "inject");
+	for (int i = 0; i < SECRET_PARTS; i++) {
+		if (r->inject & 1u << i)
+			json_put_str(o, NULL, secret_part_names[i]);
+	}
+	json_end_array(o);
+}
 
 void secret_settings_to_json(const struct secret_settings *s, struct json_out *o, const char *key)
 {
@@ -27,6 +42,7 @@ void secret_settings_to_json(const struct secret_settings *s, struct json_out *o
 		for (uint32_t k = 0; k < r->n_hosts; k++)
 			json_put_str(o, NULL, r->hosts[k]);
 		json_end_array(o);
+		put_parts(r, o);
 		json_end_object(o);
 	}
 	json_end_array(o);
@@ -67,9 +83,41 @@ static int get_hosts(const struct json *obj, struct secret_rule *ret, struct msb
 	return 0;
 }
 
+int secret_part_parse(const char *word, size_t n, uint32_t *inject, struct msb_err *err)
+{
+	for (int i = 0; i < SECRET_PARTS; i++) {
+		if (strlen(secret_part_names[i]) != n ||
+			strncmp(word, secret_part_names[i], n) != 0)
+			continue;
+		*inject |= 1u << i;
+		return 0;
+	}
+	return msb_err_usage(err, "'%.*s' is no part of a request: headers, basic, query or body",
+		(int)MIN(n, 40u), word);
+}
+
+static int get_parts(const struct json *obj, struct secret_rule *ret, struct msb_err *err)
+{
+	const struct json *list = NULL;
+	int r = json_opt_array(obj, "inject", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	json_foreach (item, list) {
+		const char *word;
+
+		r = json_to_str(item, "inject", &word, err);
+		if (r == 0)
+			r = secret_part_parse(word, strlen(word), &ret->inject, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int get_rule(const struct json *obj, struct secret_rule *ret, struct msb_err *err)
 {
-	static const char *const keys[] = {"name", "inlined", "hosts"};
+	static const char *const keys[] = {"name", "inlined", "hosts", "inject"};
 	int r = json_only(obj, keys, ARRAY_SIZE(keys), err);
 
 	if (r == 0)
@@ -78,7 +126,9 @@ static int get_rule(const struct json *obj, struct secret_rule *ret, struct msb_
 		r = secret_name_check(ret->name, err);
 	if (r == 0)
 		r = json_get_bool(obj, "inlined", &ret->inlined, err);
-	return r == 0 ? get_hosts(obj, ret, err) : r;
+	if (r == 0)
+		r = get_hosts(obj, ret, err);
+	return r == 0 ? get_parts(obj, ret, err) : r;
 }
 
 static int get_violation(const struct json *obj, uint32_t *ret, struct msb_err *err)

@@ -14,10 +14,24 @@ enum {
 
 #define SECRET_PLACEHOLDER "$MSB_" /* with the name behind it */
 
+/* Where in a request placeholders become values. */
+enum {
+	SECRET_IN_HEADERS = 1 << 0,
+	SECRET_IN_BASIC = 1 << 1, /* a name and a password as Base64 */
+	SECRET_IN_QUERY = 1 << 2,
+	SECRET_IN_BODY = 1 << 3,
+	SECRET_IN_DEFAULT = SECRET_IN_HEADERS | SECRET_IN_BASIC,
+	SECRET_PARTS = 4,
+};
+
+/* As the user writes them, in the order of the bits. */
+extern const char *const secret_part_names[SECRET_PARTS + 1];
+
 enum secret_violation {
 	SECRET_BLOCK_AND_LOG = 0,
 	SECRET_BLOCK,
 	SECRET_PASSTHROUGH, /* the placeholder goes on as it is */
+	SECRET_TERMINATE, /* that is the end of the sandbox */
 	SECRET_VIOLATIONS,
 };
 
@@ -29,6 +43,7 @@ struct secret_rule {
 	uint32_t n_hosts;
 	const char *hosts[SECRET_HOSTS_MAX]; /* net/policy/pattern.h */
 	const char *value; /* not stored; NULL: the environment has it */
+	uint32_t inject; /* of SECRET_IN_*; 0: SECRET_IN_DEFAULT */
 	bool inlined; /* its value was on the command line: no later start knows it */
 };
 
@@ -43,6 +58,10 @@ void secret_settings_to_json(const struct secret_settings *s, struct json_out *o
 /** secret_settings_from_json - strict; strings live as long as @obj */
 int secret_settings_from_json(
 	const struct json *obj, struct secret_settings *ret, struct msb_err *err) MSB_MUST_CHECK;
+
+/** secret_part_parse - the @n bytes of a name of such a part are one more bit in @inject */
+int secret_part_parse(const char *word, size_t n, uint32_t *inject, struct msb_err *err)
+	MSB_MUST_CHECK;
 
 /** secret_name_check - fit for a variable; the message is fit for the user */
 int secret_name_check(const char *name, struct msb_err *err) MSB_MUST_CHECK;
