@@ -106,6 +106,17 @@ MSB_API struct msb *msb_close(struct msb *m);
 
 MSB_API const char *msb_home(const struct msb *m);
 
+/* What the programs that the library starts say on the standard error of the process. */
+enum msb_verbosity {
+	MSB_LOG_ERRORS = 0,
+	MSB_LOG_WARNINGS, /* the default */
+	MSB_LOG_INFO,
+	MSB_LOG_DEBUG,
+	MSB_LOG_TRACE
+};
+
+MSB_API void msb_set_verbosity(struct msb *m, enum msb_verbosity v);
+
 /**
  * msb_set_cancel - how calls with this handle are ended from outside
  * @fd: borrowed, e.g. an eventfd, a signalfd or the end of a pipe; -1: none

@@ -6,6 +6,7 @@
 #include <msb/base.h>
 #include <msb/exec.h>
 #include <msb/files.h>
+#include <msb/modify.h>
 #include <msb/sandbox.h>
 #include <msb/store.h>
 #include <msb/watch.h>

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/ports.h"
 #include "cli/table.h"
+#include "lib/human.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 

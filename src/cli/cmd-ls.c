@@ -7,6 +7,7 @@
 #include "cli/names.h"
 #include "cli/ports.h"
 #include "cli/table.h"
+#include "lib/human.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 

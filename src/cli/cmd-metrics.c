@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "cli/names.h"
 #include "cli/table.h"
+#include "lib/human.h"
 #include "sandbox/client.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"

@@ -89,12 +89,3 @@ const char *time_local(uint64_t real_ns, char to[TIME_TEXT])
 		memcpy(to, "-", 2);
 	return to;
 }
-
-const char *size_mib(uint64_t mib, char to[TIME_TEXT])
-{
-	if (mib < 1024)
-		(void)snprintf(to, TIME_TEXT, "%" PRIu64 " MiB", mib);
-	else
-		(void)snprintf(to, TIME_TEXT, "%.4g GiB", (double)mib / 1024);
-	return to;
-}

@@ -28,6 +28,3 @@ int table_format(const struct table *t, struct buf *out) MSB_MUST_CHECK;
 
 /** time_local - "2026-11-21 05:45:06" in the local time zone, "-" for 0 */
 const char *time_local(uint64_t real_ns, char to[TIME_TEXT]);
-
-/** size_mib - "512 MiB", "1.5 GiB" */
-const char *size_mib(uint64_t mib, char to[TIME_TEXT]);

@@ -11,6 +11,9 @@
 #include "lib/where.h"
 #include "sandbox/state.h"
 
+_Static_assert((int)MSB_LOG_ERRORS == (int)LOG_ERR && (int)MSB_LOG_TRACE == (int)LOG_TRACE,
+	"the same numbers");
+
 /* Where meson installs the other programs; what counts when nothing nearer is found. */
 #ifndef MSB_INSTALLED
 #define MSB_INSTALLED ""
@@ -185,6 +188,7 @@ int msb_open(const char *home, const char *lib_dir, struct msb **ret, struct msb
 	*ret = NULL;
 	if (r == 0) {
 		m->cancel_fd = -1;
+		m->log_level = LOG_WARN;
 		r = set_home(m, home, &err);
 	}
 	if (r == 0)
@@ -206,6 +210,11 @@ struct msb *msb_close(struct msb *m)
 const char *msb_home(const struct msb *m)
 {
 	return m->home;
+}
+
+void msb_set_verbosity(struct msb *m, enum msb_verbosity v)
+{
+	m->log_level = (enum log_level)MIN((unsigned int)v, (unsigned int)LOG_TRACE);
 }
 
 void msb_set_cancel(struct msb *m, int fd, int (*asked)(void *arg), void *arg)

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * libmsb: what a new sandbox is to be, and making it.
- *
- * A struct msb_config is a command line that nobody typed: words for the table of msb create
- * (create.h). Each is tried alone when it is set, all of them together when a sandbox is made.
- */
+/* libmsb: what a new sandbox is to be, in words for the table of msb create, and making it. */
 #include "base/str.h"
 
+#include "lib/api-words.h"
 #include "lib/api.h"
 #include "lib/config.h"
 #include "lib/create.h"
@@ -14,13 +10,31 @@
 #include "msb/sandbox.h"
 
 struct msb_config {
-	struct opt_list words; /* --option[=value], owned */
+	struct opt_list words;
 	char *image; /* NULL: the default */
 	char **command; /* NULL: none */
 };
 
-static const struct opt_command table = {
+static void release_args(void *args)
+{
+	struct create_args *a = args;
+
+	run_volumes_deinit(&a->volumes);
+	run_net_deinit(&a->net);
+	run_tmpfs_deinit(&a->tmpfs);
+	run_scripts_deinit(&a->scripts);
+	run_patches_deinit(&a->patches);
+	run_conf_deinit(&a->conf);
+	run_root_disk_deinit(&a->root_disk);
+}
+
+static const struct opt_command command = {
 	.name = "create", .opts = create_opts, .n_opts = OPT_ENDED, .takes_command = true};
+static const struct api_table table = {.command = &command,
+	.args_size = sizeof(struct create_args),
+	.release = release_args,
+	.noun = "a sandbox",
+	.page = "msb-create(1)"};
 
 struct msb_config *msb_config_new(void)
 {
@@ -31,107 +45,19 @@ struct msb_config *msb_config_free(struct msb_config *c)
 {
 	if (!c)
 		return NULL;
-	run_env_deinit(&c->words);
+	api_words_deinit(&c->words);
 	free(c->image);
 	free(c->command);
 	free(c);
 	return NULL;
 }
 
-static void release_args(struct create_args *a)
-{
-	run_volumes_deinit(&a->volumes);
-	run_net_deinit(&a->net);
-	run_tmpfs_deinit(&a->tmpfs);
-	run_scripts_deinit(&a->scripts);
-	run_patches_deinit(&a->patches);
-	run_conf_deinit(&a->conf);
-	run_root_disk_deinit(&a->root_disk);
-}
-
-static const struct opt *find_option(const char *name, struct msb_err *err)
-{
-	for (const struct opt *o = create_opts; o->name; o++) {
-		bool same = streq(o->name, name);
-
-		for (size_t i = 0; i < OPT_ALIASES_MAX && o->aliases[i]; i++)
-			same |= streq(o->aliases[i], name);
-		if (same)
-			return o;
-	}
-	(void)msb_err_hint(err, msb_err_usage(err, "a sandbox has no option '%.60s'", name),
-		"the options are those of msb-create(1), without dashes");
-	return NULL;
-}
-
-/* Is the word fine, taken alone? */
-static int try_word(char *word, struct msb_err *err)
-{
-	static const struct opt_program prog = {.name = "msb"};
-	struct create_args *a = calloc(1, sizeof(*a));
-	char *argv[] = {word, NULL};
-	struct opt_words words;
-	int r;
-
-	if (!a)
-		return msb_err_errno(err, -ENOMEM, "an option");
-	r = opt_parse(&prog, &table, 1, argv, a, &words, err);
-	opt_deinit(&prog, &table, a);
-	opt_words_deinit(&words);
-	release_args(a);
-	free(a);
-	return r;
-}
-
-/* Of an option that is given once the last value counts: the earlier one goes. */
-static void forget(struct msb_config *c, const struct opt *o)
-{
-	size_t kept = 0;
-
-	if (o->repeatable || o->type == OPT_LIST)
-		return;
-	for (size_t i = 0; i < c->words.n; i++) {
-		const char *name = c->words.items[i] + 2;
-		size_t len = strcspn(name, "=");
-
-		if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
-			free((char *)(uintptr_t)c->words.items[i]);
-		else
-			c->words.items[kept++] = c->words.items[i];
-	}
-	c->words.n = kept;
-	if (c->words.items)
-		c->words.items[kept] = NULL;
-}
-
 int msb_config_set(
 	struct msb_config *c, const char *option, const char *value, struct msb_error *error)
 {
 	struct msb_err err = {0};
-	const struct opt *o = find_option(option, &err);
-	char *word = NULL;
-	bool flag;
-	int r;
 
-	if (!o)
-		return api_fail(error, &err, -EINVAL);
-	flag = o->type == OPT_FLAG || o->type == OPT_CONST;
-	if (flag == (value != NULL)) {
-		r = msb_err_usage(&err, "option --%s: %s", o->name,
-			flag ? "it has no value" : "the value is missing");
-		return api_fail(error, &err, r);
-	}
-	r = flag ? asprintf(&word, "--%s", o->name) : asprintf(&word, "--%s=%s", o->name, value);
-	if (r < 0)
-		return api_fail(error, &err, -ENOMEM);
-	r = try_word(word, &err);
-	if (r == 0) {
-		forget(c, o);
-		r = opt_list_add(&c->words, word);
-	}
-	if (r < 0)
-		free(word);
-	return api_result(error, &err, r);
+	return api_result(error, &err, api_words_set(&c->words, &table, option, value, &err));
 }
 
 int msb_config_set_image(struct msb_config *c, const char *image, struct msb_error *error)
@@ -175,7 +101,7 @@ struct creation {
 	struct config config;
 	struct create_args args;
 	struct create create;
-	struct opt_words words; /* of the options: none */
+	struct api_parsed parsed;
 	struct opt_words rest; /* the image and the command */
 	struct pull_watch watch;
 	struct life_error err;
@@ -193,7 +119,7 @@ static int make(const struct msb *m, const struct msb_config *c, struct creation
 	cr->watch = &n->watch;
 	cr->main_command = c->command != NULL;
 	n->args.quiet = true;
-	n->args.log_level = LOG_WARN;
+	n->args.log_level = (int)m->log_level;
 	memcpy(cr->home, m->home, sizeof(cr->home));
 	memcpy(cr->lib_dir, m->lib_dir, sizeof(cr->lib_dir));
 	n->rest.command = c->command;
@@ -227,7 +153,6 @@ int msb_create(struct msb *m, const struct msb_config *c, char *ret_name, struct
 		.name = "msb", .configured = configured, .configured_arg = n ? &n->config : NULL};
 	struct api_cancel cancel;
 	const struct cancel *asked = api_cancel_begin(&cancel, m);
-	char *no_words[] = {NULL};
 	int r;
 
 	_Static_assert(MSB_NAME_SIZE == LIMIT_SANDBOX_NAME + 1, "names fit");
@@ -235,15 +160,10 @@ int msb_create(struct msb *m, const struct msb_config *c, char *ret_name, struct
 		return api_fail(error, &none, -ENOMEM);
 	r = api_lib_dir(m, &n->err.err) ? config_load(m->home, &n->config, &n->err.err) : -ENOENT;
 	if (r == 0) {
-		r = opt_parse(&prog, &table, (int)c->words.n,
-			c->words.n ? (char **)(uintptr_t)c->words.items : no_words, &n->args,
-			&n->words, &n->err.err);
+		r = api_parse(&n->parsed, &c->words, &table, &prog, &n->args, &n->err.err);
 		if (r == 0)
 			r = make(m, c, n, asked, ret_name);
-		else
-			release_args(&n->args);
-		opt_deinit(&prog, &table, &n->args);
-		opt_words_deinit(&n->words);
+		api_parsed_deinit(&n->parsed);
 	}
 	r = api_cancel_end(&cancel, error, &n->err.err, r);
 	if (r < 0)

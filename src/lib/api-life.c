@@ -20,7 +20,7 @@ int msb_start(struct msb *m, const char *name, struct msb_error *error)
 		return api_fail(error, &none, -ENOMEM);
 	lib_dir = api_lib_dir(m, &err->err);
 	if (lib_dir)
-		r = life_start(m->home, lib_dir, name, LOG_WARN, true, cancel, err);
+		r = life_start(m->home, lib_dir, name, m->log_level, true, cancel, err);
 	r = api_cancel_end(&c, error, &err->err, r);
 	if (r < 0)
 		api_console(error, err->console);

@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "base/log.h"
 
 #include "lib/cancel.h"
 #include "msb/base.h"
@@ -14,6 +15,7 @@ struct msb {
 	char home[PATH_MAX];
 	char lib_dir[PATH_MAX];
 	struct msb_err no_lib; /* why @lib_dir is "" */
+	enum log_level log_level; /* of the programs that are started */
 	int cancel_fd; /* -1: none */
 	int (*asked)(void *arg);
 	void *asked_arg;

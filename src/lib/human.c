@@ -86,3 +86,12 @@ size_t human_width(const char *text)
 		n += ((uint8_t)*text & 0xc0) != 0x80;
 	return n;
 }
+
+const char *size_mib(uint64_t mib, char to[HUMAN_SIZE])
+{
+	if (mib < 1024)
+		(void)snprintf(to, HUMAN_SIZE, "%" PRIu64 " MiB", mib);
+	else
+		(void)snprintf(to, HUMAN_SIZE, "%.4g GiB", (double)mib / 1024);
+	return to;
+}

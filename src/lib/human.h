@@ -4,10 +4,13 @@
 
 #include "base/base.h"
 
-enum { HUMAN_SIZE = 16 };
+enum { HUMAN_SIZE = 24 };
 
 /** human_size - "512 B", "49.5 MiB", "1.2 GiB"; returns @to */
 const char *human_size(char to[HUMAN_SIZE], uint64_t bytes);
+
+/** size_mib - "512 MiB", "1.5 GiB" */
+const char *size_mib(uint64_t mib, char to[HUMAN_SIZE]);
 
 /**
  * human_text - foreign text for a terminal
