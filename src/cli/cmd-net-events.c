@@ -324,7 +324,7 @@ const struct cli_command cmd_net_events = {
 			"failed, of this start and of earlier ones. The last 48 to 64 MiB are "
 			"kept. "
 			"It works on stopped sandboxes, too.",
-		.group = "Sandboxes",
+		.group = "Network",
 		.opts = event_opts,
 		.n_opts = ARRAY_SIZE(event_opts),
 		.operands = operands,
@@ -439,7 +439,7 @@ const struct cli_command cmd_net_verify = {
 			"the first line that was changed, removed or added, or that lines at its "
 			"end are missing. The last hash stands for all that was written so far: "
 			"kept elsewhere, it also tells a ledger that was written anew.",
-		.group = "Sandboxes",
+		.group = "Network",
 		.opts = verify_opts,
 		.n_opts = ARRAY_SIZE(verify_opts),
 		.operands = operands,

@@ -277,7 +277,7 @@ const struct cli_command cmd_net_explain = {
 			       "of a connection: the lookup of the name, its addresses, the "
 			       "connection to each. A connection to a name is taken to say that "
 			       "name, as TLS and HTTP do.",
-		.group = "Sandboxes",
+		.group = "Network",
 		.opts = opts,
 		.n_opts = ARRAY_SIZE(opts),
 		.operands = operands,
