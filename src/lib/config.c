@@ -88,7 +88,6 @@ static const struct {
 	{"home", "set MSB_HOME"},
 	{"paths", "set MSB_HOME, and MSB_LIB for the installation"},
 	{"log_level", "give --debug to a command, and see 'msb logs --source system'"},
-	{"deployment_profile", NULL},
 	{"database", "there is none: the directories of sandboxes say what there is"},
 	{"runtime", NULL},
 	{"ssh", NULL},
@@ -106,7 +105,7 @@ static bool says_nothing(const struct json *v)
 /* What has no effect is refused: it would be believed to have one. */
 static int check_sections(const struct config *c, struct msb_err *err)
 {
-	static const char *const keys[] = {"sandbox_defaults", "registries"};
+	static const char *const keys[] = {"sandbox_defaults", "registries", "deployment_profile"};
 	const char *all[ARRAY_SIZE(keys) + ARRAY_SIZE(unsupported)];
 	size_t n = ARRAY_SIZE(keys);
 	int r;
@@ -266,11 +265,12 @@ int config_text(const struct config *c, const char *key, char number[OPT_NUMBER]
 	const struct json *v;
 
 	*ret = NULL;
-	if (!c->root || !dot || (size_t)(dot - key) >= sizeof(section))
+	if (!c->root || (dot && (size_t)(dot - key) >= sizeof(section)))
 		return 0;
-	memcpy(section, key, (size_t)(dot - key));
-	v = json_find(c->root, section);
-	if (v)
+	if (dot)
+		memcpy(section, key, (size_t)(dot - key));
+	v = json_find(c->root, dot ? section : key);
+	if (v && dot)
 		v = json_find(v, dot + 1);
 	if (!v || json_type(v) == JSON_NULL)
 		return 0;

@@ -2,12 +2,14 @@
 /*
  * The user's configuration: $MSB_HOME/config.json, or the file that MSB_CONFIG_PATH names.
  *
- *	{"sandbox_defaults": {"cpus": 2, ...},
+ *	{"sandbox_defaults": {"cpus": 2, ...}, "deployment_profile": "multi-tenant",
  *	 "registries": {"ca_certs": "FILE", "hosts": {"HOST": {...}, ...}}}
  *
  * sandbox_defaults	what msb run and msb create take where an option or its variable says
  *			nothing: cpus, memory_mib, engine, shell, workdir, root_disk,
  *			max_duration, idle_timeout; values as for the options
+ * deployment_profile	multi-tenant: every sandbox is one tenant's among others (lib/tenant.h), no
+ *			option can say otherwise; single-tenant: as if it were not there
  * registries.ca_certs	authorities in PEM form, beside those of the system
  * of each host:
  * insecure		needs no valid certificate and no TLS

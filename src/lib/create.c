@@ -8,6 +8,7 @@
 #include "lib/image-config.h"
 #include "lib/labels.h"
 #include "lib/life.h"
+#include "lib/tenant.h"
 #include "lib/where.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
@@ -329,6 +330,16 @@ const struct opt create_opts[] = {
 		.def = "default",
 		.help = "restricted: no process can mount, debug others' or load code into the "
 			"guest's kernel, as root neither, nor gain rights by set-user-ID programs"},
+	{.name = "deployment-profile",
+		.type = OPT_CHOICE,
+		AT(tenancy),
+		.arg = "PROFILE",
+		MACHINE,
+		.choices = tenant_profiles,
+		.def = "single-tenant",
+		.config = "deployment_profile",
+		.help = "multi-tenant: only public addresses can be reached, whatever the rules "
+			"say, and no option leads around that"},
 	{.name = "engine",
 		.type = OPT_CHOICE,
 		AT(engine),
@@ -520,6 +531,8 @@ static int configure_net(struct create *run, struct msb_err *err)
 	struct sandbox_net *net = &run->spec.net;
 	int r = run_net_apply(&run->args->net, &run->policy, &net->dns, err);
 
+	if (r == 0)
+		r = tenant_apply(run->home, run->args->tenancy, &run->args->net, &run->policy, err);
 	if (r == 0)
 		r = run_tls_apply(&run->args->net.tls, &net->tls, err);
 	if (r == 0)

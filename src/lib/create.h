@@ -60,6 +60,7 @@ struct create_args {
 	int pull; /* index into pull_policies */
 	bool quiet;
 	int security; /* index into security_profiles */
+	int tenancy; /* index into tenant_profiles */
 	int log_level; /* enum log_level */
 };
 

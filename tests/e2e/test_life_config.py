@@ -31,6 +31,7 @@ def test_show_and_origins(cli):
     assert got["sandbox_defaults.cpus"] == ("3", file) and got["sandbox_defaults.memory_mib"] == ("1024", file)
     assert got["sandbox_defaults.engine"] == ("kvm", file) and got["sandbox_defaults.idle_timeout"] == (None, "default")
     assert got["registries.ca_certs"] == ("x.pem", file)
+    assert got["deployment_profile"] == ("single-tenant", "default")
     assert got["registries.hosts.reg.example:5000"] == ('{"insecure":true}', file)
     assert shown(cli, MSB_ENGINE="qemu")["sandbox_defaults.engine"] == ("qemu", "environment MSB_ENGINE")
     write(cli)
@@ -48,6 +49,7 @@ def test_show_and_origins(cli):
     ({"log_level": "info"}, b"'log_level' is not supported; give --debug"),
     ({"paths": {"cache": "/c"}}, b"'paths' is not supported; set MSB_HOME"),
     ({"home": "/elsewhere"}, b"'home' is not supported; set MSB_HOME"), ({"nonsense": 1}, b"nonsense"),
+    ({"deployment_profile": "many"}, b"deployment_profile"), ({"deployment_profile": {}}, b"deployment_profile"),
     ({"sandbox_defaults": {"engine": "warp"}}, b"sandbox_defaults.engine"), ({"sandbox_defaults": {"shell": 5}}, b"a text"),
 ])
 def test_mistakes_are_named(cli, config, text):

@@ -73,6 +73,21 @@ def test_what_is_not_public_is_refused_at_once(bed, run):
     assert not any(seen)
 
 
+def test_tenants_reach_public_addresses_only(bed, run, msb):
+    peers = bed.serve(netbed.PRIVATE[0], 80, page)
+    bed.serve(netbed.PUBLIC4, 80, page)
+    ask = ["--net-default", "allow", "--net-rule", f"allow@{netbed.PRIVATE[0]}", "--", "sh", "-c",
+           f"wget -qO- http://{netbed.PUBLIC4}/; wget -qO- http://{netbed.PRIVATE[0]}/"]
+    assert text(run(*ask)) == "hello\nhello\n" and len(peers) == 1
+    r = run("--deployment-profile", "multi-tenant", *ask)
+    assert r.stdout == b"hello\n" and r.returncode != 0 and b"refused" in r.stderr and len(peers) == 1
+    # The file has the last word, and no option leads around it.
+    (msb.home / "config.json").write_text('{"deployment_profile": "multi-tenant"}')
+    for option in (["-p", "0:80"], ["--dns-nameserver", "9.9.9.9"], ["--no-dns-rebind-protection"], ["--max-connections", "257"]):
+        r = run("--deployment-profile", "single-tenant", *option, "--", "true")
+        assert r.returncode == 2 and b"not with the deployment profile multi-tenant" in r.stderr, r.stderr
+
+
 def test_how_a_peer_is_missing_shows(bed, run):
     out = text(run("--", "sh", "-c", f"nc -w 60 {netbed.PUBLIC4} 81 </dev/null 2>&1; nc -w 60 {netbed.UNREACHABLE} 80 </dev/null 2>&1; "
                    "nslookup nowhere.example 2>&1; true"))

@@ -18,6 +18,8 @@ void policy_to_json(const struct policy *p, struct json_out *o, const char *key)
 	json_put_str(o, "default_egress", action_word(p->defaults[POLICY_EGRESS]));
 	json_put_str(o, "default_ingress", action_word(p->defaults[POLICY_INGRESS]));
 	json_put_bool(o, "strict", p->strict);
+	if (p->public_only)
+		json_put_bool(o, "public_only", true);
 	json_begin_array(o, "rules");
 	for (uint32_t i = 0; i < p->n_rules; i++)
 		json_put_str(o, NULL, policy_rule_text(&p->rules[i], text, sizeof(text)));
@@ -55,7 +57,8 @@ static int read_rules(const struct json *rules, struct policy *p, struct msb_err
 
 int policy_from_json(const struct json *v, struct policy *ret, struct msb_err *err)
 {
-	static const char *const keys[] = {"default_egress", "default_ingress", "strict", "rules"};
+	static const char *const keys[] = {
+		"default_egress", "default_ingress", "strict", "public_only", "rules"};
 	const struct json *rules = NULL;
 	struct policy p;
 	int r = json_only(v, keys, ARRAY_SIZE(keys), err);
@@ -67,6 +70,8 @@ int policy_from_json(const struct json *v, struct policy *ret, struct msb_err *e
 		r = read_default(v, "default_ingress", &p.defaults[POLICY_INGRESS], err);
 	if (r == 0)
 		r = json_get_bool(v, "strict", &p.strict, err);
+	if (r == 0)
+		r = json_opt_bool(v, "public_only", &p.public_only, err);
 	if (r == 0)
 		r = json_get_array(v, "rules", &rules, err);
 	if (r == 0 && json_len(rules) > POLICY_RULES_MAX)

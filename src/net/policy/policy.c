@@ -193,6 +193,21 @@ static const char *evades(const struct policy *p, const struct subject *s, int r
 	return NULL;
 }
 
+/* The fence around the rules of a tenant: is the address, and all it may hide, public? */
+static const char *outside(const struct policy *p, const struct subject *s)
+{
+	const struct policy_query *q = s->q;
+	bool inside = s->class == NET_CLASS_PUBLIC;
+
+	if (!p->public_only || q->direction != POLICY_EGRESS)
+		return NULL;
+	if (s->class == NET_CLASS_HOST && has_ports(q->proto) && q->port == 53)
+		return NULL;
+	for (size_t i = 0; i < s->n_inner; i++)
+		inside = inside && net_addr_class(&s->inner[i]) == NET_CLASS_PUBLIC;
+	return inside ? NULL : ": the deployment profile lets only public addresses be reached";
+}
+
 static void append_why(struct policy_verdict *v, const struct policy *p, enum policy_direction dir)
 {
 	char rule[POLICY_RULE_TEXT];
@@ -260,6 +275,8 @@ void policy_decide(const struct policy *p, const struct policy_query *q, struct 
 		ret->rule = maybe;
 	}
 	why = ret->action == POLICY_ALLOW ? evades(p, &s, ret->rule) : NULL;
+	if (!why && ret->action != POLICY_DENY)
+		why = outside(p, &s);
 	if (why) {
 		ret->action = POLICY_DENY;
 		ret->rule = -1;
@@ -333,6 +350,8 @@ bool policy_allows_explicitly(const struct policy *p, const struct net_addr *add
 	struct policy_query q = {.addr = *addr};
 	struct subject s;
 
+	if (p->public_only)
+		return false;
 	subject_init(&s, p, &q);
 	for (uint32_t i = 0; i < p->n_rules; i++) {
 		const struct policy_rule *r = &p->rules[i];

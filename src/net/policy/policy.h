@@ -28,6 +28,9 @@
  * over TLS and its like need a rule with the port; where there are rules about names, known
  * resolvers over HTTPS need one with their address or name.
  *
+ * With `public_only` (sandboxes of several tenants) whatever the rules allow has to be a public
+ * address as well, or the name server of the gateway.
+ *
  * Addresses are judged by what they mean in the end (net/policy/class.h): mapped ones are unwrapped
  * first; a rule that denies matches any address that hides inside a transition address.
  */
@@ -87,6 +90,7 @@ struct policy_rule {
 struct policy {
 	uint8_t defaults[POLICY_DIRECTIONS]; /* POLICY_ALLOW or POLICY_DENY */
 	bool strict;
+	bool public_only; /* nothing but public addresses and lookups, whatever the rules say */
 	uint32_t n_rules;
 	struct policy_rule *rules; /* owned; policy_deinit() */
 	/* This sandbox's end of the wire, the class `host`; not part of the stored form. */

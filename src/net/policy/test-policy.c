@@ -484,3 +484,34 @@ TEST(memory_may_run_out)
 		policy_deinit(&copy);
 	});
 }
+
+TEST(tenants_get_public_addresses_only)
+{
+	struct policy p = with_rules(POLICY_ALLOW,
+		"allow@private,allow@10.1.0.0/16,allow@host,allow@[64:ff9b::/96],"
+		"allow@db.example.com,deny@198.51.100.7");
+	struct net_addr inside = addr("10.1.2.3");
+	struct policy_query q = {.addr = addr("10.1.2.3"), .port = 443};
+	struct policy_verdict v;
+
+	ASSERT_EQ(tcp(&p, "10.1.2.3", 443), POLICY_ALLOW);
+	ASSERT_EQ(policy_allows_explicitly(&p, &inside), true);
+	p.public_only = true;
+	ASSERT_EQ(tcp(&p, "10.1.2.3", 443), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "127.0.0.1", 80), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "169.254.169.254", 80), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "::ffff:10.1.2.3", 443), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "64:ff9b::a01:203", 443), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "2002:a01:203::1", 443), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "172.16.0.1", 8080), POLICY_DENY);
+	ASSERT_EQ(udp(&p, "224.0.0.251", 9), POLICY_DENY);
+	ASSERT_EQ(tcp(&p, "172.16.0.1", 53), POLICY_ALLOW);
+	ASSERT_EQ(udp(&p, "fd42:6d73:62::1", 53), POLICY_ALLOW);
+	ASSERT_EQ(tcp(&p, "198.51.100.8", 443), POLICY_ALLOW);
+	ASSERT_EQ(tcp(&p, "198.51.100.7", 443), POLICY_DENY);
+	ASSERT_EQ(policy_allows_explicitly(&p, &inside), false);
+	policy_decide(&p, &q, &v);
+	ASSERT_STREQ(v.text, "egress tcp 10.1.2.3:443 (private): denied: the deployment profile "
+			     "lets only public addresses be reached");
+	policy_deinit(&p);
+}

@@ -240,11 +240,13 @@ TEST(json_reads_back)
 
 	ASSERT_OK(policy_init(&p));
 	p.strict = true;
+	p.public_only = true;
 	ASSERT_OK(policy_rules_parse(&p, &at, "deny:any@[fd00::/8]:udp:1-9,allow@*.a.b", &err));
 	print(&p, &a);
 	ASSERT_STREQ(buf_cstr(&a),
 		"{\"default_egress\":\"deny\",\"default_ingress\":\"allow\",\"strict\":true,"
-		"\"rules\":[\"deny:any@[fd00::/8]:udp:1-9\",\"allow@*.a.b\",\"allow@dns\","
+		"\"public_only\":true,\"rules\":[\"deny:any@[fd00::/"
+		"8]:udp:1-9\",\"allow@*.a.b\",\"allow@dns\","
 		"\"allow@public\"]}");
 	ASSERT_OK(reread((const char *)buf_data(&a), buf_len(&a), &q, &err));
 	print(&q, &b);
