@@ -62,6 +62,16 @@ void stack_leave(struct stack *s)
 	}
 }
 
+void stack_hold(struct stack *s)
+{
+	stack_enter(s);
+}
+
+void stack_release(struct stack *s)
+{
+	stack_leave(s);
+}
+
 void stack_tick(struct stack *s)
 {
 	struct stack_timer *t;

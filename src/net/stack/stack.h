@@ -152,6 +152,15 @@ struct stack *stack_free(struct stack *s);
 /** stack_input - one frame of the guest, of any content and length; copied where it must be kept */
 void stack_input(struct stack *s, const void *frame, size_t len);
 
+/**
+ * stack_hold - several frames follow: what they give rise to goes out with stack_release()
+ *
+ * So a batch of segments is acknowledged once, and its sender woken once. Between the two is time
+ * for stack_input() alone, and not much of it: the clock stands still.
+ */
+void stack_hold(struct stack *s);
+void stack_release(struct stack *s);
+
 /** stack_link_ready - the link that answered -EAGAIN has room again */
 void stack_link_ready(struct stack *s);
 

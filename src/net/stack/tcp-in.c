@@ -9,7 +9,6 @@
 #include "net/stack/tcp-internal.h"
 
 enum { CHALLENGES_PER_SEC = 100, MSS_MIN = 216, MSS_DEFAULT = 536, SCALE_MAX = 14, ACK_BYTES = 2 };
-#define DELAYED_ACK_NS (5 * NSEC_PER_MSEC)
 
 static void options_parse(struct seg *g, const uint8_t *o, size_t n)
 {
@@ -252,10 +251,16 @@ static void store_rest(struct stack_tcp *c)
 	c->cur_len = 0;
 }
 
-/* An answer is due: now when it is about much or the sender waits, soon otherwise. */
+/*
+ * An acknowledgement is due: now when it is about much or the sender waits, soon otherwise. Who
+ * sends a request and waits for its answer does not wait for this.
+ */
 static void ack_later(struct stack_tcp *c, const struct seg *g)
 {
-	if ((g->flags & TCP_PSH) || c->rcv_nxt - c->rcv_acked >= ACK_BYTES * (uint32_t)c->mss)
+	bool waits = (g->flags & TCP_PSH) && c->answers < c->answers_wanted;
+
+	c->asked = true;
+	if (waits || c->rcv_nxt - c->rcv_acked >= ACK_BYTES * (uint32_t)c->mss)
 		c->need_ack = true;
 	else if (c->ack_at == STACK_NEVER)
 		c->ack_at = c->stack->now + DELAYED_ACK_NS;

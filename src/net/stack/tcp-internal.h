@@ -53,6 +53,11 @@ struct stack_tcp {
 	uint16_t mss;
 	uint8_t snd_scale, rcv_scale;
 
+	/* Requests in a row that bytes of ours followed soon: from `answers_wanted` on these carry
+	 * the acknowledgement, until one is late. */
+	bool asked; /* bytes came and none was sent since */
+	uint8_t answers, answers_wanted;
+
 	struct ring tx, rx;
 	const uint8_t *cur; /* bytes of the frame being processed, behind those of rx */
 	uint32_t cur_len;
@@ -93,6 +98,10 @@ static inline bool tcp_gone(const struct stack_tcp *c)
 {
 	return c->dead || c->state == TCP_LINGER;
 }
+
+/* tcp-in.c */
+enum { ANSWERS_WANTED = 3, ANSWERS_WANTED_MAX = 192 };
+#define DELAYED_ACK_NS (5 * NSEC_PER_MSEC)
 
 /* tcp-out.c */
 uint32_t tcp_inflight(const struct stack_tcp *c);

@@ -215,6 +215,27 @@ static uint32_t sendable(const struct stack_tcp *c)
 	return n;
 }
 
+/* New bytes go out: were they the answer to something? */
+static void note_answer(struct stack_tcp *c)
+{
+	if (!c->asked)
+		return;
+	c->asked = false;
+	if (c->stack->now - c->last_rx >= DELAYED_ACK_NS)
+		c->answers = 0;
+	else if (c->answers < UINT8_MAX)
+		c->answers++;
+}
+
+/* An acknowledgement was held back for an answer that did not come: believe that less easily. */
+static void note_late(struct stack_tcp *c)
+{
+	if (c->answers >= c->answers_wanted)
+		c->answers_wanted =
+			(uint8_t)MIN(4u * c->answers_wanted, (unsigned int)ANSWERS_WANTED_MAX);
+	c->answers = 0;
+}
+
 /* @n bytes at @offset of tx, with the FIN if it follows them. */
 static int send_data(struct stack_tcp *c, uint32_t offset, uint32_t n)
 {
@@ -240,6 +261,7 @@ static int send_data(struct stack_tcp *c, uint32_t offset, uint32_t n)
 			c->rtt_seq = end;
 		}
 		c->snd_max = end;
+		note_answer(c);
 	} else {
 		c->stack->stats.tcp_retransmits++;
 		c->rtt_start = 0; /* Karn: its ACK would not tell which copy it is for */
@@ -429,6 +451,7 @@ void tcp_timer(struct stack *s, struct stack_timer *t)
 	if (c->ack_at <= s->now) {
 		c->ack_at = STACK_NEVER;
 		c->need_ack = true;
+		note_late(c);
 	}
 	if (c->trim_at <= s->now)
 		trim(c);

@@ -30,6 +30,7 @@ struct stack_tcp *tcp_new(struct stack *s, const struct net_tuple *t)
 	c->snd_nxt = c->iss;
 	c->snd_max = c->iss;
 	c->counted = true;
+	c->answers_wanted = ANSWERS_WANTED;
 	s->stats.tcp_now++;
 	s->stats.tcp_opened++;
 	return c;

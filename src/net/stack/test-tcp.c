@@ -399,6 +399,72 @@ TEST(calling_the_guest)
 	done();
 }
 
+TEST(a_batch_is_acknowledged_once)
+{
+	uint32_t seq = open_tso();
+
+	stack_hold(g.stack);
+	for (unsigned int i = 0; i < 4; i++)
+		guest_tcp(&g, TCP_ACK | TCP_PSH, first + 5 * i, seq, 512, "hello", 5);
+	ASSERT_EQ(buf_len(&g.got), 20);
+	ASSERT_TRUE(guest_next(&g) == NULL);
+	stack_release(g.stack);
+	expect(TCP_ACK, seq, first + 20, 0);
+	done();
+}
+
+/* A request of one byte; is it acknowledged at once? */
+static bool request(uint32_t *ask, uint32_t seq)
+{
+	bool at_once;
+
+	guest_tcp(&g, TCP_ACK | TCP_PSH, (*ask)++, seq, 512, "?", 1);
+	at_once = guest_next(&g) != NULL;
+	ASSERT_TRUE(guest_next(&g) == NULL);
+	return at_once;
+}
+
+/* Requests and answers in turn, until a request waits for its answer; how many were answered. */
+static unsigned int talk(uint32_t *ask, uint32_t *seq)
+{
+	unsigned int n = 0;
+
+	while (request(ask, *seq)) {
+		ASSERT_TRUE(++n < 1000);
+		ASSERT_EQ(stack_tcp_write(g.tcp, "!", 1), 1);
+		expect(TCP_ACK | TCP_PSH, (*seq)++, *ask, 1);
+	}
+	return n;
+}
+
+TEST(answers_carry_acknowledgements)
+{
+	uint32_t seq = open_tso();
+	uint32_t ask = first;
+
+	ASSERT_EQ(talk(&ask, &seq), ANSWERS_WANTED);
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(stack_tcp_write(g.tcp, "!", 1), 1);
+		expect(TCP_ACK | TCP_PSH, seq++, ask, 1);
+		ASSERT_TRUE(!request(&ask, seq));
+	}
+	/* None comes: a little later the request is acknowledged all the same, the next one soon.
+	 */
+	guest_wait(&g, DELAYED_ACK_NS);
+	expect(TCP_ACK, seq, ask, 0);
+	ASSERT_EQ(talk(&ask, &seq), 4 * ANSWERS_WANTED);
+	/* Late answers are none. */
+	guest_wait(&g, DELAYED_ACK_NS);
+	expect(TCP_ACK, seq, ask, 0);
+	for (int i = 0; i < 2 * ANSWERS_WANTED_MAX; i++) {
+		ASSERT_TRUE(request(&ask, seq));
+		guest_wait(&g, DELAYED_ACK_NS);
+		ASSERT_EQ(stack_tcp_write(g.tcp, "!", 1), 1);
+		expect(TCP_ACK | TCP_PSH, seq++, ask, 1);
+	}
+	done();
+}
+
 TEST(budget)
 {
 	struct stack_config cfg = {.max_bytes = 64 * 1024};
