@@ -23,6 +23,8 @@ struct net_wire {
 	struct loop_fd src;
 	enum net_link link;
 	struct stack *stack; /* set before the loop runs */
+	bool alone; /* frames of the guest have come one at a time */
+	unsigned int runs;
 	bool blocked; /* the socket was full: stack_link_ready() when it is not */
 	uint64_t lost; /* frames for the guest that nobody took */
 	struct net_meter egress; /* from the guest */

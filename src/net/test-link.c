@@ -141,6 +141,27 @@ TEST(bare_frames)
 	one_frame_each_way(NET_BARE);
 }
 
+TEST(frames_one_by_one_and_many_at_once)
+{
+	struct rig g;
+
+	rig_init(&g, NET_HEADERS);
+	for (int i = 0; i < 20; i++) {
+		ASSERT_TRUE(ask(&g) > 0);
+		ASSERT_OK(loop_once(&g.loop, 0));
+		ASSERT_TRUE(answered(&g));
+	}
+	/* None of them waits for another one, or for the wire's end. */
+	for (int i = 0; i < 20; i++)
+		ASSERT_TRUE(ask(&g) > 0);
+	for (int i = 0; i < 20; i++)
+		ASSERT_OK(loop_once(&g.loop, 0));
+	for (int i = 0; i < 20; i++)
+		ASSERT_TRUE(answered(&g));
+	ASSERT_TRUE(!answered(&g));
+	rig_deinit(&g);
+}
+
 TEST(what_is_no_frame_does_no_harm)
 {
 	static uint8_t m[NETFRAME_MAX + 10];

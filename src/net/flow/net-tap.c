@@ -15,7 +15,7 @@
 #include "net/flow/flow.h"
 #include "net/stack/wire.h"
 
-enum { TAP = 3, RUN_FRAMES = 32, FRAME_MAX = VNET_LEN + ETH_LEN + 65536 };
+enum { TAP = 3, RUN_FRAMES = 32, RUN_BYTES = 512 * 1024, FRAME_MAX = VNET_LEN + ETH_LEN + 65536 };
 
 static int on_emit(void *ctx, const struct iovec *iov, int n)
 {
@@ -46,17 +46,32 @@ static enum flow_action on_inspect(void *ctx, const struct flow_query *q, const 
 struct tap {
 	struct loop_fd src;
 	struct flows *flows;
+	bool alone; /* one frame at a time came so far */
+	unsigned int runs;
 	uint8_t frame[FRAME_MAX];
 };
 
 static void on_tap(struct loop_fd *src, uint32_t events)
 {
 	struct tap *t = container_of(src, struct tap, src);
-	ssize_t n;
+	struct stack *stack = flows_stack(t->flows);
+	unsigned int frames = 0;
+	size_t bytes = 0;
 
 	(void)events;
-	for (int i = 0; i < RUN_FRAMES && (n = read(TAP, t->frame, sizeof(t->frame))) > 0; i++)
-		stack_input(flows_stack(t->flows), t->frame, (size_t)n);
+	stack_hold(stack);
+	while (frames < RUN_FRAMES && bytes < RUN_BYTES) {
+		ssize_t n = read(TAP, t->frame, sizeof(t->frame));
+
+		if (n <= 0)
+			break;
+		stack_input(stack, t->frame, (size_t)n);
+		bytes += (size_t)n;
+		if (++frames == 1 && t->alone && ++t->runs % 8)
+			break;
+	}
+	t->alone = frames == 1;
+	stack_release(stack);
 }
 
 static int fail(const char *what, int e)
