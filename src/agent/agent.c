@@ -375,6 +375,7 @@ void agent_deinit(struct agent *a)
 	channel_deinit(&a->ch); /* kills the execs with their streams */
 	freeze_end(a);
 	loop_timer_del(&a->stop_timer);
+	loop_timer_del(&a->ask_timer);
 	loop_fd_del(&a->signals);
 	fd_close(a->signal_fd);
 	loop_deinit(&a->loop);

@@ -50,6 +50,8 @@ struct agent {
 
 	/* STOPPING. */
 	struct loop_timer stop_timer;
+	struct loop_timer ask_timer; /* another PID 1 is asked again */
+	bool asked; /* it was, by a signal that counts once */
 	uint32_t stop_signal; /* of the guest process that asked, 0: the host asked */
 	bool killing; /* SIGKILL was sent */
 };

@@ -13,7 +13,7 @@
 #include "base/str.h"
 
 /* SIGRTMIN+4 of glibc, which systemd is built against; ours is another one. */
-enum { SIGNAL_POWEROFF = 34 + 4, STATUS_MAX = 16384 };
+enum { SIGNAL_POWEROFF = 34 + 4, STATUS_MAX = 16384, ASK_AGAIN_MS = 1000 };
 
 static const char *const usual[] = {
 	"/sbin/init", "/lib/systemd/systemd", "/usr/lib/systemd/systemd"};
@@ -119,24 +119,45 @@ static uint64_t mask_of(const char *status, const char *name)
 	return mask;
 }
 
-int hand_over_signal(const char *status)
+int hand_over_signal(const char *status, bool *ret_heard)
 {
+	static const int signals[] = {SIGNAL_POWEROFF, SIGUSR2, SIGTERM};
 	/* What is blocked is waited for in another way. */
 	uint64_t heard = mask_of(status, "\nSigBlk:") | mask_of(status, "\nSigCgt:");
 
-	if (heard & UINT64_C(1) << (SIGNAL_POWEROFF - 1))
-		return SIGNAL_POWEROFF;
-	return heard & UINT64_C(1) << (SIGUSR2 - 1) ? SIGUSR2 : SIGTERM;
+	*ret_heard = true;
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		if (heard & UINT64_C(1) << (signals[i] - 1))
+			return signals[i];
+	}
+	*ret_heard = false;
+	return SIGTERM;
 }
 
-void hand_over_end(void)
+static void ask(struct loop_timer *t)
 {
+	struct agent *a = container_of(t, struct agent, ask_timer);
 	cleanup_free char *status = NULL;
+	bool heard = false;
 	int signo = SIGTERM;
 
-	/* One that just exits takes the kernel with it. */
-	sync();
 	if (io_read_file(AT_FDCWD, "/proc/1/status", STATUS_MAX, &status, NULL) == 0)
-		signo = hand_over_signal(status);
-	(void)kill(1, signo);
+		signo = hand_over_signal(status, &heard);
+	if (signo != SIGTERM || !a->asked) {
+		/* One that just exits takes the kernel with it. */
+		sync();
+		(void)kill(1, signo);
+	}
+	a->asked = signo == SIGTERM && (a->asked || heard);
+	loop_timer_set(&a->loop, t, clock_mono_ns() + ASK_AGAIN_MS * NSEC_PER_MSEC, ask);
+}
+
+void hand_over_end(struct agent *a)
+{
+	ask(&a->ask_timer);
+}
+
+void hand_over_gone(struct agent *a)
+{
+	loop_timer_del(&a->ask_timer);
 }

@@ -12,6 +12,11 @@
  * ends the machine sends SIGTERM to all others first; for the agent that is the moment to kill the
  * rest, write back and say BYE, before anybody else resets the machine. An init that does neither
  * has the time of grace.
+ *
+ * One that has only just begun listens to nothing yet, and what PID 1 has no handler for is lost.
+ * So it is looked at again every second, and asked by what it listens to by then. The signals of
+ * systemd and busybox mean the same however often they come; a SIGTERM that somebody has heard is
+ * not repeated, because its handler may not like to run twice.
  */
 #pragma once
 
@@ -24,8 +29,14 @@
 int hand_over(struct agent *a, struct msg_failure *why, char *what, size_t what_size)
 	MSB_MUST_CHECK;
 
-/** hand_over_end - ask PID 1 to power off */
-void hand_over_end(void);
+/** hand_over_end - ask PID 1 to power off, now and until hand_over_gone() */
+void hand_over_end(struct agent *a);
 
-/** hand_over_signal - by which the process of this /proc/PID/status is asked */
-int hand_over_signal(const char *status);
+/** hand_over_gone - there is nobody to ask any more */
+void hand_over_gone(struct agent *a);
+
+/**
+ * hand_over_signal - by which the process of this /proc/PID/status is asked
+ * @ret_heard: does it listen to that?
+ */
+int hand_over_signal(const char *status, bool *ret_heard);

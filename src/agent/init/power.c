@@ -36,7 +36,7 @@ static void signal_everything(struct agent *a, int signo)
 {
 	/* It knows what to do and in which order. */
 	if (a->handed_over && signo == SIGTERM)
-		hand_over_end();
+		hand_over_end(a);
 	else if (a->handed_over && signo == SIGCONT)
 		return;
 	else if (getpid() == 1 || a->handed_over)
@@ -134,6 +134,7 @@ void power_check(struct agent *a)
 static void power_kill(struct agent *a)
 {
 	a->killing = true;
+	hand_over_gone(a);
 	signal_everything(a, SIGKILL);
 	loop_timer_set(&a->loop, &a->stop_timer,
 		clock_mono_ns() + (a->handed_over ? REST_WAIT_MS : KILL_WAIT_MS) * NSEC_PER_MSEC,
