@@ -7,6 +7,7 @@
 extern const char arch_qemu_binary[]; /* program name of QEMU for this processor */
 extern const char arch_qemu_package[]; /* Debian package that holds it */
 extern const char arch_qemu_machine[]; /* value of -M */
+extern const uint32_t arch_qemu_devices; /* virtio devices that machine has room for */
 extern const char arch_qemu_cpu[]; /* value of -cpu */
 
 /* One moment on the processor's own clock and on CLOCK_MONOTONIC. */

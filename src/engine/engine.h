@@ -130,7 +130,8 @@ struct engine_ops {
 	int (*control)(struct engine_vm *vm);
 	/*
 	 * The guest is to make do with @mem_mib, from 1 to vm->max_mem_mib. vm->mem_mib follows, in
-	 * control(), if the guest does as it is told. Return: 0 or a negative errno.
+	 * control(), if the guest does as it is told. Return: 0 or a negative errno, -EOPNOTSUPP
+	 * when the machine was made without a device for that.
 	 */
 	int (*resize)(struct engine_vm *vm, uint32_t mem_mib);
 	/* End the machine now, without the guest's help. The process ends soon after. */

@@ -31,6 +31,7 @@
 #include "engine/engine-internal.h"
 #include "engine/net.h"
 #include "engine/qemu-disk.h"
+#include "engine/qemu-room.h"
 #include "engine/qmp.h"
 #include "engine/share.h"
 #include "vmm/config.h"
@@ -68,6 +69,7 @@ struct qemu_state {
 	bool guest_ended; /* the guest powered off or reset */
 	bool guest_panicked;
 	bool bad_peer; /* QMP was violated */
+	bool balloon; /* there is one */
 };
 
 static void MSB_PRINTF(2, 3) arg(struct qemu_args *a, const char *fmt, ...)
@@ -186,7 +188,8 @@ static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd
 		m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
-static void args_devices(struct qemu_args *a, const struct qemu_disks *disks)
+static void args_devices(
+	struct qemu_args *a, const struct qemu_disks *disks, const struct qemu_room *room)
 {
 	arg(a, "-chardev");
 	arg(a, "socket,id=qmp,fd=%d", QFD_QMP);
@@ -204,10 +207,14 @@ static void args_devices(struct qemu_args *a, const struct qemu_disks *disks)
 	arg(a, "-device");
 	arg(a, "virtserialport,chardev=chan,nr=1,name=msb.channel,id=channel");
 	qemu_disks_args(disks, add_word, a);
-	arg(a, "-device");
-	arg(a, "virtio-rng-device");
-	arg(a, "-device");
-	arg(a, "virtio-balloon-device,free-page-reporting=on");
+	if (room->rng) {
+		arg(a, "-device");
+		arg(a, "virtio-rng-device");
+	}
+	if (room->balloon) {
+		arg(a, "-device");
+		arg(a, "virtio-balloon-device,free-page-reporting=on");
+	}
 }
 
 /* Ends of the socket pairs and pipes that belong to the child; the parent's are in the engine_vm.
@@ -275,8 +282,11 @@ static int say(const struct engine_vm *vm, const char *text)
 
 static int qemu_resize(struct engine_vm *vm, uint32_t mem_mib)
 {
+	const struct qemu_state *st = vm->priv;
 	char text[96];
 
+	if (!st->balloon)
+		return -EOPNOTSUPP;
 	(void)snprintf(text, sizeof(text),
 		"{\"execute\":\"balloon\",\"arguments\":{\"value\":%" PRIu64 "}}\n", mem_mib * MIB);
 	return say(vm, text);
@@ -460,11 +470,15 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	struct qemu_args *args, struct qemu_fds *f, struct engine_vm *vm, struct msb_err *err)
 {
 	struct qemu_state *st;
-	int r;
+	struct qemu_room room;
+	int r = qemu_room_make(spec, &room, err);
 
+	if (r < 0)
+		return r;
 	st = calloc(1, sizeof(*st));
 	if (!st)
 		return msb_err_errno(err, -ENOMEM, "cannot start QEMU");
+	st->balloon = room.balloon;
 	qmp_init(&st->qmp);
 	vm->priv = st;
 
@@ -473,7 +487,7 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	r = qemu_disks_open(&f->disks, spec, err);
 	if (r < 0)
 		return r;
-	args_devices(args, &f->disks);
+	args_devices(args, &f->disks, &room);
 	args_shares(args, spec, shares_first(&f->disks));
 	args_net(args, spec, net_fd(&f->disks, spec));
 	if (args->error < 0)

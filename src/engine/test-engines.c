@@ -15,6 +15,7 @@
 
 #include "engine/engine-internal.h"
 #include "engine/engine.h"
+#include "engine/qemu-room.h"
 
 #include "test.h"
 
@@ -385,6 +386,32 @@ TEST(impossible_disks_are_refused)
 		check_refused(engines[i], &m, E2BIG, MSB_LIMIT, "529 pieces");
 		extents_deinit(&m);
 	}
+}
+
+/* What QEMU's machine has room for; what can be left out goes first. */
+TEST(devices_are_counted)
+{
+	struct engine_spec spec = {.mem_mib = 128, .n_disks = 2, .n_shares = 3};
+	struct qemu_room room;
+	struct msb_err err;
+
+	ASSERT_OK(qemu_room_make(&spec, &room, &err));
+	ASSERT_TRUE(room.balloon && room.rng);
+	spec.n_shares = 4;
+	ASSERT_OK(qemu_room_make(&spec, &room, &err));
+	ASSERT_TRUE(room.balloon && !room.rng);
+	spec.net.path = "msb-net";
+	ASSERT_OK(qemu_room_make(&spec, &room, &err));
+	ASSERT_TRUE(!room.balloon && !room.rng);
+	spec.max_mem_mib = 256;
+	ASSERT_EQ(qemu_room_make(&spec, &room, &err), -E2BIG);
+	ASSERT_EQ(err.kind, MSB_LIMIT);
+	ASSERT_TRUE(strstr(err.msg, "8 devices, not for 9: 1 console, 2 disks, 4 shared "
+				    "directories, 1 network, 1 for --max-memory"));
+	ASSERT_TRUE(strstr(err.hint, "1 volume or disk less, --no-net"));
+	spec.n_shares = 3;
+	ASSERT_OK(qemu_room_make(&spec, &room, &err));
+	ASSERT_TRUE(room.balloon && !room.rng);
 }
 
 /* All that an image of the largest number of layers needs. */

@@ -275,7 +275,9 @@ static int client_memory(struct relay_client *c, const struct frame *f)
 	if (e < 0) {
 		r->resizing = false;
 		r->resizer = NULL;
-		refuse(c, f, STAGE_REQUEST, -e, "memory");
+		refuse(c, f, STAGE_REQUEST, -e,
+			e == -EOPNOTSUPP ? "no room for a balloon device beside its volumes"
+					 : "memory");
 	}
 	return 0;
 }

@@ -14,6 +14,8 @@ const char arch_qemu_binary[] = "qemu-system-x86_64";
 const char arch_qemu_package[] = "qemu-system-x86";
 const char arch_qemu_machine[] = "microvm,x-option-roms=off,isa-serial=off,acpi=off,rtc=on,pit=on,"
 				 "pic=on,mem-merge=off,dump-guest-core=off";
+/* More interrupts exist with ACPI only. */
+const uint32_t arch_qemu_devices = 8;
 /* Five-level tables are slower to walk, and copying by bytes is slow in an emulator. */
 const char arch_qemu_cpu[] = "max,la57=off,erms=off,fsrm=off";
 
