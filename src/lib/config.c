@@ -127,6 +127,21 @@ static int check_sections(const struct config *c, struct msb_err *err)
 	return r;
 }
 
+/* A fence that is misspelt must not be an open field. */
+static int check_profile(const struct config *c, struct msb_err *err)
+{
+	const struct json *v = json_find(c->root, "deployment_profile");
+	const char *text = NULL;
+	int r;
+
+	if (!v || json_type(v) == JSON_NULL)
+		return 0;
+	r = json_to_str(v, "deployment_profile", &text, err);
+	if (r < 0 || streq(text, "single-tenant") || streq(text, "multi-tenant"))
+		return r;
+	return msb_err_usage(err, "deployment_profile: neither single-tenant nor multi-tenant");
+}
+
 static int check(const struct config *c, struct msb_err *err)
 {
 	static const char *const defaults[] = {"cpus", "memory_mib", "engine", "shell", "workdir",
@@ -141,6 +156,8 @@ static int check(const struct config *c, struct msb_err *err)
 		if (r < 0)
 			(void)msb_err_prefix(err, r, "sandbox_defaults");
 	}
+	if (r == 0)
+		r = check_profile(c, err);
 	return r < 0 ? r : check_registries(c, err);
 }
 

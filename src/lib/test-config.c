@@ -111,7 +111,9 @@ TEST(what_has_no_effect_is_refused)
 	refused("{\"paths\":{\"cache\":\"/c\"}}", "'paths' is not supported");
 	ASSERT_TRUE(strstr(err.hint, "MSB_HOME") != NULL);
 	refused("{\"home\":\"/h\"}", "'home' is not supported");
-	refused("{\"deployment_profile\":\"multi-tenant\"}", "not supported");
+	refused("{\"deployment_profile\":\"multitenant\"}",
+		"neither single-tenant nor multi-tenant");
+	refused("{\"deployment_profile\":true}", "deployment_profile");
 	refused("{\"profiles\":{\"x\":{}}}", "not supported");
 	refused("{\"ssh\":{\"inactivity_timeout_secs\":5}}", "not supported");
 	/* Nothing is asked for. */
