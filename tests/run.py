@@ -36,7 +36,8 @@ JOBS = os.cpu_count() or 2
 # Each lane of run_all() that keeps one processor busy holds one; fuzzing takes what is left.
 PROCESSORS = threading.Semaphore(JOBS)
 LIVE = set()
-FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "60"))
+# Half of it on machines where everything takes twice as long.
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "60" if JOBS >= 4 else "30"))
 
 
 class Results:
