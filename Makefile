@@ -28,7 +28,7 @@ test-heavy: ## postgres killed on volumes, 30,000 files, long races: half an hou
 lab: ## only the nested KVM lab
 	tests/run.py lab
 
-fuzz: ## all fuzz targets, FUZZ_SECONDS each (default 60)
+fuzz: ## all fuzz targets, FUZZ_SECONDS each (60, on few processors 30)
 	tests/run.py fuzz
 
 bench: ## the benchmarks with their limits
