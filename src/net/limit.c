@@ -166,6 +166,21 @@ int net_rate_parse_count(struct net_rate *r, const char *text, struct msb_err *e
 	return 0;
 }
 
+static uint32_t rate_bytes(const struct net_rate *r, uint32_t each, uint64_t ns)
+{
+	wide n;
+
+	if (!r->size)
+		return UINT32_MAX;
+	n = (wide)r->size * ns / r->window_ns * each;
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+uint32_t net_limit_bytes(const struct net_limit *l, uint64_t ns)
+{
+	return MIN(rate_bytes(&l->bytes, 1, ns), rate_bytes(&l->packets, PACKET, ns));
+}
+
 static bool limit_any(const struct net_limit *l)
 {
 	return l->bytes.size || l->packets.size;

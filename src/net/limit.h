@@ -68,6 +68,10 @@ int net_rate_parse_count(struct net_rate *r, const char *text, struct msb_err *e
 /** net_rate_parse_size - a number of bytes */
 int net_rate_parse_size(uint64_t *ret, const char *text, struct msb_err *err) MSB_MUST_CHECK;
 
+/** net_limit_bytes - how many bytes may pass in @ns in the long run; UINT32_MAX: that many or more
+ */
+uint32_t net_limit_bytes(const struct net_limit *l, uint64_t ns);
+
 /** net_limits_any - is there one in it? */
 bool net_limits_any(const struct net_limits *l);
 

@@ -22,6 +22,9 @@
 #include "net/link.h"
 #include "net/policy/rule.h"
 
+#define QUEUE_NS   (100 * NSEC_PER_MSEC)
+#define SEGMENT_NS (10 * NSEC_PER_MSEC)
+
 struct net {
 	struct loop loop;
 	struct net_config config;
@@ -126,6 +129,12 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 	};
 	int r;
 
+	net_wire_limit(&net->wire, &c->limits);
+	/* What waits for a limit delays everything behind it. */
+	if (net_meter_limited(&net->wire.egress))
+		f.stack.max_window = MAX(net_limit_bytes(&c->limits.egress, QUEUE_NS), 1u);
+	if (net_meter_limited(&net->wire.ingress))
+		f.stack.max_segment = MAX(net_limit_bytes(&c->limits.ingress, SEGMENT_NS), 1u);
 	memcpy(f.stack.guest_mac, c->guest_mac, sizeof(f.stack.guest_mac));
 	memcpy(f.stack.gateway_mac, c->gateway_mac, sizeof(f.stack.gateway_mac));
 	if (getrandom(&f.stack.seed, sizeof(f.stack.seed), 0) != (ssize_t)sizeof(f.stack.seed))
@@ -134,7 +143,6 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot set up the network");
 	net->wire.stack = flows_stack(net->flows);
-	net_wire_limit(&net->wire, &c->limits);
 	return 0;
 }
 

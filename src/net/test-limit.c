@@ -90,6 +90,20 @@ TEST(a_burst_is_there_once)
 	ASSERT_TRUE(net_meter_due(&m, 3600 * NSEC_PER_SEC) > 0);
 }
 
+TEST(bytes_of_a_time)
+{
+	struct net_limit l = {0};
+
+	ASSERT_EQ(net_limit_bytes(&l, NSEC_PER_SEC), UINT32_MAX);
+	ASSERT_OK(net_rate_parse_bytes(&l.bytes, "1M/100ms", NULL));
+	ASSERT_EQ(net_limit_bytes(&l, 10 * NSEC_PER_MSEC), (1 << 20) / 10);
+	ASSERT_OK(net_rate_parse_count(&l.packets, "100", NULL));
+	ASSERT_EQ(net_limit_bytes(&l, 10 * NSEC_PER_MSEC), 1514);
+	ASSERT_OK(net_rate_parse_bytes(&l.bytes, "1000000G/1ms", NULL));
+	l.packets.size = 0;
+	ASSERT_EQ(net_limit_bytes(&l, 24 * 3600 * NSEC_PER_SEC), UINT32_MAX);
+}
+
 TEST(large_frames_are_many_packets)
 {
 	struct net_meter small = meter(NULL, 0, "100");

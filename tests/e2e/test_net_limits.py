@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -56,6 +57,37 @@ def test_bytes_are_slowed_down_and_none_is_lost(bed, msb):
     assert times["up"] >= 2.5
     # Both directions: 3 s for the first, 3.9 s for the second, whose bucket holds a tenth.
     assert float(out[-2]) - float(out[0]) >= 2.5 + 3.5
+
+
+def test_who_comes_behind_an_upload_need_not_wait_for_its_end(bed, msb):
+    """What waits for the limit is little, so another connection gets through while an upload is under way."""
+    half, times = threading.Event(), {}
+
+    def sink(s, _peer):
+        n = 0
+        while chunk := s.recv(1 << 16):
+            n += len(chunk)
+            if n >= 2 * RATE:  # the bucket is empty
+                half.set()
+        times["end"] = time.monotonic()
+
+    def tell(s, _peer):
+        assert half.wait(LIMIT)
+        s.sendall(b"x")
+
+    def late(_s, _peer):
+        times["late"] = time.monotonic()
+
+    bed.serve(netbed.PUBLIC4, 9, sink)
+    bed.serve(netbed.PUBLIC4, 19, tell)
+    bed.serve(netbed.PUBLIC4, 29, late)
+    script = (f"nc {netbed.PUBLIC4} 19 </dev/null >/tmp/go & go=$!; head -c {2 * AMOUNT} /dev/zero | nc {netbed.PUBLIC4} 9 & "
+              f"wait $go; nc {netbed.PUBLIC4} 29 </dev/null; wait; cat /tmp/go")
+    r = subprocess.run([MSB, "run", "--net-egress-bandwidth", str(RATE), "--", "sh", "-c", script],
+                       stdin=subprocess.DEVNULL, capture_output=True, env=msb.env, timeout=LIMIT, check=False, preexec_fn=bed.preexec)
+    assert r.returncode == 0 and r.stdout == b"x", r
+    # 600 KiB were still to come: six seconds.
+    assert times["end"] - times["late"] > 3, times
 
 
 def test_one_connection_more_is_refused(bed, msb):

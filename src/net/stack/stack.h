@@ -122,6 +122,10 @@ struct stack_config {
 		max_udp; /* datagram flows at a time, 0: 1024. The one idle for longest gives way */
 	size_t max_bytes; /* buffers of all connections together, 0: 64 MiB */
 	uint32_t udp_idle_ms; /* 0: 60 s */
+	/* For a slow link, where what waits delays what comes behind it; 0: no such limits. */
+	uint32_t max_window; /* offered to the guest by all TCP connections together, 16 KiB each at
+			       least */
+	uint32_t max_segment; /* bytes in a frame of TCP, one MSS at least */
 	uint64_t seed; /* random: initial sequence numbers and hash tables */
 };
 

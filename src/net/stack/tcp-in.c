@@ -118,6 +118,7 @@ static void wanted_input(struct stack_tcp *c, const struct seg *g)
 static void syn_sent_input(struct stack_tcp *c, const struct seg *g)
 {
 	bool acked = (g->flags & TCP_ACK) && g->ack == c->iss + 1 && c->snd_nxt == c->iss + 1;
+	uint32_t promised = c->rcv_edge - c->rcv_nxt;
 
 	if ((g->flags & TCP_ACK) && !acked) {
 		tcp_reset_reply(c->stack, g);
@@ -128,7 +129,7 @@ static void syn_sent_input(struct stack_tcp *c, const struct seg *g)
 		syn_options(c, g);
 		if (c->snd_scale == UINT8_MAX)
 			c->rcv_scale = 0;
-		c->rcv_edge = c->rcv_nxt + 65535;
+		c->rcv_edge = c->rcv_nxt + promised;
 		c->state = TCP_SYN_RCVD; /* one way through the handshake for both directions */
 		c->need_ack = true;
 	}
@@ -258,9 +259,10 @@ static void store_rest(struct stack_tcp *c)
 static void ack_later(struct stack_tcp *c, const struct seg *g)
 {
 	bool waits = (g->flags & TCP_PSH) && c->answers < c->answers_wanted;
+	uint32_t much = MIN(ACK_BYTES * (uint32_t)c->mss, tcp_window(c) / 2);
 
 	c->asked = true;
-	if (waits || c->rcv_nxt - c->rcv_acked >= ACK_BYTES * (uint32_t)c->mss)
+	if (waits || c->rcv_nxt - c->rcv_acked >= much)
 		c->need_ack = true;
 	else if (c->ack_at == STACK_NEVER)
 		c->ack_at = c->stack->now + DELAYED_ACK_NS;

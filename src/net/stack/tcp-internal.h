@@ -105,6 +105,8 @@ enum { ANSWERS_WANTED = 3, ANSWERS_WANTED_MAX = 192 };
 
 /* tcp-out.c */
 uint32_t tcp_inflight(const struct stack_tcp *c);
+/* The largest window that @c may have now. */
+uint32_t tcp_window(const struct stack_tcp *c);
 /* Right edge of the window that could be advertised now. */
 uint32_t tcp_edge(const struct stack_tcp *c);
 /* RST for a segment without a connection. */

@@ -21,10 +21,23 @@ uint32_t tcp_inflight(const struct stack_tcp *c)
 	return c->snd_nxt - c->snd_una;
 }
 
+uint32_t tcp_window(const struct stack_tcp *c)
+{
+	const struct stack *s = c->stack;
+	uint32_t cap = s->budget.used > s->budget.max / 2 ? 4 * RING_MIN : RING_MAX;
+
+	if (s->cfg.max_window) {
+		uint32_t share = s->cfg.max_window / (s->stats.tcp_now + !c->counted);
+
+		share = MAX(share, (uint32_t)RING_MIN);
+		cap = MIN(cap, share);
+	}
+	return cap;
+}
+
 uint32_t tcp_edge(const struct stack_tcp *c)
 {
-	const struct ring_budget *b = &c->stack->budget;
-	uint32_t cap = b->used > b->max / 2 ? 4 * RING_MIN : RING_MAX;
+	uint32_t cap = tcp_window(c);
 	uint32_t space = cap > c->rx.len ? cap - c->rx.len : 0;
 	uint32_t edge;
 
@@ -110,6 +123,7 @@ static uint16_t mss_own(const struct stack_tcp *c)
 static int send_syn(struct stack_tcp *c)
 {
 	bool answer = c->state == TCP_SYN_RCVD;
+	uint32_t window;
 	struct out o;
 	int r;
 
@@ -130,11 +144,12 @@ static int send_syn(struct stack_tcp *c)
 	o.l4[12] = (uint8_t)(o.l4_len / 4 << 4);
 	if (answer)
 		put32(o.l4 + 8, c->rcv_nxt);
-	put16(o.l4 + 14, WINDOW_MAX); /* never scaled in a SYN */
+	window = MIN((uint32_t)WINDOW_MAX, tcp_window(c));
+	put16(o.l4 + 14, (uint16_t)window); /* never scaled in a SYN */
 	r = out_send(c->stack, &o);
 	if (r < 0)
 		return r;
-	c->rcv_edge = c->rcv_nxt + WINDOW_MAX;
+	c->rcv_edge = c->rcv_nxt + window;
 	c->rcv_acked = c->rcv_nxt;
 	c->need_syn = false;
 	c->snd_nxt = c->iss + 1;
@@ -182,6 +197,8 @@ static uint32_t segment_max(const struct stack_tcp *c)
 	bool v4 = c->entry.tuple.guest.addr.family == NET_V4;
 	uint32_t room = IP_MAX - IP6_LEN - TCP_LEN;
 
+	if (c->stack->cfg.max_segment)
+		room = MIN(room, c->stack->cfg.max_segment);
 	if (!(c->stack->cfg.offload & (v4 ? STACK_TX_TSO4 : STACK_TX_TSO6)))
 		return c->mss;
 	return MAX(room / c->mss * c->mss, (uint32_t)c->mss);
@@ -207,6 +224,7 @@ static uint32_t sendable(const struct stack_tcp *c)
 	uint32_t room = c->snd_wnd > flight ? c->snd_wnd - flight : 0;
 	uint32_t n = MIN(left, room);
 
+	assert(c->mss > 0); /* syn_options() */
 	n = MIN(n, segment_max(c));
 	if (n < left && n >= c->mss)
 		n = n / c->mss * c->mss;

@@ -249,8 +249,9 @@ size_t stack_tcp_peek(struct stack_tcp *c, struct iovec *iov, int *ret_n)
 static bool worth_update(const struct stack_tcp *c)
 {
 	int32_t growth = seq_diff(tcp_edge(c), c->rcv_edge);
+	int32_t half = (int32_t)tcp_window(c) / 2;
 
-	return growth >= MODEST || (c->rx.len == 0 && growth >= 2 * c->mss);
+	return growth >= MODEST || (c->rx.len == 0 && growth >= MIN(2 * c->mss, half));
 }
 
 void stack_tcp_consume(struct stack_tcp *c, size_t n)

@@ -465,6 +465,41 @@ TEST(answers_carry_acknowledgements)
 	done();
 }
 
+TEST(a_slow_link_gets_small_windows_and_segments)
+{
+	struct stack_config cfg = {
+		.offload = STACK_TX_CSUM | STACK_TX_TSO4, .max_window = 20000, .max_segment = 5000};
+	static uint8_t data[20000];
+	struct net_tuple t;
+	uint32_t iss, seq;
+
+	ASSERT_OK(guest_init_with(&g, &cfg));
+	guest_tcp(&g, TCP_SYN, ISN, 0, 65535, NULL, 0);
+	stack_tcp_accept(g.tcp);
+	iss = get32(g.frames[0].l4 + 4);
+	ASSERT_EQ(get16(guest_next(&g)->l4 + 14), 20000);
+	seq = iss + 1;
+	guest_tcp(&g, TCP_ACK, first, seq, 65535, NULL, 0);
+	g.keep = true;
+	guest_tcp(&g, TCP_ACK, first, seq, 65535, data, 12000); /* no PSH, but much of so little */
+	expect(TCP_ACK, seq, first + 12000, 0);
+	guest_tcp(&g, TCP_ACK, first + 12000, seq, 65535, data, 9000);
+	expect(TCP_ACK, seq, first + 20000, 0);
+	ASSERT_EQ(stack_stats(g.stack)->tcp_out_of_window, 1);
+	/* Once there is room, the guest hears of it, though it be less than two segments. */
+	stack_tcp_consume(g.tcp, 20000);
+	expect(TCP_ACK, seq, first + 20000, 0);
+	ASSERT_EQ(stack_tcp_write(g.tcp, data, sizeof(data)), sizeof(data));
+	ASSERT_TRUE(guest_next(&g)->body_len <= 5000);
+	guest_drop(&g);
+	/* One more connection shares, but each has 16 KiB. */
+	t = *stack_tcp_tuple(g.tcp);
+	t.remote.port++;
+	ASSERT_TRUE(stack_tcp_connect(g.stack, &t, &guest_tcp_ops, &g) != NULL);
+	ASSERT_EQ(get16(guest_next(&g)->l4 + 14), 16384);
+	done();
+}
+
 TEST(budget)
 {
 	struct stack_config cfg = {.max_bytes = 64 * 1024};
