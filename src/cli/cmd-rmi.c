@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "lib/human.h"
 #include "lib/image-remove.h"
+#include "lib/images.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -137,6 +138,24 @@ static int print_report(const struct rmi_args *a, const struct store_gc_report *
 	return status;
 }
 
+/* Not quiet: whoever frees space has to know why there is none. */
+static void say_doubt(void *arg, const struct image_doubt *d)
+{
+	(void)arg;
+	if (!d->name[0])
+		cli_note("all images stay, what needs them cannot be read: %s", d->why);
+	else if (streq(d->what, "sandbox"))
+		cli_note("all images stay: sandbox '%s' may need any, its description cannot be "
+			 "read "
+			 "(%s); repair spec.json, or remove it: msb rm --force %s",
+			d->name, d->why, d->name);
+	else
+		cli_note("all images stay: snapshot '%s' may need any, it cannot be read; remove "
+			 "it: "
+			 "msb snapshot rm --force %s",
+			d->name, d->name);
+}
+
 static int run_prune(void *args, const struct opt_words *words)
 {
 	const struct rmi_args *a = args;
@@ -152,7 +171,7 @@ static int run_prune(void *args, const struct opt_words *words)
 	if (r > 0)
 		return 0;
 	if (r == 0)
-		r = image_prune(home, &report, &err);
+		r = image_prune(home, say_doubt, NULL, &report, &err);
 	return r < 0 ? cli_fail(&err) : print_report(a, &report);
 }
 

@@ -523,6 +523,9 @@ static int remove_one(const char *home, const char *word, bool force, struct msb
 	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
 	int r = snapshot_open(home, word, &s, err);
 
+	/* A damaged one keeps every image; whose directory it is is known by its place only. */
+	if (r < 0 && force && s.fd >= 0 && !strchr(word, '/'))
+		return snapshot_remove(&s, err);
 	if (r == 0 && !force)
 		r = check_children(home, &s, err);
 	return r == 0 ? snapshot_remove(&s, err) : r;
@@ -553,7 +556,8 @@ static const struct opt rm_opts[] = {
 		.letter = 'f',
 		.type = OPT_FLAG,
 		AT(force),
-		.help = "Also if other snapshots were made of sandboxes that began from it"},
+		.help = "Also if other snapshots were made of sandboxes that began from it, or if "
+			"it is damaged"},
 	QUIET_OPT("Say only what went wrong"),
 };
 

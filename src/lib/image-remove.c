@@ -115,6 +115,7 @@ static int check_use(
 	const struct image_removal *m, const char *word, const char *digest, struct msb_err *err)
 {
 	cleanup_with(image_users_deinit) struct image_users users;
+	struct image_doubt doubt;
 	const char *what;
 	const char *user;
 	int r = image_users_get(m->home, &users, err);
@@ -122,7 +123,16 @@ static int check_use(
 	if (r < 0)
 		return r;
 	user = image_user(&users, digest, &what);
-	if (user && !m->force) {
+	if (user && !m->force && image_doubt(&users, 0, &doubt) && user == doubt.name) {
+		r = msb_err_set(err, -EBUSY, MSB_BUSY,
+			"image %.100s may be needed by %s%s%s%s, which cannot be read: %.160s",
+			word, user[0] ? what : "what is in a directory", user[0] ? " '" : "", user,
+			user[0] ? "'" : "", doubt.why);
+		r = msb_err_hint(err, r,
+			user[0] ? "repair or remove the %s, or give --force"
+				: "repair the %s, or give --force",
+			what);
+	} else if (user && !m->force) {
 		r = msb_err_set(
 			err, -EBUSY, MSB_BUSY, "image %.200s is used by %s '%s'", word, what, user);
 		r = msb_err_hint(err, r, "remove the %s first, or give --force", what);
@@ -180,11 +190,13 @@ int image_remove_end(struct image_removal *m, struct msb_err *err)
 }
 
 /* Forgets every reference to an image that no sandbox needs. */
-static int forget_unused(const char *home, struct msb_err *err)
+static int forget_unused(const char *home, void (*doubt)(void *arg, const struct image_doubt *d),
+	void *arg, struct msb_err *err)
 {
 	cleanup_with(store_close_p) struct store *s = NULL;
 	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
 	cleanup_with(image_users_deinit) struct image_users users = {.sandboxes = {.n = 0}};
+	struct image_doubt d;
 	int r = store_open(home, &s, err);
 
 	if (r == 0)
@@ -197,10 +209,13 @@ static int forget_unused(const char *home, struct msb_err *err)
 		if (r == -ENOENT)
 			r = 0;
 	}
+	for (size_t i = 0; r == 0 && doubt && image_doubt(&users, i, &d); i++)
+		doubt(arg, &d);
 	return r;
 }
 
-int image_prune(const char *home, struct store_gc_report *ret, struct msb_err *err)
+int image_prune(const char *home, void (*doubt)(void *arg, const struct image_doubt *d), void *arg,
+	struct store_gc_report *ret, struct msb_err *err)
 {
 	struct store_gc_report second = {.images = 0};
 	/* First what needs no decision: fails, with everything as it was, when the store is in use.
@@ -208,7 +223,7 @@ int image_prune(const char *home, struct store_gc_report *ret, struct msb_err *e
 	int r = sweep(home, NULL, ret, err);
 
 	if (r == 0)
-		r = forget_unused(home, err);
+		r = forget_unused(home, doubt, arg, err);
 	if (r == 0)
 		r = sweep(home, NULL, &second, err);
 	if (r < 0)

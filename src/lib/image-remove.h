@@ -28,5 +28,12 @@ int image_remove(struct image_removal *m, const char *word, struct msb_err *err)
 /** image_remove_end - collect what has no name now; -EBUSY: it stays until a later collection */
 int image_remove_end(struct image_removal *m, struct msb_err *err) MSB_MUST_CHECK;
 
-/** image_prune - everything that neither sandboxes nor snapshots need */
-int image_prune(const char *home, struct store_gc_report *ret, struct msb_err *err) MSB_MUST_CHECK;
+struct image_doubt;
+
+/**
+ * image_prune - everything that neither sandboxes nor snapshots need
+ * @doubt: called with what cannot be read and may need any image; then every image stays, and only
+ *	what belongs to none goes. NULL: nobody wants to know
+ */
+int image_prune(const char *home, void (*doubt)(void *arg, const struct image_doubt *d), void *arg,
+	struct store_gc_report *ret, struct msb_err *err) MSB_MUST_CHECK;

@@ -192,8 +192,10 @@ int image_users_get(const char *home, struct image_users *ret, struct msb_err *e
 	int r;
 
 	*ret = (struct image_users){.sandboxes = {.n = 0}};
-	r = sandbox_list_get(home, &ret->sandboxes, err);
-	return r < 0 ? r : snapshot_list_get(home, &ret->snapshots, err);
+	r = sandbox_list_get(home, &ret->sandboxes, &ret->unread[0]);
+	if (r == 0 || r != -ENOMEM)
+		r = snapshot_list_get(home, &ret->snapshots, &ret->unread[1]);
+	return r == -ENOMEM ? msb_err_errno(err, r, "looking who needs images") : 0;
 }
 
 void image_users_deinit(struct image_users *u)
@@ -202,10 +204,28 @@ void image_users_deinit(struct image_users *u)
 	snapshot_list_deinit(&u->snapshots);
 }
 
+bool image_doubt(const struct image_users *u, size_t i, struct image_doubt *ret)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(u->unread); k++) {
+		*ret = (struct image_doubt){"directory", "", u->unread[k].msg};
+		if (ret->why[0] && i-- == 0)
+			return true;
+	}
+	for (size_t k = 0; k < u->sandboxes.n; k++) {
+		const struct sandbox_info *info = &u->sandboxes.items[k];
+
+		*ret = (struct image_doubt){"sandbox", info->name, info->spec_err.msg};
+		if (!info->readable && i-- == 0)
+			return true;
+	}
+	if (i >= u->snapshots.n_damaged)
+		return false;
+	*ret = (struct image_doubt){"snapshot", u->snapshots.damaged[i], "it is damaged"};
+	return true;
+}
+
 static const char *snapshot_user(const struct snapshot_list *snapshots, const char *digest)
 {
-	if (snapshots->n_damaged)
-		return snapshots->damaged[0];
 	for (size_t i = 0; i < snapshots->n; i++) {
 		const struct snapshot_manifest *m = &snapshots->items[i].m;
 
@@ -215,18 +235,27 @@ static const char *snapshot_user(const struct snapshot_list *snapshots, const ch
 	return NULL;
 }
 
-const char *image_user(const struct image_users *u, const char *digest, const char **ret_what)
+static const char *sandbox_user(const struct sandbox_list *sandboxes, const char *digest)
 {
-	if (ret_what)
-		*ret_what = "sandbox";
-	for (size_t i = 0; i < u->sandboxes.n; i++) {
-		const struct sandbox_info *info = &u->sandboxes.items[i];
+	for (size_t i = 0; i < sandboxes->n; i++) {
+		const struct sandbox_info *info = &sandboxes->items[i];
 
-		if (!info->readable || (info->spec.image_kind == IMAGE_OCI &&
-					       streq(info->spec.image_digest, digest)))
+		if (info->readable && info->spec.image_kind == IMAGE_OCI &&
+			streq(info->spec.image_digest, digest))
 			return info->name;
 	}
+	return NULL;
+}
+
+const char *image_user(const struct image_users *u, const char *digest, const char **ret_what)
+{
+	struct image_doubt d = {"sandbox", sandbox_user(&u->sandboxes, digest), NULL};
+
+	if (!d.name)
+		d = (struct image_doubt){"snapshot", snapshot_user(&u->snapshots, digest), NULL};
+	if (!d.name && !image_doubt(u, 0, &d))
+		return NULL;
 	if (ret_what)
-		*ret_what = "snapshot";
-	return snapshot_user(&u->snapshots, digest);
+		*ret_what = d.what;
+	return d.name;
 }

@@ -55,6 +55,8 @@ void image_list_deinit(struct image_list *list);
 struct image_users {
 	struct sandbox_list sandboxes;
 	struct snapshot_list snapshots;
+	/* Of a directory of theirs that cannot be read; empty: they can. */
+	struct msb_err unread[2];
 };
 
 /** image_users_get - image_users_deinit(), also after a failure */
@@ -63,7 +65,17 @@ void image_users_deinit(struct image_users *u);
 
 /** image_user - name of a sandbox or a snapshot that needs the image @digest, NULL if none does
  *
- * One whose description cannot be read may need any image.
- * @ret_what: "sandbox" or "snapshot"; may be NULL
+ * One whose description cannot be read may need any image; it is named if nobody else is.
+ * @ret_what: "sandbox", "snapshot", or "directory" of them; may be NULL
  */
 const char *image_user(const struct image_users *u, const char *digest, const char **ret_what);
+
+/* What cannot be read and may need any image. Strings are those of the struct image_users. */
+struct image_doubt {
+	const char *what; /* as of image_user() */
+	const char *name; /* of a directory: "" */
+	const char *why;
+};
+
+/** image_doubt - the one of index @i; false: there are no more */
+bool image_doubt(const struct image_users *u, size_t i, struct image_doubt *ret);

@@ -126,8 +126,9 @@ TEST(sandboxes_need_images)
 		{.name = "dev",
 			.readable = true,
 			.spec = {.image_kind = IMAGE_OCI, .image_digest = ONE}},
-		{.name = "broken"}};
+		{.name = "broken", .spec_err = {.msg = "no JSON"}}};
 	struct image_users users = {.sandboxes = {.items = infos, .n = 2}};
+	struct image_doubt doubt;
 	const char *what;
 
 	ASSERT_STREQ(image_user(&users, ONE, &what), "dev");
@@ -136,6 +137,10 @@ TEST(sandboxes_need_images)
 	users.sandboxes.n = 3;
 	ASSERT_STREQ(image_user(&users, ONE, NULL), "dev");
 	ASSERT_STREQ(image_user(&users, TWO, NULL), "broken");
+	ASSERT_TRUE(image_doubt(&users, 0, &doubt));
+	ASSERT_STREQ(doubt.name, "broken");
+	ASSERT_STREQ(doubt.why, "no JSON");
+	ASSERT_TRUE(!image_doubt(&users, 1, &doubt));
 }
 
 TEST(snapshots_need_images)
@@ -145,6 +150,7 @@ TEST(snapshots_need_images)
 		{.name = "one", .m = {.image = SNAPSHOT_OCI, .image_digest = ONE}}};
 	char damaged[1][LIMIT_SANDBOX_NAME + 1] = {"odd"};
 	struct image_users users = {.snapshots = {.items = items, .n = 2}};
+	struct image_doubt doubt;
 	const char *what;
 
 	ASSERT_STREQ(image_user(&users, ONE, &what), "one");
@@ -153,4 +159,14 @@ TEST(snapshots_need_images)
 	users.snapshots.damaged = damaged;
 	users.snapshots.n_damaged = 1;
 	ASSERT_STREQ(image_user(&users, TWO, NULL), "odd");
+	/* Those that can be read are known. */
+	ASSERT_STREQ(image_user(&users, ONE, NULL), "one");
+	users.unread[1] = (struct msb_err){.msg = "no such luck"};
+	ASSERT_TRUE(image_doubt(&users, 0, &doubt));
+	ASSERT_STREQ(doubt.what, "directory");
+	ASSERT_STREQ(doubt.why, "no such luck");
+	ASSERT_TRUE(image_doubt(&users, 1, &doubt));
+	ASSERT_STREQ(doubt.name, "odd");
+	ASSERT_TRUE(!image_doubt(&users, 2, &doubt));
+	ASSERT_STREQ(image_user(&users, TWO, &what), "");
 }

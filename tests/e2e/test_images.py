@@ -8,7 +8,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -410,10 +409,31 @@ def test_images_of_sandboxes_stay(cli, registry, home):
     r = good(cli, "rmi", "-f", one)
     assert "sandbox 'dev' keeps" in r.stderr.decode()
     assert layers(home) == [digest(p.layers[0])[7:]] and report(cli, "images")[0]["reference"] is None
-    # What a sandbox needs is not known any more: nothing may go.
+    # What a sandbox needs is not known any more: no image may go.
     (place / "spec.json").write_text("{")
-    assert report(cli, "image", "prune", "-y")["images"] == 0
-    shutil.rmtree(place)
+    three = pulled(cli, registry, q, "a:2")
+    r = good(cli, "image", "prune", "-y", "--format", "json")
+    assert json.loads(r.stdout)["images"] == 0 and len(layers(home)) == 2
+    assert r.stderr.decode().startswith("msb: all images stay: sandbox 'dev' may need any, its description cannot be read (")
+    assert r.stderr.decode().endswith("repair spec.json, or remove it: msb rm --force dev\n")
+    r = cli("rmi", three)
+    assert r.returncode == FAILED and b"may be needed by sandbox 'dev', which cannot be read" in r.stderr
+    good(cli, "rm", "--force", "dev")
+    good(cli, "rmi", three)
+    # The same for snapshots, one of them or all.
+    odd = home / "snapshots/odd"
+    odd.mkdir(parents=True)
+    (odd / "snapshot.json").write_text("{")
+    r = good(cli, "image", "prune", "-y")
+    assert b"snapshot 'odd' may need any" in r.stderr and b"msb snapshot rm --force odd" in r.stderr
+    assert cli("snapshot", "rm", "odd").returncode == FAILED and odd.exists()
+    good(cli, "snapshot", "rm", "--force", "odd")
+    assert not odd.exists()
+    odd.parent.rmdir()
+    odd.parent.write_text("")
+    r = good(cli, "image", "prune", "-y")
+    assert b"what needs them cannot be read" in r.stderr and len(layers(home)) == 1
+    odd.parent.unlink()
     assert report(cli, "image", "prune", "-y")["images"] == 1 and layers(home) == []
 
 
