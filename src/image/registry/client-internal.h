@@ -16,6 +16,7 @@ struct client {
 
 	pthread_mutex_t lock; /* guards the rest */
 	enum client_scheme scheme;
+	bool answered; /* somebody is there */
 	enum net_reach reach; /* of the registry; NET_PUBLIC until known */
 	bool basic; /* it asked for basic authentication */
 	char *token; /* bearer, owned */

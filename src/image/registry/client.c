@@ -154,6 +154,7 @@ enum client_outcome client_lost(enum http_outcome outcome)
 	case HTTP_DONE:
 		return CLIENT_OK;
 	case HTTP_PASSING:
+	case HTTP_UNREACHED:
 	case HTTP_NO_TLS: /* the connection may have been lost in the middle of it */
 		return CLIENT_AGAIN;
 	case HTTP_REFUSED:
@@ -195,7 +196,22 @@ static void learn_scheme(struct client *c, enum client_scheme scheme)
 {
 	pthread_mutex_lock(&c->lock);
 	c->scheme = scheme;
+	c->answered = true;
 	pthread_mutex_unlock(&c->lock);
+}
+
+/*
+ * A registry that was there may come back. One that never was is a wrong name or a host without a
+ * network, and its user wants to know at once.
+ */
+static bool is_nowhere(struct client *c, enum http_outcome outcome)
+{
+	bool answered;
+
+	pthread_mutex_lock(&c->lock);
+	answered = c->answered;
+	pthread_mutex_unlock(&c->lock);
+	return outcome == HTTP_UNREACHED && !answered;
 }
 
 enum http_outcome client_follow(struct client_conn *conn, struct http *first,
@@ -358,9 +374,10 @@ static enum http_outcome exchange(struct client_conn *conn, const char *path,
 		outcome = client_follow(conn, conn->own, &req, res, err);
 		if (outcome == HTTP_DONE)
 			learn_scheme(c, scheme);
-		if (!(outcome == HTTP_NO_TLS || outcome == HTTP_PASSING) || (*res)->status != 0 ||
-			s->scheme != SCHEME_UNKNOWN || scheme == SCHEME_HTTP ||
-			!client_allows_http(c))
+		if (!(outcome == HTTP_NO_TLS || outcome == HTTP_PASSING ||
+			    outcome == HTTP_UNREACHED) ||
+			(*res)->status != 0 || s->scheme != SCHEME_UNKNOWN ||
+			scheme == SCHEME_HTTP || !client_allows_http(c))
 			return outcome;
 		scheme = SCHEME_HTTP;
 	}
@@ -385,7 +402,7 @@ static enum client_outcome request(struct client_conn *conn, const char *path, c
 		outcome = exchange(conn, path, &s, template, res, err);
 		session_end(&s);
 		if (outcome != HTTP_DONE)
-			return client_lost(outcome);
+			return is_nowhere(c, outcome) ? CLIENT_ELSEWHERE : client_lost(outcome);
 		if ((*res)->status == 200 || (*res)->status == 206)
 			return CLIENT_OK;
 		if ((*res)->status != 401 || round == AUTH_ROUNDS)

@@ -40,6 +40,7 @@ enum { HTTP_SPEED_MIN = 1024 };
 enum http_outcome {
 	HTTP_DONE, /* a complete response, of any status */
 	HTTP_PASSING, /* the network or the server failed: trying again may help */
+	HTTP_UNREACHED, /* no such name, or nobody there: the same, if there was somebody before */
 	HTTP_NO_TLS, /* TLS did not come about, but not for lack of trust */
 	HTTP_REFUSED, /* we do not want this: untrusted certificate, forbidden address, sink's no */
 	HTTP_CANCELLED,
