@@ -193,7 +193,7 @@ int image_users_get(const char *home, struct image_users *ret, struct msb_err *e
 
 	*ret = (struct image_users){.sandboxes = {.n = 0}};
 	r = sandbox_list_get(home, &ret->sandboxes, &ret->unread[0]);
-	if (r == 0 || r != -ENOMEM)
+	if (r != -ENOMEM)
 		r = snapshot_list_get(home, &ret->snapshots, &ret->unread[1]);
 	return r == -ENOMEM ? msb_err_errno(err, r, "looking who needs images") : 0;
 }
