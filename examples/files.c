@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of a running sandbox: written, listed, read, copied both ways.
+ * Files of a sandbox: written, listed, read, copied both ways, removed. If it does not run it is
+ * started for that, and stopped again.
  *
  *	cc -o files files.c $(pkg-config --cflags --libs msb)
  *	./files NAME HOST-DIRECTORY
@@ -19,6 +20,17 @@ static int show(void *arg, const char *name, const struct msb_stat *st, const ch
 	printf(" %o %llu\n", (unsigned int)st->mode & 07777, (unsigned long long)st->bytes);
 	++*(unsigned int *)arg;
 	return 0;
+}
+
+/* Another name, and away with it: a directory that is not empty only if that is what we want. */
+static int tidy(struct msb_files *f, struct msb_error *e)
+{
+	int r = msb_files_rename(f, "/tmp/example", "/tmp/example.old", e);
+
+	if (r == 0 && msb_files_remove(f, "/tmp/example.old", 0, e) == 0)
+		return -1;
+	printf("not removed: %s\n", e->message);
+	return r < 0 ? r : msb_files_remove(f, "/tmp/example.old", 1, e);
 }
 
 static int work(struct msb_files *f, const char *host_dir, struct msb_error *e)
@@ -54,9 +66,10 @@ static int work(struct msb_files *f, const char *host_dir, struct msb_error *e)
 		return -1;
 	if (r == 0)
 		r = msb_copy_out(f, "/tmp/example", out, NULL, e);
-	if (r == 0)
-		printf("copied to %s, %u skipped\n", out, skipped);
-	return r;
+	if (r < 0)
+		return r;
+	printf("copied to %s, %u skipped\n", out, skipped);
+	return tidy(f, e);
 }
 
 int main(int argc, char **argv)
@@ -72,12 +85,16 @@ int main(int argc, char **argv)
 	}
 	r = msb_open(NULL, NULL, &m, &e);
 	if (r == 0)
-		r = msb_files_open(m, argv[1], &f, &e);
-	if (r == 0)
+		r = msb_files_start(m, argv[1], &f, &e);
+	if (r == 0) {
 		r = work(f, argv[2], &e);
+		if (r == 0)
+			r = msb_files_end(f, &e);
+		else
+			msb_files_close(f);
+	}
 	if (r < 0)
 		fprintf(stderr, "files: %s\n", e.message);
-	msb_files_close(f);
 	msb_close(m);
 	return r < 0;
 }

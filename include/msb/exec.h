@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmsb: commands in running sandboxes. */
+/* libmsb: commands in sandboxes. */
 #ifndef MSB_EXEC_H
 #define MSB_EXEC_H
 
@@ -30,6 +30,16 @@ MSB_API void msb_command_timeout(struct msb_command *c, uint64_t ms);
 /** msb_command_terminal - a terminal of this size instead of pipes; all output is MSB_STDOUT */
 MSB_API void msb_command_terminal(struct msb_command *c, unsigned int rows, unsigned int columns);
 
+/** msb_command_rlimit - NAME=SOFT[:HARD], e.g. "nofile=1024:2048"; -EINVAL, -ENOMEM */
+MSB_API int msb_command_rlimit(struct msb_command *c, const char *limit);
+/** msb_command_start_sandbox - @start: if the sandbox does not run it is started for the command,
+ * and stopped when that has ended; it also ends with the process */
+MSB_API void msb_command_start_sandbox(struct msb_command *c, int start);
+/** msb_command_detach - @detach: nobody waits for the command. It has no input, what it prints is
+ * only in the log; it is over for the caller, with status 0, as soon as it runs. A sandbox that was
+ * started for it ends with it */
+MSB_API void msb_command_detach(struct msb_command *c, int detach);
+
 /**
  * msb_command_output - where output goes; by default it is dropped
  * @fn: @stream is MSB_STDOUT or MSB_STDERR. Return 0; a negative errno kills the command and
@@ -53,7 +63,7 @@ MSB_API void msb_command_input(
 MSB_API void msb_command_fds(struct msb_command *c, int in, int out, int err);
 
 /**
- * msb_exec - run it in the running sandbox @name, and wait for it
+ * msb_exec - run it in the sandbox @name, and wait for it
  * @ret_status: 0 to 255 as it exited, 128 plus the signal that killed it; may be NULL
  *
  * Success means that the command ran and that all its output was delivered, whatever its status.
@@ -62,6 +72,53 @@ MSB_API void msb_command_fds(struct msb_command *c, int in, int out, int err);
  */
 MSB_API int msb_exec(struct msb *m, const char *name, const struct msb_command *c, int *ret_status,
 	struct msb_error *err);
+
+/* A command on its way, for those who do other things meanwhile. */
+struct msb_process;
+
+/**
+ * msb_process_start - as msb_exec(), without waiting
+ * @c: may be freed at once; what it points to (descriptors, arguments of callbacks) may not
+ * @ret: msb_process_free()
+ *
+ * Everything happens inside msb_process_work() and msb_process_wait(), callbacks, too; they may
+ * call msb_process_signal() and the like, as may the function given to msb_set_cancel().
+ */
+MSB_API int msb_process_start(struct msb *m, const char *name, const struct msb_command *c,
+	struct msb_process **ret, struct msb_error *err);
+
+/** msb_process_fd - for poll(): readable when msb_process_work() has something to do. Not to be
+ * read or closed */
+MSB_API int msb_process_fd(const struct msb_process *p);
+
+/** msb_process_poll_ms - how long poll() may take at most; -1: as long as it likes */
+MSB_API int msb_process_poll_ms(const struct msb_process *p);
+
+/** msb_process_work - what there is to do, without waiting. Return: 1 when it is over, 0 when it is
+ * not, or what msb_exec() fails with: then it is over, too */
+MSB_API int msb_process_work(struct msb_process *p, struct msb_error *err);
+
+/** msb_process_wait - until it is over; otherwise as msb_exec(), also when called again */
+MSB_API int msb_process_wait(struct msb_process *p, int *ret_status, struct msb_error *err);
+
+/** msb_process_pid - in the guest; 0: it does not run yet */
+MSB_API uint32_t msb_process_pid(const struct msb_process *p);
+
+/* Those that follow return -EAGAIN before msb_process_pid() says that it runs, and -ESRCH when it
+ * is over. */
+
+/** msb_process_signal - to the command's process group */
+MSB_API int msb_process_signal(struct msb_process *p, int signo);
+/** msb_process_resize - its terminal has another size now */
+MSB_API int msb_process_resize(struct msb_process *p, unsigned int rows, unsigned int columns);
+/** msb_process_detach - as msb_command_detach(), from now on: it is soon over with status 0 */
+MSB_API int msb_process_detach(struct msb_process *p);
+/** msb_process_kill - end it; msb_process_wait() returns -ECANCELED */
+MSB_API int msb_process_kill(struct msb_process *p);
+
+/** msb_process_free - one that is not over is killed, and a sandbox that was started for it ends;
+ * NULL is fine. Return: NULL */
+MSB_API struct msb_process *msb_process_free(struct msb_process *p);
 
 /**
  * msb_exec_output - the simple case: what a command prints

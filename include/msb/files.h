@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmsb: files of running sandboxes. */
+/* libmsb: files of sandboxes. */
 #ifndef MSB_FILES_H
 #define MSB_FILES_H
 
@@ -12,10 +12,20 @@ extern "C" {
 /* A connection to the files of one sandbox. Paths are absolute ones of the guest. */
 struct msb_files;
 
-/** msb_files_open - @ret: msb_files_close() */
+/** msb_files_open - of one that runs. @ret: msb_files_close() */
 MSB_API int msb_files_open(
 	struct msb *m, const char *name, struct msb_files **ret, struct msb_error *err);
-/** msb_files_close - NULL is fine. Return: NULL */
+
+/** msb_files_start - the same, but a sandbox that does not run is started; it ends with
+ * msb_files_end(), or with the process */
+MSB_API int msb_files_start(
+	struct msb *m, const char *name, struct msb_files **ret, struct msb_error *err);
+
+/** msb_files_end - of a sandbox that was started: the files are on its disk when this succeeds. @f
+ * is gone in any case */
+MSB_API int msb_files_end(struct msb_files *f, struct msb_error *err);
+
+/** msb_files_close - msb_files_end() for those who do not care; NULL is fine. Return: NULL */
 MSB_API struct msb_files *msb_files_close(struct msb_files *f);
 
 struct msb_stat {
@@ -80,6 +90,15 @@ MSB_API int msb_files_mkdir(
 /** msb_files_symlink - @path becomes a link to @target; an existing link is replaced */
 MSB_API int msb_files_symlink(
 	struct msb_files *f, const char *path, const char *target, struct msb_error *err);
+
+/** msb_files_remove - a file, a link, or an empty directory; @tree: one with all that is in it */
+MSB_API int msb_files_remove(
+	struct msb_files *f, const char *path, int tree, struct msb_error *err);
+
+/** msb_files_rename - within one file system of the guest; what has the new name is replaced as
+ * rename(2) does */
+MSB_API int msb_files_rename(
+	struct msb_files *f, const char *path, const char *new_path, struct msb_error *err);
 
 /**
  * msb_copy_in - a file or a tree of the host becomes @path of the guest

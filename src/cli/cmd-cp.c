@@ -448,19 +448,26 @@ static int copy_between(const struct cp_args *a, const struct end *src, struct e
 		.skip = say_skipped,
 		.resumed = say_resumed};
 	struct places p;
+	const struct reach how = {.home = p.home,
+		.lib_dir = p.lib_dir,
+		.name = src->name[0] ? src->name : dst->name,
+		.log_level = LOG_WARN,
+		.files_only = true};
 	int r = sandbox_home_default(p.home, sizeof(p.home), err);
 	int e;
 
 	if (r == 0)
 		r = where_lib_dir(p.lib_dir, sizeof(p.lib_dir), err);
 	if (r == 0)
-		r = guest_fs_open(
-			&guest, p.home, p.lib_dir, src->name[0] ? src->name : dst->name, err);
+		r = guest_fs_open(&guest, &how, err);
 	if (r < 0)
 		return r;
 	guest.checked = true;
 	if (src->name[0] && dst->name[0]) {
-		r = guest_fs_open(&to, p.home, p.lib_dir, dst->name, err);
+		struct reach other = how;
+
+		other.name = dst->name;
+		r = guest_fs_open(&to, &other, err);
 		c.to = r == 0 ? &to : NULL;
 		to.checked = true;
 	}

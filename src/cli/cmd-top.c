@@ -159,11 +159,12 @@ static int show_all(struct top *t, struct msb_err *err)
 static int ask(struct top *t, const char *name, struct msb_err *err)
 {
 	char home[PATH_MAX];
+	const struct reach how = {.home = home, .name = name};
 	int r = sandbox_home_default(home, sizeof(home), err);
 	int e;
 
 	if (r == 0)
-		r = guest_fs_open(&t->guest, home, NULL, name, err);
+		r = guest_fs_open(&t->guest, &how, err);
 	if (r < 0)
 		return r;
 	r = show_all(t, err);

@@ -1,495 +1,604 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libmsb: commands in running sandboxes.
+ * libmsb: commands in sandboxes.
  *
- * One loop in the caller's thread. A command that is given up (its time is over, the caller wants
- * the end, a callback failed) is cancelled, and what the sandbox then says about its end is waited
- * for, for LEAVE_NS. The first reason to give up is the result.
+ * A process is one connection on a loop of its own, which runs only inside the functions that the
+ * caller calls. What it is doing:
+ *
+ *	open	  the stream: output comes, input goes. It ends by itself, or is cancelled when the
+ *		  caller gives up (its time is over, the caller wants the end, a callback failed);
+ *		  the first reason to give up is the result. What the sandbox then says about the
+ *		  end is waited for, for LEAVE_NS.
+ *	ended	  the last output is on its way to the caller's descriptors; a sandbox that was
+ *		  started for the command is being stopped
+ *	over	  nothing will happen any more
  */
 #include "base/loop.h"
-#include "base/opt.h"
 #include "base/str.h"
 
+#include "lib/api-command.h"
 #include "lib/api.h"
+#include "lib/reach.h"
 #include "lib/stream.h"
-#include "msb/exec.h"
 #include "sandbox/client.h"
 
 #define LEAVE_NS (10 * NSEC_PER_SEC)
 
-enum { CHUNK = 32 * 1024 };
+enum { CHUNK = 32 * 1024, STOP_GRACE_MS = 2000 };
 
-struct msb_command {
-	char **argv;
-	struct opt_list env; /* owned */
-	char *user;
-	char *workdir;
-	uint64_t timeout_ns;
-	uint16_t rows;
-	uint16_t columns;
-	bool terminal;
-	int (*output)(void *arg, int stream, const void *data, size_t n);
-	void *output_arg;
-	ssize_t (*input)(void *arg, void *to, size_t n);
-	void *input_arg;
-	int fds[3]; /* -1: none */
-};
-
-struct msb_command *msb_command_new(const char *const *argv)
-{
-	struct msb_command *c;
-
-	if (!argv || !argv[0])
-		return NULL;
-	c = calloc(1, sizeof(*c));
-	if (!c)
-		return NULL;
-	for (int i = 0; i < 3; i++)
-		c->fds[i] = -1;
-	c->argv = api_list_dup(argv);
-	return c->argv ? c : msb_command_free(c);
-}
-
-struct msb_command *msb_command_free(struct msb_command *c)
-{
-	if (!c)
-		return NULL;
-	for (size_t i = 0; i < c->env.n; i++)
-		free((char *)(uintptr_t)c->env.items[i]);
-	free(c->env.items);
-	free(c->argv);
-	free(c->user);
-	free(c->workdir);
-	free(c);
-	return NULL;
-}
-
-int msb_command_env(struct msb_command *c, const char *entry)
-{
-	char *copy;
-	int r;
-
-	if (!strchr(entry, '=') || entry[0] == '=')
-		return -EINVAL;
-	copy = strdup(entry);
-	r = copy ? opt_list_add(&c->env, copy) : -ENOMEM;
-	if (r < 0)
-		free(copy);
-	return r;
-}
-
-static int replace(char **to, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*to);
-	*to = copy;
-	return 0;
-}
-
-int msb_command_user(struct msb_command *c, const char *user)
-{
-	return user[0] ? replace(&c->user, user) : -EINVAL;
-}
-
-int msb_command_workdir(struct msb_command *c, const char *dir)
-{
-	return dir[0] == '/' ? replace(&c->workdir, dir) : -EINVAL;
-}
-
-void msb_command_timeout(struct msb_command *c, uint64_t ms)
-{
-	c->timeout_ns = MIN(ms, UINT64_MAX / 4 / NSEC_PER_MSEC) * NSEC_PER_MSEC;
-}
-
-void msb_command_terminal(struct msb_command *c, unsigned int rows, unsigned int columns)
-{
-	c->terminal = true;
-	c->rows = (uint16_t)MIN(rows, (unsigned int)UINT16_MAX);
-	c->columns = (uint16_t)MIN(columns, (unsigned int)UINT16_MAX);
-}
-
-void msb_command_output(struct msb_command *c,
-	int (*fn)(void *arg, int stream, const void *data, size_t n), void *arg)
-{
-	c->output = fn;
-	c->output_arg = arg;
-}
-
-void msb_command_input(
-	struct msb_command *c, ssize_t (*fn)(void *arg, void *to, size_t n), void *arg)
-{
-	c->input = fn;
-	c->input_arg = arg;
-}
-
-void msb_command_fds(struct msb_command *c, int in, int out, int err)
-{
-	c->fds[0] = in;
-	c->fds[1] = out;
-	c->fds[2] = err;
-}
-
-struct running {
-	const struct msb_command *c;
+struct msb_process {
+	/* Of the command, without what is needed only once. */
+	struct msb_command c;
 	struct loop loop;
 	struct sandbox *sb;
 	struct sandbox_stream stream;
 	struct outlet out[2]; /* with descriptors only */
 	struct inlet in;
 	struct buf chunk; /* of the input function, not yet taken */
+	uint32_t pid;
 	bool input_over;
-	bool started;
 	bool open; /* the stream */
+	bool detaching;
 	bool given_up;
+	bool owned; /* the sandbox was started for this, and has not ended */
+	bool over;
 	struct loop_timer limit;
+	struct api_cancel asking;
 	const struct cancel *cancel;
 	struct loop_fd cancel_src;
 	int status;
 	int result;
-	struct msb_err *err;
+	struct msb_err err;
+	char console[8192];
 };
 
-static bool flushed(const struct running *x)
+static bool flushed(const struct msb_process *p)
 {
 	for (int i = 0; i < 2; i++) {
-		if (x->c->fds[1 + i] >= 0 && !outlet_empty(&x->out[i]))
+		if (p->c.fds[1 + i] >= 0 && !outlet_empty(&p->out[i]))
 			return false;
 	}
 	return true;
 }
 
-static void stop_if_over(struct running *x)
+static void stop_if_over(struct msb_process *p)
 {
-	if (!x->open && (x->given_up || flushed(x)))
-		loop_stop(&x->loop, 0);
+	if (p->open || p->owned || !(p->given_up || flushed(p)))
+		return;
+	p->over = true;
+	loop_stop(&p->loop, 0);
 }
 
 static void left_alone(struct loop_timer *t)
 {
-	struct running *x = container_of(t, struct running, limit);
+	struct msb_process *p = container_of(t, struct msb_process, limit);
 
-	x->open = false;
-	loop_stop(&x->loop, 0);
+	p->open = false;
+	p->owned = false;
+	p->given_up = true;
+	stop_if_over(p);
+}
+
+/* The stream has ended. With the connection a sandbox of ours ends, too, but its disk wants a clean
+ * end. */
+static void ended(struct msb_process *p)
+{
+	p->open = false;
+	loop_timer_del(&p->limit);
+	if (p->c.fds[0] >= 0)
+		inlet_deinit(&p->in);
+	if (p->owned) {
+		loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
+		(void)sandbox_stop(p->sb, STOP_GRACE_MS);
+	}
+	stop_if_over(p);
 }
 
 /* The message is there already. */
-static void give_up(struct running *x, int r)
+static void give_up(struct msb_process *p, int r)
 {
-	if (x->given_up)
+	if (p->given_up)
 		return;
-	x->given_up = true;
-	x->result = r;
-	loop_timer_set(&x->loop, &x->limit, clock_mono_ns() + LEAVE_NS, left_alone);
-	if (x->open)
-		(void)sandbox_stream_cancel(&x->stream);
-	stop_if_over(x);
+	p->given_up = true;
+	p->result = r;
+	if (!p->open) {
+		stop_if_over(p);
+		return;
+	}
+	loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
+	/* Before the guest is up nobody there hears of it. */
+	if (p->owned && !p->pid)
+		(void)sandbox_stop(p->sb, 0);
+	else
+		(void)sandbox_stream_cancel(&p->stream);
 }
 
 static void out_of_time(struct loop_timer *t)
 {
-	struct running *x = container_of(t, struct running, limit);
+	struct msb_process *p = container_of(t, struct msb_process, limit);
 
-	give_up(x, msb_err_set(x->err, -ETIMEDOUT, MSB_TIMEOUT,
+	give_up(p, msb_err_set(&p->err, -ETIMEDOUT, MSB_TIMEOUT,
 			   "the command was killed: it did not end within %.3g s",
-			   (double)x->c->timeout_ns / 1e9));
+			   (double)p->c.timeout_ns / 1e9));
 }
 
 static void on_cancel(struct loop_fd *src, uint32_t events)
 {
-	struct running *x = container_of(src, struct running, cancel_src);
+	struct msb_process *p = container_of(src, struct msb_process, cancel_src);
 
-	if (!cancel_asked(x->cancel))
+	if (!cancel_asked(p->cancel))
 		return;
-	if (!x->cancel->asked)
+	if (!p->cancel->asked)
 		loop_fd_del(src);
-	if (x->given_up)
-		left_alone(&x->limit);
+	if (p->given_up)
+		left_alone(&p->limit);
 	else
-		give_up(x, msb_err_set(x->err, -ECANCELED, MSB_FAIL, "interrupted"));
+		give_up(p, msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "interrupted"));
 }
 
 /* Output. */
 
-static void passed(struct running *x, size_t n)
+static void passed(struct msb_process *p, size_t n)
 {
-	if (x->open)
-		sandbox_stream_consumed(&x->stream, n);
-	stop_if_over(x);
+	if (p->open)
+		sandbox_stream_consumed(&p->stream, n);
+	stop_if_over(p);
 }
 
 static void out_passed(struct outlet *o, size_t n)
 {
-	passed(container_of(o, struct running, out[0]), n);
+	passed(container_of(o, struct msb_process, out[0]), n);
 }
 
 static void err_passed(struct outlet *o, size_t n)
 {
-	passed(container_of(o, struct running, out[1]), n);
+	passed(container_of(o, struct msb_process, out[1]), n);
 }
 
-static void write_failed(struct running *x, int r)
+static void write_failed(struct msb_process *p, int r)
 {
-	give_up(x, msb_err_errno(x->err, r, "cannot pass on the command's output"));
+	give_up(p, msb_err_errno(&p->err, r, "cannot pass on the command's output"));
 }
 
 static void out_failed(struct outlet *o)
 {
-	write_failed(container_of(o, struct running, out[0]), o->error);
+	write_failed(container_of(o, struct msb_process, out[0]), o->error);
 }
 
 static void err_failed(struct outlet *o)
 {
-	write_failed(container_of(o, struct running, out[1]), o->error);
+	write_failed(container_of(o, struct msb_process, out[1]), o->error);
 }
 
 static void on_data(
-	struct sandbox_stream *s, unsigned int channel, const void *p, size_t len, bool eof)
+	struct sandbox_stream *s, unsigned int channel, const void *data, size_t len, bool eof)
 {
-	struct running *x = container_of(s, struct running, stream);
+	struct msb_process *p = container_of(s, struct msb_process, stream);
 	int which = channel == 2 ? 1 : 0;
 	int r = 0;
 
 	/* Whatever becomes of them, the outlet says when they have passed. */
-	if (x->c->fds[1 + which] >= 0 && !x->given_up) {
-		r = outlet_write(&x->out[which], p, len);
+	if (p->c.fds[1 + which] >= 0 && !p->given_up) {
+		r = outlet_write(&p->out[which], data, len);
 		if (r < 0)
-			write_failed(x, r);
+			write_failed(p, r);
 		return;
 	}
-	if (x->c->output && len && !x->given_up)
-		r = x->c->output(x->c->output_arg, which ? MSB_STDERR : MSB_STDOUT, p, len);
+	if (p->c.output && len && !p->given_up)
+		r = p->c.output(p->c.output_arg, which ? MSB_STDERR : MSB_STDOUT, data, len);
 	sandbox_stream_consumed(s, len);
 	if (r < 0)
-		give_up(x, msb_err_set(x->err, r, msb_kind_from_errno(r),
+		give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
 				   "the receiver of the output has failed"));
 }
 
 /* Input. */
 
-static void pump(struct running *x)
+static void pump(struct msb_process *p)
 {
-	while (x->open && !x->given_up && !x->input_over) {
+	while (p->open && !p->given_up && !p->input_over) {
 		ssize_t n;
 
-		if (buf_len(&x->chunk) == 0) {
-			uint8_t *to = buf_reserve(&x->chunk, CHUNK);
+		if (buf_len(&p->chunk) == 0) {
+			uint8_t *to = buf_reserve(&p->chunk, CHUNK);
 
-			n = to ? x->c->input(x->c->input_arg, to, CHUNK) : -ENOMEM;
+			n = to ? p->c.input(p->c.input_arg, to, CHUNK) : -ENOMEM;
 			if (n < 0 || n > CHUNK) {
 				int r = n < 0 ? (int)n : -EINVAL;
 
-				give_up(x, msb_err_set(x->err, r, msb_kind_from_errno(r),
+				give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
 						   "the source of the input has failed"));
 				return;
 			}
-			buf_commit(&x->chunk, (size_t)n);
+			buf_commit(&p->chunk, (size_t)n);
 			if (n == 0) {
-				x->input_over = true;
-				(void)sandbox_stream_write_eof(&x->stream);
+				p->input_over = true;
+				(void)sandbox_stream_write_eof(&p->stream);
 				return;
 			}
 		}
-		n = sandbox_stream_write(&x->stream, buf_data(&x->chunk), buf_len(&x->chunk));
+		n = sandbox_stream_write(&p->stream, buf_data(&p->chunk), buf_len(&p->chunk));
 		/* It ends, or does not read any more. */
 		if (n < 0)
-			x->input_over = true;
+			p->input_over = true;
 		if (n <= 0)
 			return;
-		buf_consume(&x->chunk, (size_t)n);
+		buf_consume(&p->chunk, (size_t)n);
 	}
 }
 
-static size_t in_data(struct inlet *in, const void *p, size_t n)
+static size_t in_data(struct inlet *in, const void *data, size_t n)
 {
-	struct running *x = container_of(in, struct running, in);
-	ssize_t took = x->open ? sandbox_stream_write(&x->stream, p, n) : -EPIPE;
+	struct msb_process *p = container_of(in, struct msb_process, in);
+	ssize_t took = p->open ? sandbox_stream_write(&p->stream, data, n) : -EPIPE;
 
 	return took < 0 ? n : (size_t)took;
 }
 
 static void in_eof(struct inlet *in)
 {
-	struct running *x = container_of(in, struct running, in);
+	struct msb_process *p = container_of(in, struct msb_process, in);
 
-	if (x->open)
-		(void)sandbox_stream_write_eof(&x->stream);
+	if (p->open)
+		(void)sandbox_stream_write_eof(&p->stream);
 }
 
-static void feed(struct running *x)
+static void feed(struct msb_process *p)
 {
 	int r = 0;
 
-	if (!x->started || x->given_up)
+	if (!p->pid || p->given_up || p->detaching)
 		return;
-	if (x->c->fds[0] >= 0)
-		r = inlet_resume(&x->in);
-	else if (x->c->input)
-		pump(x);
+	if (p->c.fds[0] >= 0)
+		r = inlet_resume(&p->in);
+	else if (p->c.input)
+		pump(p);
 	if (r < 0)
-		give_up(x, msb_err_errno(x->err, r, "cannot read the command's input"));
+		give_up(p, msb_err_errno(&p->err, r, "cannot read the command's input"));
 }
 
 static void on_writable(struct sandbox_stream *s)
 {
-	feed(container_of(s, struct running, stream));
+	feed(container_of(s, struct msb_process, stream));
 }
 
 static void on_started(struct sandbox_stream *s, uint32_t pid)
 {
-	struct running *x = container_of(s, struct running, stream);
+	struct msb_process *p = container_of(s, struct msb_process, stream);
 
-	x->started = true;
-	if (x->c->timeout_ns && !x->given_up)
-		loop_timer_set(
-			&x->loop, &x->limit, clock_mono_ns() + x->c->timeout_ns, out_of_time);
-	feed(x);
+	p->pid = MAX(pid, 1U);
+	if (p->given_up) {
+		(void)sandbox_stream_cancel(s);
+		return;
+	}
+	if (p->c.detach) {
+		(void)msb_process_detach(p);
+		return;
+	}
+	if (p->c.timeout_ns)
+		loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + p->c.timeout_ns, out_of_time);
+	feed(p);
 }
 
 /* The end. */
 
 static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
 {
-	struct running *x = container_of(s, struct running, stream);
+	struct msb_process *p = container_of(s, struct msb_process, stream);
 
-	x->open = false;
-	/* What it has printed may take its time. */
-	if (!x->given_up)
-		loop_timer_del(&x->limit);
-	if (x->c->fds[0] >= 0)
-		inlet_deinit(&x->in);
-	if (x->given_up) {
-		stop_if_over(x);
+	/* The connection ended: `failed` or `stopped` is next and says why. */
+	if (r->type == 0 && !p->given_up) {
+		p->err = r->err;
+		p->result = r->err.errno_ > 0 ? -r->err.errno_ : -EIO;
+		p->open = false;
 		return;
 	}
-	if (r->type == FRAME_EXITED) {
-		x->status = r->exited.signal ? 128 + (int)(r->exited.signal & 0x7f)
+	/* The sandbox, too, goes on by itself. */
+	if (p->detaching && r->type == FRAME_EXITED)
+		p->owned = false;
+	if (!p->given_up && r->type == FRAME_EXITED) {
+		p->status = r->exited.signal ? 128 + (int)(r->exited.signal & 0x7f)
 					     : (int)(r->exited.code & 0xff);
-	} else {
-		*x->err = r->err;
-		x->result = r->err.errno_ > 0 ? -r->err.errno_ : -EIO;
+	} else if (!p->given_up) {
+		p->err = r->err;
+		p->result = r->err.errno_ > 0 ? -r->err.errno_ : -EIO;
 	}
-	stop_if_over(x);
+	ended(p);
 }
 
 static const struct sandbox_stream_ops stream_ops = {
 	.started = on_started, .data = on_data, .writable = on_writable, .done = on_done};
 
-static void lost(struct running *x, const struct msb_err *err, int r)
+/* Nothing comes from the sandbox any more. */
+static void lost(struct msb_process *p, const struct msb_err *err, int r)
 {
-	x->open = false;
-	if (!x->given_up && (x->result < 0 || x->status < 0)) {
-		*x->err = *err;
-		x->result = r;
-		x->given_up = true;
+	p->open = false;
+	p->owned = false;
+	loop_timer_del(&p->limit);
+	/* After the end of the command its way of going does not matter. */
+	if (!p->given_up && p->status < 0) {
+		p->err = *err;
+		p->result = r;
+		p->given_up = true;
 	}
-	stop_if_over(x);
+	stop_if_over(p);
 }
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
 {
-	lost(arg, err, err->errno_ > 0 ? -err->errno_ : -EIO);
+	struct msb_process *p = arg;
+
+	if (!p->given_up && p->status < 0)
+		(void)snprintf(p->console, sizeof(p->console), "%s", console);
+	lost(p, err, err->errno_ > 0 ? -err->errno_ : -EIO);
 }
 
 static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
 {
 	struct msb_err err = {0};
-	int r = msb_err_set(&err, -ECANCELED, MSB_FAIL, "the sandbox was stopped");
+	int r = m->reason == STOP_MAX_DURATION
+			? msb_err_set(&err, -ETIMEDOUT, MSB_TIMEOUT,
+				  "the sandbox was stopped: it reached its maximum duration")
+		: m->reason == STOP_GUEST
+			? msb_err_set(&err, -ECANCELED, MSB_GUEST,
+				  "the guest switched itself off before the command had ended")
+			: msb_err_set(&err, -ECANCELED, MSB_FAIL, "the sandbox was stopped");
 
 	lost(arg, &err, r);
 }
 
 static const struct sandbox_events events = {.failed = on_failed, .stopped = on_stopped};
 
-static int start(struct running *x, const struct msb *m, const char *name)
+/* Beginning and end of the object. */
+
+static int start(struct msb_process *p, const struct msb *m, const char *name,
+	const struct msb_command *c, struct msb_err *err)
 {
-	const struct msb_command *c = x->c;
-	bool input = c->input || c->fds[0] >= 0;
-	const struct msg_exec e = {
+	bool input = (c->input || c->fds[0] >= 0) && !c->detach;
+	const struct reach how = {.home = m->home,
+		.lib_dir = c->start_sandbox ? api_lib_dir(m, err) : NULL,
+		.name = name,
+		.log_level = m->log_level,
+		.orphan = true};
+	struct msg_exec e = {
 		.user = c->user ? c->user : "",
 		.cwd = c->workdir ? c->workdir : "",
 		.rows = c->rows,
 		.cols = c->columns,
+		.n_rlimits = c->rlimits.n,
 		.flags =
 			(c->terminal ? (uint32_t)EXEC_PTY : 0) | (input ? (uint32_t)EXEC_STDIN : 0),
 	};
-	int r = sandbox_connect(&x->loop, m->home, name, &events, x, &x->sb, x->err);
+	int r;
 
+	if (c->start_sandbox && !how.lib_dir)
+		return -ENOENT;
+	memcpy(e.rlimits, c->rlimits.list, c->rlimits.n * sizeof(e.rlimits[0]));
+	r = reach_sandbox(&p->loop, &how, &events, p, &p->sb, &p->owned, err);
 	if (r < 0)
 		return r;
-	x->stream.ops = &stream_ops;
-	r = sandbox_exec(x->sb, &x->stream, &e, (const char *const *)c->argv, c->env.items);
+	p->stream.ops = &stream_ops;
+	r = sandbox_exec(p->sb, &p->stream, &e, (const char *const *)c->argv, c->env.items);
 	if (r == -ENOBUFS)
-		return msb_err_set(x->err, r, MSB_USAGE,
+		return msb_err_set(err, r, MSB_USAGE,
 			"the command line is too long: at most %u words and %u bytes", LIMIT_ARGV,
 			LIMIT_EXEC_BYTES);
 	if (r < 0)
-		return msb_err_errno(x->err, r, "cannot send the command to the sandbox");
-	x->open = true;
-	if (x->cancel)
-		r = loop_fd_add(&x->loop, &x->cancel_src, x->cancel->fd, EPOLLIN, on_cancel);
-	return r < 0 ? msb_err_errno(x->err, r, "the cancel descriptor") : 0;
+		return msb_err_errno(err, r, "cannot send the command to the sandbox");
+	p->open = true;
+	if (p->cancel)
+		r = loop_fd_add(&p->loop, &p->cancel_src, p->cancel->fd, EPOLLIN, on_cancel);
+	return r < 0 ? msb_err_errno(err, r, "the cancel descriptor") : 0;
 }
 
-static void running_init(struct running *x)
+static void process_init(struct msb_process *p, const struct msb_command *c)
 {
+	p->c = *c;
+	p->c.argv = NULL;
+	p->c.env = (struct opt_list){.n = 0};
+	p->c.user = NULL;
+	p->c.workdir = NULL;
+	p->status = -1;
 	for (int i = 0; i < 2; i++) {
-		if (x->c->fds[1 + i] < 0)
+		if (c->fds[1 + i] < 0)
 			continue;
-		x->out[i].passed = i ? err_passed : out_passed;
-		x->out[i].failed = i ? err_failed : out_failed;
-		outlet_init(&x->out[i], &x->loop, x->c->fds[1 + i], LIMIT_STREAM_WINDOW);
+		p->out[i].passed = i ? err_passed : out_passed;
+		p->out[i].failed = i ? err_failed : out_failed;
+		outlet_init(&p->out[i], &p->loop, c->fds[1 + i], LIMIT_STREAM_WINDOW);
 	}
-	if (x->c->fds[0] >= 0) {
-		x->in.data = in_data;
-		x->in.eof = in_eof;
-		inlet_init(&x->in, &x->loop, x->c->fds[0]);
+	if (c->fds[0] >= 0) {
+		p->in.data = in_data;
+		p->in.eof = in_eof;
+		inlet_init(&p->in, &p->loop, c->fds[0]);
 	}
-	buf_init(&x->chunk, CHUNK);
+	buf_init(&p->chunk, CHUNK);
 }
 
-static void running_deinit(struct running *x)
+int msb_process_start(struct msb *m, const char *name, const struct msb_command *c,
+	struct msb_process **ret, struct msb_error *error)
 {
-	x->sb = sandbox_close(x->sb);
-	for (int i = 0; i < 2; i++) {
-		if (x->c->fds[1 + i] >= 0)
-			outlet_deinit(&x->out[i]);
+	struct msb_process *p = calloc(1, sizeof(*p));
+	struct api_sigpipe sigpipe;
+	struct msb_err err = {0};
+	int r;
+
+	*ret = NULL;
+	if (!p)
+		return api_fail(error, &err, -ENOMEM);
+	r = loop_init(&p->loop);
+	if (r < 0) {
+		free(p);
+		return api_fail(error, &err, r);
 	}
-	if (x->c->fds[0] >= 0)
-		inlet_deinit(&x->in);
-	buf_deinit(&x->chunk);
-	loop_fd_del(&x->cancel_src);
-	loop_timer_del(&x->limit);
-	loop_deinit(&x->loop);
+	p->cancel = api_cancel_begin(&p->asking, m);
+	process_init(p, c);
+	api_sigpipe_begin(&sigpipe);
+	r = start(p, m, name, c, &err);
+	api_sigpipe_end(&sigpipe);
+	if (r < 0) {
+		(void)msb_process_free(p);
+		return api_fail(error, &err, r);
+	}
+	*ret = p;
+	return 0;
+}
+
+struct msb_process *msb_process_free(struct msb_process *p)
+{
+	if (!p)
+		return NULL;
+	p->sb = sandbox_close(p->sb);
+	for (int i = 0; i < 2; i++) {
+		if (p->c.fds[1 + i] >= 0)
+			outlet_deinit(&p->out[i]);
+	}
+	if (p->c.fds[0] >= 0)
+		inlet_deinit(&p->in);
+	buf_deinit(&p->chunk);
+	loop_fd_del(&p->cancel_src);
+	loop_timer_del(&p->limit);
+	loop_deinit(&p->loop);
+	free(p);
+	return NULL;
+}
+
+int msb_process_fd(const struct msb_process *p)
+{
+	return p->loop.epoll_fd;
+}
+
+int msb_process_poll_ms(const struct msb_process *p)
+{
+	uint64_t now;
+	uint64_t ms;
+
+	if (p->over)
+		return 0;
+	if (!p->loop.timers)
+		return -1;
+	now = clock_mono_ns();
+	if (p->loop.timers->deadline_ns <= now)
+		return 0;
+	ms = (p->loop.timers->deadline_ns - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+static int tell(struct msb_process *p, struct msb_error *error)
+{
+	int r = api_cancel_end(&p->asking, error, &p->err, p->result);
+
+	if (r < 0)
+		api_console(error, p->console);
+	return r;
+}
+
+/* Waiting itself has failed. */
+static int broken(struct msb_process *p, int r)
+{
+	p->over = true;
+	p->result = msb_err_errno(&p->err, r, "waiting for the sandbox");
+	return p->result;
+}
+
+int msb_process_work(struct msb_process *p, struct msb_error *error)
+{
+	struct api_sigpipe sigpipe;
+	int r = 0;
+
+	if (!p->over) {
+		api_sigpipe_begin(&sigpipe);
+		r = loop_once(&p->loop, 0);
+		api_sigpipe_end(&sigpipe);
+	}
+	if (r < 0)
+		(void)broken(p, r);
+	if (!p->over)
+		return 0;
+	r = tell(p, error);
+	return r < 0 ? r : 1;
+}
+
+int msb_process_wait(struct msb_process *p, int *ret_status, struct msb_error *error)
+{
+	struct api_sigpipe sigpipe;
+	int r = 0;
+
+	api_sigpipe_begin(&sigpipe);
+	while (r == 0 && !p->over)
+		r = loop_run(&p->loop);
+	api_sigpipe_end(&sigpipe);
+	if (r < 0)
+		(void)broken(p, r);
+	r = tell(p, error);
+	if (r == 0 && ret_status)
+		*ret_status = p->status;
+	return r;
+}
+
+uint32_t msb_process_pid(const struct msb_process *p)
+{
+	return p->pid;
+}
+
+/* Can it be told something? */
+static int check_running(const struct msb_process *p)
+{
+	if (p->open && !p->pid)
+		return -EAGAIN;
+	return p->open && !p->given_up && !p->detaching ? 0 : -ESRCH;
+}
+
+int msb_process_signal(struct msb_process *p, int signo)
+{
+	int r = check_running(p);
+
+	if (signo <= 0 || signo > 64)
+		return -EINVAL;
+	return r < 0 ? r : sandbox_stream_signal(&p->stream, signo);
+}
+
+int msb_process_resize(struct msb_process *p, unsigned int rows, unsigned int columns)
+{
+	int r = check_running(p);
+
+	return r < 0 ? r
+		     : sandbox_stream_resize(&p->stream,
+			       (uint16_t)MIN(rows, (unsigned int)UINT16_MAX),
+			       (uint16_t)MIN(columns, (unsigned int)UINT16_MAX));
+}
+
+int msb_process_detach(struct msb_process *p)
+{
+	int r = check_running(p);
+
+	if (r < 0)
+		return r;
+	r = sandbox_stream_detach(&p->stream);
+	p->detaching = r == 0;
+	loop_timer_del(&p->limit);
+	return r;
+}
+
+int msb_process_kill(struct msb_process *p)
+{
+	if (p->over || !p->open)
+		return -ESRCH;
+	p->asking.asked = true;
+	give_up(p, msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "the command was killed"));
+	return 0;
 }
 
 int msb_exec(struct msb *m, const char *name, const struct msb_command *c, int *ret_status,
 	struct msb_error *error)
 {
-	struct msb_err err = {0};
-	struct running x = {.c = c, .err = &err, .status = -1};
-	struct api_sigpipe sigpipe;
-	struct api_cancel cancel;
-	int r;
+	struct msb_process *p = NULL;
+	int r = msb_process_start(m, name, c, &p, error);
 
-	x.cancel = api_cancel_begin(&cancel, m);
-	r = loop_init(&x.loop);
-	if (r < 0)
-		return api_fail(error, &err, r);
-	api_sigpipe_begin(&sigpipe);
-	running_init(&x);
-	r = start(&x, m, name);
-	if (r == 0)
-		r = loop_run(&x.loop);
-	if (r == 0)
-		r = x.result;
-	running_deinit(&x);
-	api_sigpipe_end(&sigpipe);
-	if (r == 0 && ret_status)
-		*ret_status = x.status;
-	return api_cancel_end(&cancel, error, &err, r);
+	if (!p)
+		return r;
+	r = msb_process_wait(p, ret_status, error);
+	(void)msb_process_free(p);
+	return r;
 }
 
 struct capture {

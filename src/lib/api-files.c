@@ -16,11 +16,11 @@ struct msb_files {
 	struct guest_fs guest;
 };
 
-int msb_files_open(struct msb *m, const char *name, struct msb_files **ret, struct msb_error *error)
+static int open_files(const struct reach *how, struct msb_files **ret, struct msb_error *error)
 {
 	struct msb_files *f = calloc(1, sizeof(*f));
 	struct msb_err err = {0};
-	int r = f ? guest_fs_open(&f->guest, m->home, NULL, name, &err) : -ENOMEM;
+	int r = f ? guest_fs_open(&f->guest, how, &err) : -ENOMEM;
 
 	*ret = NULL;
 	if (r < 0) {
@@ -31,13 +31,41 @@ int msb_files_open(struct msb *m, const char *name, struct msb_files **ret, stru
 	return 0;
 }
 
+int msb_files_open(struct msb *m, const char *name, struct msb_files **ret, struct msb_error *error)
+{
+	const struct reach how = {.home = m->home, .name = name};
+
+	return open_files(&how, ret, error);
+}
+
+int msb_files_start(
+	struct msb *m, const char *name, struct msb_files **ret, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	const struct reach how = {.home = m->home,
+		.lib_dir = api_lib_dir(m, &err),
+		.name = name,
+		.log_level = m->log_level,
+		.orphan = true,
+		.files_only = true};
+
+	*ret = NULL;
+	return how.lib_dir ? open_files(&how, ret, error) : api_fail(error, &err, -ENOENT);
+}
+
+int msb_files_end(struct msb_files *f, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	int r = guest_fs_close(&f->guest, &err);
+
+	free(f);
+	return api_result(error, &err, r);
+}
+
 struct msb_files *msb_files_close(struct msb_files *f)
 {
-	if (!f)
-		return NULL;
-	/* Nothing was started, so nothing can fail. */
-	(void)guest_fs_close(&f->guest, NULL);
-	free(f);
+	if (f)
+		(void)msb_files_end(f, NULL);
 	return NULL;
 }
 
@@ -228,6 +256,29 @@ int msb_files_symlink(
 
 	if (r == 0)
 		r = guest_fs_symlink(&f->guest, path, target);
+	return fail(f, path, r, &err, error);
+}
+
+int msb_files_remove(struct msb_files *f, const char *path, int tree, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	int r = check_path(path, &err);
+
+	if (r == 0)
+		r = tree ? guest_fs_remove(&f->guest, path) : guest_fs_unlink(&f->guest, path);
+	return fail(f, path, r, &err, error);
+}
+
+int msb_files_rename(
+	struct msb_files *f, const char *path, const char *new_path, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	int r = check_path(path, &err);
+
+	if (r == 0)
+		r = check_path(new_path, &err);
+	if (r == 0)
+		r = guest_fs_rename(&f->guest, path, new_path);
 	return fail(f, path, r, &err, error);
 }
 

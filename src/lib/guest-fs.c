@@ -4,9 +4,7 @@
 
 #include "base/io.h"
 
-#include "lib/life.h"
-
-enum { ATTEMPTS = 16, CHUNK = 128 * 1024, STOP_LIMIT_S = 60 };
+enum { CHUNK = 128 * 1024, STOP_LIMIT_S = 60 };
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
 {
@@ -26,24 +24,7 @@ static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void 
 
 static const struct sandbox_events events = {.failed = on_failed, .stopped = on_stopped};
 
-static int start_stopped(struct guest_fs *g, const char *home, const char *lib_dir,
-	const char *name, struct msb_err *err)
-{
-	struct life_lock l;
-	int r = life_lock(home, lib_dir, name, &l, err);
-
-	if (r < 0)
-		return r;
-	l.spec.detached = false;
-	l.spec.net.secrets.n = 0; /* nobody uses them, and nobody may be there to give them */
-	r = sandbox_start(&g->loop, &l.spec, &l.dir, &events, g, &g->sb, err);
-	life_unlock(&l);
-	g->started = r == 0;
-	return r;
-}
-
-int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
-	struct msb_err *err)
+int guest_fs_open(struct guest_fs *g, const struct reach *how, struct msb_err *err)
 {
 	int r;
 
@@ -53,18 +34,7 @@ int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, con
 	r = loop_init(&g->loop);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot start");
-	for (int i = 0; i < ATTEMPTS; i++) {
-		r = sandbox_connect(&g->loop, home, name, &events, g, &g->sb, err);
-		if (r == -ENOTCONN && lib_dir)
-			r = start_stopped(g, home, lib_dir, name, err);
-		if (r != -EWOULDBLOCK)
-			break;
-		/* Somebody else starts it at this moment. */
-		r = life_await_listening(home, name, err);
-		if (r < 0)
-			break;
-		r = -EWOULDBLOCK;
-	}
+	r = reach_sandbox(&g->loop, how, &events, g, &g->sb, &g->started, err);
 	if (r < 0)
 		loop_deinit(&g->loop);
 	return r;

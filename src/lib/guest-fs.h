@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 
+#include "lib/reach.h"
 #include "proto/msg.h"
 #include "sandbox/client.h"
 
@@ -54,9 +55,8 @@ struct guest_attr {
 	bool whole; /* of a write: a file that does not get all its bytes is removed */
 };
 
-/** guest_fs_open - connect; one that does not run is started, unless @lib_dir is NULL: -ENOTCONN */
-int guest_fs_open(struct guest_fs *g, const char *home, const char *lib_dir, const char *name,
-	struct msb_err *err) MSB_MUST_CHECK;
+/** guest_fs_open - connect; one that does not run is started, or not, as @how says */
+int guest_fs_open(struct guest_fs *g, const struct reach *how, struct msb_err *err) MSB_MUST_CHECK;
 /** guest_fs_borrow - use the connection @sb on its loop, both of which stay the caller's; end with
  * guest_fs_return() */
 void guest_fs_borrow(struct guest_fs *g, struct loop *loop, struct sandbox *sb);

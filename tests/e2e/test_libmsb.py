@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """libmsb: the example programs, compiled as anybody would, on real sandboxes."""
 
+import json
 import os
+import select
 import shutil
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -138,9 +141,50 @@ def test_files(run, box, tmp_path):
     lines = r.stdout.splitlines()
     assert sorted(lines[:3]) == ["deep 755 " + lines[[x.startswith("deep") for x in lines].index(True)].split()[2],
                                  "link 777 4", "note 640 18"]
-    assert lines[3:] == ["3 entries, 18 of 18 bytes: written by libmsb", f"copied to {tree}.out, 1 skipped"]
+    assert lines[3:] == ["3 entries, 18 of 18 bytes: written by libmsb", f"copied to {tree}.out, 1 skipped",
+                         "not removed: '/tmp/example.old': Directory not empty"]
     back = tmp_path / "tree.out"
     assert (back / "note").read_text() == "written by libmsb\n" and (back / "note").stat().st_mode & 0o7777 == 0o640
     assert (back / "in/sub/big").read_bytes() == (tree / "sub/big").read_bytes()
     assert os.readlink(back / "in/link") == "sub/big" and os.readlink(back / "link") == "note"
     assert not (back / "in/fifo").exists()
+
+
+def read_until(fd, text):
+    """What a terminal shows, up to @text."""
+    got = b""
+    deadline = time.monotonic() + LIMIT
+    while text not in got:
+        assert time.monotonic() < deadline, got
+        if select.select([fd], [], [], 1)[0]:
+            got += os.read(fd, 4096)
+    return got
+
+
+def test_terminal(run, box, msb):
+    # One that runs: keys, the size of the window, a signal.
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (33, 111))
+    p = subprocess.Popen([run.programs / "term", box, "sh", "-c", "trap 'stty size' WINCH; trap 'echo hup; exit 9' HUP; stty size; "
+                          "read x; echo got $x; while :; do sleep 0.1; done"], env=run.env, stdin=slave, stdout=slave, stderr=slave)
+    read_until(master, b"33 111")
+    os.write(master, b"key\n")
+    read_until(master, b"got key")
+    termios.tcsetwinsize(slave, (44, 99))
+    p.send_signal(signal.SIGWINCH)
+    read_until(master, b"44 99")
+    p.send_signal(signal.SIGHUP)
+    read_until(master, b"hup")
+    assert p.wait(timeout=LIMIT) == 9
+    os.close(slave)
+    os.close(master)
+    # One that does not run is started for the command, and stopped again.
+    assert msb("stop", box).returncode == 0
+    r = run("term", box, "sh", "-c", "echo up >/root/note; echo started")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "started\n", ""), r
+    assert json.loads(msb("inspect", "--format", "json", box).stdout)["status"] == "Stopped"
+    # Let go, the command goes on, and the sandbox ends with it.
+    r = run("term", "-d", box, "sh", "-c", "cat /root/note; echo gone")
+    assert (r.returncode, r.stdout, r.stderr) == (0, "", ""), r
+    assert msb("wait", "--timeout", f"{LIMIT}s", box).returncode == 0
+    assert b"up\ngone\n" in msb("logs", box).stdout
