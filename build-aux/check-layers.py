@@ -20,7 +20,7 @@ LEVELS = {
 }
 # Headers that hold a wire contract between a process and whoever starts it.
 CONTRACTS = {("proto", "base"), ("tls", "base")}
-OWNERS = {"openssl/": "tls", "curl/": "image/registry", "nghttp2/": "server/http", "sqlite3.h": "server",
+OWNERS = {"openssl/": "tls", "curl/": "image/registry", "nghttp2/": "net/intercept", "sqlite3.h": "server",
           "seccomp.h": "vmm/jail", "libssh/": "server/ssh"}
 # Reading rings in the memory of a guest is done by one piece of code (no state, no I/O) in both processes that do it.
 SHARED = {("fs", "vmm/mem.h"), ("fs", "vmm/virtio/queue.h")}
