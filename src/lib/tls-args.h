@@ -33,7 +33,7 @@ void run_tls_deinit(struct run_tls *t);
 		.type = OPT_FLAG,                                                             \
 		RUN_TLS_AT(T, M, intercept),                                                  \
 		.help = "Look into TLS, with certificates of an authority that the sandbox "  \
-			"trusts; only HTTP/1.1 is offered to its programs then"},             \
+			"trusts; HTTP/1.1 and HTTP/2 pass"},                                  \
 		{.name = "tls-intercept-port",                                                \
 			.type = OPT_LIST,                                                     \
 			RUN_TLS_AT(T, M, ports),                                              \

@@ -30,13 +30,17 @@ struct tls_conn {
 	struct tls_server *server; /* NULL: a connection to a server */
 	enum stage stage;
 	enum tls_reject why;
-	bool http1;
+	enum tls_protocol choice;
 	uint32_t wants;
 	struct tls_hello hello;
 };
 
-static const unsigned char protocols[] = "\x08http/1.1";
-enum { PROTOCOLS_LEN = sizeof(protocols) - 1 };
+/* As they are on the wire: a length and a name. */
+static const char *const protocols[TLS_PROTOCOLS] = {
+	[TLS_PROTOCOL_HTTP1] = "\x08http/1.1",
+	[TLS_PROTOCOL_HTTP2] = "\x02h2",
+};
+enum { OFFER_MAX = 16 };
 
 /* Where systems keep whom they trust. */
 static const char *const bundles[] = {
@@ -66,6 +70,23 @@ static void read_name(SSL *ssl, struct tls_hello *h)
 	h->name[n] = '\0';
 }
 
+/* Which one begins at @p; TLS_PROTOCOL_NONE: none that is known. */
+static enum tls_protocol protocol_at(const unsigned char *p, size_t len)
+{
+	for (int i = TLS_PROTOCOL_HTTP1; i < TLS_PROTOCOLS; i++) {
+		size_t n = strlen(protocols[i]);
+
+		if (len >= n && memcmp(p, protocols[i], n) == 0)
+			return (enum tls_protocol)i;
+	}
+	return TLS_PROTOCOL_NONE;
+}
+
+static bool offers(const struct tls_offer *o, enum tls_protocol what)
+{
+	return memchr(o->list, (int)what, o->n) != NULL;
+}
+
 static void read_protocols(SSL *ssl, struct tls_hello *h)
 {
 	const unsigned char *p;
@@ -76,8 +97,10 @@ static void read_protocols(SSL *ssl, struct tls_hello *h)
 		return;
 	h->alpn = true;
 	for (size_t at = 2; at < len; at += 1u + p[at]) {
-		if (len - at >= PROTOCOLS_LEN && memcmp(p + at, protocols, PROTOCOLS_LEN) == 0)
-			h->http1 = true;
+		enum tls_protocol one = protocol_at(p + at, len - at);
+
+		if (one && !offers(&h->offer, one))
+			h->offer.list[h->offer.n++] = (uint8_t)one;
 	}
 }
 
@@ -116,10 +139,10 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 	(void)in;
 	(void)inlen;
 	(void)arg;
-	if (!c->http1 || !c->hello.http1)
+	if (!offers(&c->hello.offer, c->choice))
 		return SSL_TLSEXT_ERR_NOACK;
-	*out = protocols + 1;
-	*outlen = PROTOCOLS_LEN - 1;
+	*out = (const unsigned char *)protocols[c->choice] + 1;
+	*outlen = (unsigned char)protocols[c->choice][0];
 	return SSL_TLSEXT_ERR_OK;
 }
 
@@ -244,15 +267,28 @@ static bool expect(SSL *ssl, const char *name)
 	       SSL_set1_host(ssl, name) == 1;
 }
 
-int tls_connect(struct tls_client *client, int fd, const char *name, bool http1, bool verify,
-	struct tls_conn **ret)
+static bool set_offer(SSL *ssl, const struct tls_offer *o)
+{
+	unsigned char list[OFFER_MAX];
+	unsigned int len = 0;
+
+	for (uint8_t i = 0; i < o->n; i++) {
+		size_t n = strlen(protocols[o->list[i]]);
+
+		memcpy(list + len, protocols[o->list[i]], n);
+		len += (unsigned int)n;
+	}
+	return len == 0 || SSL_set_alpn_protos(ssl, list, len) == 0;
+}
+
+int tls_connect(struct tls_client *client, int fd, const char *name, const struct tls_offer *offer,
+	bool verify, struct tls_conn **ret)
 {
 	struct tls_conn *c = new_conn(client->ctx, fd);
 
 	if (!c)
 		return -ENOMEM;
-	if (!expect(c->ssl, name) ||
-		(http1 && SSL_set_alpn_protos(c->ssl, protocols, PROTOCOLS_LEN) != 0)) {
+	if (!expect(c->ssl, name) || !set_offer(c->ssl, offer)) {
 		ERR_clear_error();
 		(void)tls_conn_free(c);
 		return -ENOMEM;
@@ -332,7 +368,7 @@ const struct tls_hello *tls_conn_hello(const struct tls_conn *c)
 	return &c->hello;
 }
 
-int tls_conn_answer(struct tls_conn *c, const char *name, bool http1)
+int tls_conn_answer(struct tls_conn *c, const char *name, enum tls_protocol choice)
 {
 	const struct tls_leaf *leaf = tls_ca_leaf(c->server->ca, name);
 
@@ -344,7 +380,7 @@ int tls_conn_answer(struct tls_conn *c, const char *name, bool http1)
 		ERR_clear_error();
 		return -ENOMEM;
 	}
-	c->http1 = http1;
+	c->choice = choice;
 	c->stage = STAGE_ANSWERED;
 	return 0;
 }
@@ -355,13 +391,17 @@ void tls_conn_reject(struct tls_conn *c, enum tls_reject why)
 	c->stage = STAGE_REJECTED;
 }
 
-bool tls_conn_http1(const struct tls_conn *c)
+enum tls_protocol tls_conn_protocol(const struct tls_conn *c)
 {
 	const unsigned char *p = NULL;
 	unsigned int len = 0;
 
 	SSL_get0_alpn_selected(c->ssl, &p, &len);
-	return len == PROTOCOLS_LEN - 1 && memcmp(p, protocols + 1, len) == 0;
+	for (int i = TLS_PROTOCOL_HTTP1; i < TLS_PROTOCOLS; i++) {
+		if (len == strlen(protocols[i] + 1) && memcmp(p, protocols[i] + 1, len) == 0)
+			return (enum tls_protocol)i;
+	}
+	return TLS_PROTOCOL_NONE;
 }
 
 uint32_t tls_wants(const struct tls_conn *c)

@@ -20,11 +20,20 @@ struct tls_conn;
 
 enum { TLS_NAME_MAX = 256 };
 
+/* What ALPN may agree upon; nothing else is offered to anybody. */
+enum tls_protocol { TLS_PROTOCOL_NONE, TLS_PROTOCOL_HTTP1, TLS_PROTOCOL_HTTP2, TLS_PROTOCOLS };
+
+/* Of the above, in the order of the client's preference. */
+struct tls_offer {
+	uint8_t n;
+	uint8_t list[TLS_PROTOCOLS]; /* enum tls_protocol */
+};
+
 /* What a client's hello says. */
 struct tls_hello {
 	char name[TLS_NAME_MAX]; /* "": none */
 	bool alpn; /* it names protocols... */
-	bool http1; /* ...and this is one of them */
+	struct tls_offer offer; /* ...and these of them are known */
 };
 
 /** tls_server_new - @ca is borrowed */
@@ -46,11 +55,11 @@ int tls_accept(struct tls_server *s, int fd, struct tls_conn **ret) MSB_MUST_CHE
 /**
  * tls_connect - a connection to a server
  * @name: whom its certificate must name; a host name, or an address as text
- * @http1: offer HTTP/1.1 by ALPN; otherwise nothing is offered
+ * @offer: what is offered by ALPN; nothing at all if it is empty
  * @verify: false: any certificate will do
  */
-int tls_connect(struct tls_client *c, int fd, const char *name, bool http1, bool verify,
-	struct tls_conn **ret) MSB_MUST_CHECK;
+int tls_connect(struct tls_client *c, int fd, const char *name, const struct tls_offer *offer,
+	bool verify, struct tls_conn **ret) MSB_MUST_CHECK;
 
 /** tls_conn_free - closes nothing and says nothing; NULL is fine; returns NULL */
 struct tls_conn *tls_conn_free(struct tls_conn *c);
@@ -68,9 +77,9 @@ const struct tls_hello *tls_conn_hello(const struct tls_conn *c);
 
 /**
  * tls_conn_answer - go on as the server @name
- * @http1: choose HTTP/1.1 by ALPN
+ * @choice: by ALPN, if the client has offered it
  */
-int tls_conn_answer(struct tls_conn *c, const char *name, bool http1) MSB_MUST_CHECK;
+int tls_conn_answer(struct tls_conn *c, const char *name, enum tls_protocol choice) MSB_MUST_CHECK;
 
 /* Why a handshake is ended. */
 enum tls_reject { TLS_REJECT_NO_PROTOCOL, TLS_REJECT_DENIED, TLS_REJECT_UPSTREAM };
@@ -78,8 +87,8 @@ enum tls_reject { TLS_REJECT_NO_PROTOCOL, TLS_REJECT_DENIED, TLS_REJECT_UPSTREAM
 /** tls_conn_reject - end the handshake with an alert; tls_handshake() sends it and then fails */
 void tls_conn_reject(struct tls_conn *c, enum tls_reject why);
 
-/** tls_conn_http1 - was HTTP/1.1 agreed upon by ALPN? */
-bool tls_conn_http1(const struct tls_conn *c);
+/** tls_conn_protocol - what was agreed upon by ALPN */
+enum tls_protocol tls_conn_protocol(const struct tls_conn *c);
 
 /** tls_wants - EPOLLIN or EPOLLOUT: what the last -EAGAIN waits for */
 uint32_t tls_wants(const struct tls_conn *c);

@@ -54,14 +54,19 @@ static void drop(struct fixture *f)
 	ASSERT_OK(rmdir(f->dir));
 }
 
-static void join(struct fixture *f, const char *name, bool http1, bool verify)
+static const struct tls_offer nothing = {.n = 0};
+static const struct tls_offer http1 = {.n = 1, .list = {TLS_PROTOCOL_HTTP1}};
+static const struct tls_offer both = {.n = 2, .list = {TLS_PROTOCOL_HTTP2, TLS_PROTOCOL_HTTP1}};
+
+static void join(struct fixture *f, const char *name, const struct tls_offer *offer, bool verify)
 {
 	ASSERT_OK(tls_accept(f->server, f->fds[0], &f->a));
-	ASSERT_OK(tls_connect(f->client, f->fds[1], name, http1, verify, &f->b));
+	ASSERT_OK(tls_connect(f->client, f->fds[1], name, offer, verify, &f->b));
 }
 
 /* Both ends until one fails or both are done. @answer: what the server says it is; NULL rejects. */
-static int shake(struct fixture *f, const char *answer, bool http1, struct msb_err *err)
+static int shake(
+	struct fixture *f, const char *answer, enum tls_protocol choice, struct msb_err *err)
 {
 	int ra = -EAGAIN;
 	int rb = -EAGAIN;
@@ -74,7 +79,7 @@ static int shake(struct fixture *f, const char *answer, bool http1, struct msb_e
 		if (ra != 0)
 			ra = tls_handshake(f->a, NULL);
 		if (ra == -EINPROGRESS && answer)
-			ASSERT_OK(tls_conn_answer(f->a, answer, http1));
+			ASSERT_OK(tls_conn_answer(f->a, answer, choice));
 		else if (ra == -EINPROGRESS)
 			tls_conn_reject(f->a, TLS_REJECT_UPSTREAM);
 	}
@@ -181,10 +186,11 @@ TEST(bytes_and_an_orderly_end_both_ways)
 	struct fixture f = make();
 	char got[16];
 
-	join(&f, "www.example", true, true);
-	ASSERT_OK(shake(&f, "www.example", true, NULL));
+	join(&f, "www.example", &http1, true);
+	ASSERT_OK(shake(&f, "www.example", TLS_PROTOCOL_HTTP1, NULL));
 	ASSERT_STREQ(tls_conn_hello(f.a)->name, "www.example");
-	ASSERT_TRUE(tls_conn_http1(f.a) && tls_conn_http1(f.b));
+	ASSERT_EQ(tls_conn_protocol(f.a), TLS_PROTOCOL_HTTP1);
+	ASSERT_EQ(tls_conn_protocol(f.b), TLS_PROTOCOL_HTTP1);
 	ASSERT_EQ(tls_write(f.b, "question", 8), 8);
 	ASSERT_EQ(tls_read(f.a, got, sizeof(got)), 8);
 	ASSERT_MEMEQ(got, "question", 8);
@@ -203,11 +209,45 @@ TEST(what_the_server_does_not_choose_is_not_chosen)
 {
 	struct fixture f = make();
 
-	join(&f, "10.0.0.1", true, true);
-	ASSERT_OK(shake(&f, "10.0.0.1", false, NULL));
+	join(&f, "10.0.0.1", &both, true);
+	ASSERT_OK(shake(&f, "10.0.0.1", TLS_PROTOCOL_NONE, NULL));
 	ASSERT_STREQ(tls_conn_hello(f.a)->name, "");
-	ASSERT_TRUE(tls_conn_hello(f.a)->http1);
-	ASSERT_TRUE(!tls_conn_http1(f.a) && !tls_conn_http1(f.b));
+	ASSERT_TRUE(tls_conn_hello(f.a)->alpn);
+	ASSERT_EQ(tls_conn_protocol(f.a), TLS_PROTOCOL_NONE);
+	ASSERT_EQ(tls_conn_protocol(f.b), TLS_PROTOCOL_NONE);
+	drop(&f);
+}
+
+TEST(an_offer_keeps_its_order_and_any_of_it_can_be_chosen)
+{
+	static const enum tls_protocol choices[] = {TLS_PROTOCOL_HTTP1, TLS_PROTOCOL_HTTP2};
+
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+		struct fixture f = make();
+
+		join(&f, "www.example", &both, true);
+		ASSERT_OK(shake(&f, "www.example", choices[i], NULL));
+		ASSERT_EQ(tls_conn_hello(f.a)->offer.n, 2);
+		ASSERT_MEMEQ(tls_conn_hello(f.a)->offer.list, both.list, 2);
+		ASSERT_EQ(tls_conn_protocol(f.a), choices[i]);
+		ASSERT_EQ(tls_conn_protocol(f.b), choices[i]);
+		drop(&f);
+	}
+}
+
+TEST(what_was_not_offered_is_not_chosen)
+{
+	struct fixture f = make();
+
+	join(&f, "www.example", &http1, true);
+	ASSERT_OK(shake(&f, "www.example", TLS_PROTOCOL_HTTP2, NULL));
+	ASSERT_EQ(tls_conn_protocol(f.b), TLS_PROTOCOL_NONE);
+	drop(&f);
+	f = make();
+	join(&f, "www.example", &nothing, true);
+	ASSERT_OK(shake(&f, "www.example", TLS_PROTOCOL_HTTP2, NULL));
+	ASSERT_TRUE(!tls_conn_hello(f.a)->alpn);
+	ASSERT_EQ(tls_conn_protocol(f.b), TLS_PROTOCOL_NONE);
 	drop(&f);
 }
 
@@ -216,22 +256,22 @@ TEST(a_certificate_of_another_name_or_nobody)
 	struct fixture f = make();
 	struct msb_err err = {0};
 
-	join(&f, "www.example", false, true);
-	ASSERT_EQ(shake(&f, "other.example", false, &err), -EPROTO);
+	join(&f, "www.example", &nothing, true);
+	ASSERT_EQ(shake(&f, "other.example", TLS_PROTOCOL_NONE, &err), -EPROTO);
 	ASSERT_TRUE(strstr(err.msg, "not trusted") && strstr(err.msg, "ostname mismatch"));
 	drop(&f);
 
 	f = make();
 	(void)tls_client_free(f.client);
 	ASSERT_OK(tls_client_new(NULL, 0, &f.client, NULL));
-	join(&f, "www.example", false, true);
-	ASSERT_EQ(shake(&f, "www.example", false, &err), -EPROTO);
+	join(&f, "www.example", &nothing, true);
+	ASSERT_EQ(shake(&f, "www.example", TLS_PROTOCOL_NONE, &err), -EPROTO);
 	ASSERT_TRUE(strstr(err.msg, "not trusted") != NULL);
 	drop(&f);
 
 	f = make();
-	join(&f, "www.example", false, false);
-	ASSERT_OK(shake(&f, "other.example", false, NULL));
+	join(&f, "www.example", &nothing, false);
+	ASSERT_OK(shake(&f, "other.example", TLS_PROTOCOL_NONE, NULL));
 	drop(&f);
 }
 
@@ -240,8 +280,8 @@ TEST(a_rejected_client_hears_of_it)
 	struct fixture f = make();
 	struct msb_err err = {0};
 
-	join(&f, "www.example", true, true);
-	ASSERT_EQ(shake(&f, NULL, false, &err), -EPROTO);
+	join(&f, "www.example", &http1, true);
+	ASSERT_EQ(shake(&f, NULL, TLS_PROTOCOL_NONE, &err), -EPROTO);
 	ASSERT_TRUE(strstr(err.msg, "alert") != NULL);
 	drop(&f);
 }

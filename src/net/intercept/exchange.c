@@ -31,24 +31,9 @@ static int refuse_secret(struct exchange *x, int r, const struct secret_verdict 
 	return refuse(x, 403, v->why);
 }
 
-/* Is @t our host, perhaps with our port? Brackets are around addresses of IPv6. */
 static bool is_host(const struct exchange *x, struct http_text t)
 {
-	size_t n = strlen(x->host);
-	bool v6 = strchr(x->host, ':') != NULL;
-	char port[8];
-
-	if (v6 && t.len >= 2 && t.at[0] == '[') {
-		if (t.len < n + 2 || t.at[n + 1] != ']' || strncasecmp(t.at + 1, x->host, n) != 0)
-			return false;
-		n += 2;
-	} else if (t.len < n || strncasecmp(t.at, x->host, n) != 0) {
-		return false;
-	}
-	t.at += n;
-	t.len -= n;
-	(void)snprintf(port, sizeof(port), ":%u", x->port);
-	return t.len == 0 || http_is(&t, port);
+	return http_is_host(t, x->host, x->port);
 }
 
 /* The host within an absolute target; false: it has none. */

@@ -140,6 +140,25 @@ bool http_is(const struct http_text *t, const char *word)
 	return t->len == strlen(word) && strncasecmp(t->at, word, t->len) == 0;
 }
 
+bool http_is_host(struct http_text t, const char *host, uint16_t port)
+{
+	size_t n = strlen(host);
+	bool v6 = strchr(host, ':') != NULL;
+	char with_port[8];
+
+	if (v6 && t.len >= 2 && t.at[0] == '[') {
+		if (t.len < n + 2 || t.at[n + 1] != ']' || strncasecmp(t.at + 1, host, n) != 0)
+			return false;
+		n += 2;
+	} else if (t.len < n || strncasecmp(t.at, host, n) != 0) {
+		return false;
+	}
+	t.at += n;
+	t.len -= n;
+	(void)snprintf(with_port, sizeof(with_port), ":%u", port);
+	return t.len == 0 || http_is(&t, with_port);
+}
+
 const struct http_field *http_find(const struct http_head *h, const char *name, uint32_t from)
 {
 	for (uint32_t i = from; i < h->n_fields; i++) {

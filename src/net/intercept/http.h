@@ -78,3 +78,6 @@ bool http_has_word(const struct http_head *h, const char *name, const char *word
 
 /** http_is - is the text @word, whatever the case of its letters? */
 bool http_is(const struct http_text *t, const char *word);
+
+/** http_is_host - is the text @host, perhaps with @port? Brackets are around addresses of IPv6 */
+bool http_is_host(struct http_text t, const char *host, uint16_t port);

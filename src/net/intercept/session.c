@@ -17,8 +17,9 @@
 #include <sys/socket.h>
 
 #include "net/intercept/exchange.h"
+#include "net/intercept/h2.h"
 
-enum { READ_BYTES = 32 * 1024, PIECES = 64, ROUNDS = 16, HANDSHAKE_S = 30 };
+enum { READ_BYTES = 32 * 1024, PIECES = 64, ROUNDS = 16, HANDSHAKE_S = 30, LINGER_S = 30 };
 
 enum stage {
 	STAGE_HELLO, /* of the guest */
@@ -56,8 +57,9 @@ struct session {
 	struct side guest, server;
 	struct lane up, down;
 	struct exchange exchange;
+	struct h2 *h2; /* NULL: HTTP/1.1, or not known yet */
 	bool refused; /* the guest gets what is under way, then the end */
-	struct loop_timer deadline; /* of the handshakes */
+	struct loop_timer deadline; /* of the handshakes, or of the end */
 	struct loop_timer again; /* there is more to do than one run does */
 };
 
@@ -86,6 +88,7 @@ static void session_free(struct session *s)
 	side_deinit(&s->server);
 	lane_deinit(&s->up);
 	lane_deinit(&s->down);
+	s->h2 = h2_free(s->h2);
 	*s->link = s->next;
 	if (s->next)
 		s->next->link = s->link;
@@ -112,16 +115,16 @@ static void tell(const struct session *s, enum net_event_kind kind, const char *
 	net_events_tell(s->in->events, &ev);
 }
 
-/* A request goes no further. */
-static void tell_refused(const struct session *s)
+/* A request goes no further; @secret is the name of the one that is the reason, or NULL. */
+static void tell_refused(const struct session *s, const char *why, const char *secret)
 {
 	char text[NET_EVENT_TEXT];
 
-	if (!s->exchange.secret) {
-		tell(s, NET_EVENT_DENIED, s->exchange.why);
+	if (!secret) {
+		tell(s, NET_EVENT_DENIED, why);
 		return;
 	}
-	(void)snprintf(text, sizeof(text), "secret %s: %s", s->exchange.secret, s->exchange.why);
+	(void)snprintf(text, sizeof(text), "secret %s: %s", secret, why);
 	if (secrets_loud(s->in->secrets))
 		tell(s, NET_EVENT_DENIED, text);
 }
@@ -159,16 +162,65 @@ static bool ask_server(struct session *s)
 		reject(s, TLS_REJECT_DENIED);
 		return true;
 	}
-	if (h->alpn && !h->http1) {
+	if (h->alpn && h->offer.n == 0) {
 		tell(s, NET_EVENT_DENIED,
-			"its client speaks no HTTP/1.1, and nothing else can be "
+			"its client speaks neither HTTP/1.1 nor HTTP/2, and nothing else can be "
 			"intercepted; --tls-bypass lets it alone");
 		reject(s, TLS_REJECT_NO_PROTOCOL);
 		return true;
 	}
 	s->stage = STAGE_SERVER;
-	return tls_connect(s->in->client, s->server.fd, host, h->http1, verify, &s->server.tls) ==
+	return tls_connect(s->in->client, s->server.fd, host, &h->offer, verify, &s->server.tls) ==
 	       0;
+}
+
+static void on_answered(void *ctx, const struct exchange_request *r)
+{
+	const struct session *s = ctx;
+	const struct intercept_flow *f = &s->flow;
+	const struct net_event ev = {.kind = NET_EVENT_HTTP,
+		.flow = f->id,
+		.guest = f->guest,
+		.remote = f->remote,
+		.name = host_of(s),
+		.method = r->method,
+		.path = r->path,
+		.secret = r->secret,
+		.status = (uint16_t)r->status,
+		.up = r->up,
+		.down = r->down,
+		.took_ns = clock_mono_ns() - r->began_ns};
+
+	net_events_tell(s->in->events, &ev);
+}
+
+static void on_h2_refused(void *ctx, const char *why, const char *secret)
+{
+	tell_refused(ctx, why, secret);
+}
+
+static void on_h2_failed(void *ctx, enum h2_side side, const char *why)
+{
+	char text[NET_EVENT_TEXT];
+
+	(void)snprintf(text, sizeof(text), "%s speaks bad HTTP/2: %s",
+		side == H2_GUEST ? "the guest" : "the server", why);
+	tell(ctx, NET_EVENT_FAILED, text);
+}
+
+/* Both ends have agreed upon HTTP/2: the guest is only answered what the server has chosen. */
+static bool begin_h2(struct session *s)
+{
+	const struct h2_rules rules = {.host = s->exchange.host,
+		.port = s->exchange.port,
+		.secrets = s->exchange.secrets,
+		.place = s->exchange.place,
+		.done = on_answered,
+		.refused = on_h2_refused,
+		.failed = on_h2_failed,
+		.ctx = s};
+
+	return h2_new(&rules, &s->h2) == 0;
 }
 
 /* Return: is there a session left? *@ret_wait: nothing more can be done now. */
@@ -191,7 +243,7 @@ static bool handshake_guest(struct session *s, bool *ret_wait)
 	}
 	loop_timer_del(&s->deadline);
 	s->stage = STAGE_OPEN;
-	return true;
+	return tls_conn_protocol(s->guest.tls) != TLS_PROTOCOL_HTTP2 || begin_h2(s);
 }
 
 static bool handshake_server(struct session *s, bool *ret_wait)
@@ -209,7 +261,7 @@ static bool handshake_server(struct session *s, bool *ret_wait)
 		reject(s, TLS_REJECT_UPSTREAM);
 		return true;
 	}
-	if (tls_conn_answer(s->guest.tls, host_of(s), tls_conn_http1(s->server.tls)) < 0) {
+	if (tls_conn_answer(s->guest.tls, host_of(s), tls_conn_protocol(s->server.tls)) < 0) {
 		tell(s, NET_EVENT_FAILED, "no certificate can be made for this name");
 		reject(s, TLS_REJECT_DENIED);
 		return true;
@@ -318,7 +370,7 @@ static int lane_end(struct lane *l)
 /* The guest hears why, if it can; the server sees an end in the middle of nothing. */
 static int refuse(struct session *s)
 {
-	tell_refused(s);
+	tell_refused(s, s->exchange.why, s->exchange.secret);
 	if (!exchange_refusal(&s->exchange, &s->down.bytes))
 		return -EACCES;
 	s->refused = true;
@@ -386,24 +438,70 @@ static bool relay(struct session *s, bool *ret_wait)
 	return !(s->up.closed && s->down.closed);
 }
 
-static void on_answered(void *ctx, const struct exchange_request *r)
+/* Bytes of one direction with HTTP/2. Return: 1: some, 0: none, negative: the flow is over. */
+static int h2_lane_run(struct session *s, struct lane *l)
 {
-	const struct session *s = ctx;
-	const struct intercept_flow *f = &s->flow;
-	const struct net_event ev = {.kind = NET_EVENT_HTTP,
-		.flow = f->id,
-		.guest = f->guest,
-		.remote = f->remote,
-		.name = host_of(s),
-		.method = r->method,
-		.path = r->path,
-		.secret = r->secret,
-		.status = (uint16_t)r->status,
-		.up = r->up,
-		.down = r->down,
-		.took_ns = clock_mono_ns() - r->began_ns};
+	enum h2_side from = l == &s->up ? H2_GUEST : H2_SERVER;
+	int filled = lane_fill(l);
+	int written;
+	int flushed;
 
-	net_events_tell(s->in->events, &ev);
+	if (filled < 0)
+		return filled;
+	if (buf_len(&l->in) && h2_may_read(s->h2, from)) {
+		int r = h2_read(s->h2, from, buf_data(&l->in), buf_len(&l->in));
+
+		if (r < 0)
+			return r;
+		buf_consume(&l->in, buf_len(&l->in));
+		filled = 1;
+	}
+	if (l->ended && (buf_len(&l->in) == 0 || h2_over(s->h2, from)))
+		h2_end(s->h2, from);
+	written = h2_write(s->h2, !from, &l->bytes);
+	flushed = written < 0 ? written : lane_flush(l);
+	return flushed < 0 ? flushed : filled + written + flushed;
+}
+
+/* Whoever does not hear it sees the connection end. */
+static void say_end(struct side *p)
+{
+	int r = tls_end(p->tls);
+
+	(void)r;
+}
+
+static void on_lingered(struct loop_timer *t)
+{
+	session_free(container_of(t, struct session, deadline));
+}
+
+/* The same as relay(). Streams end within HTTP/2; when the guest has no more of them, all ends. */
+static bool relay_h2(struct session *s, bool *ret_wait)
+{
+	int up;
+	int down;
+
+	s->guest.events = s->server.events = 0;
+	up = h2_lane_run(s, &s->up);
+	down = up < 0 ? up : h2_lane_run(s, &s->down);
+	if (down < 0)
+		return false;
+	*ret_wait = up + down == 0;
+	if (!h2_over(s->h2, H2_GUEST) || !*ret_wait)
+		return true;
+	h2_end(s->h2, H2_GUEST);
+	if (h2_write(s->h2, H2_SERVER, &s->up.bytes) != 0 || lane_flush(&s->up) < 0)
+		return false;
+	if (buf_len(&s->up.bytes) == 0 && buf_len(&s->down.bytes) == 0) {
+		say_end(&s->guest);
+		say_end(&s->server);
+		return false;
+	}
+	if (!s->deadline.loop)
+		loop_timer_set(s->in->loop, &s->deadline, clock_mono_ns() + LINGER_S * NSEC_PER_SEC,
+			on_lingered);
+	return true;
 }
 
 static void on_socket(struct loop_fd *src, uint32_t events);
@@ -441,7 +539,7 @@ static void session_run(struct session *s)
 			alive = handshake_server(s, &wait);
 			break;
 		case STAGE_OPEN:
-			alive = relay(s, &wait);
+			alive = s->h2 ? relay_h2(s, &wait) : relay(s, &wait);
 			break;
 		}
 	}
