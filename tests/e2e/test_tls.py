@@ -70,7 +70,7 @@ def authority(where, name):
         openssl("x509", "-req", "-in", f"{host}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-out",
                 f"{host}.crt", "-extfile", "ext")
         c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        c.set_alpn_protocols(["h2", "http/1.1"])
+        c.set_alpn_protocols(["http/1.1"])
         c.load_cert_chain(where / f"{host}.crt", where / f"{host}.key")
         return c
     return where / "ca.crt", context
