@@ -82,6 +82,9 @@ class Guest:
             if not data:
                 return None
             self.frames.extend(self.decoder.feed(data))
+        if self.frames[0][0] in ('BYE', 'BOOT_FAILED'):
+            # A host ends the machine now, or hangs up; for any other one the guest waits a while.
+            self.chan.shutdown(socket.SHUT_WR)
         return self.frames.pop(0)
 
     def expect(self, name, timeout=WAIT_S):

@@ -330,7 +330,7 @@ void channel_flush_all(struct channel *ch)
 {
 	if (!ch->up || ch->dead)
 		return;
-	/* A blocking write to a port returns when the host has taken the bytes. */
+	/* A blocking write to a port waits while the queue is full. */
 	if (io_nonblock(ch->fd, false) < 0)
 		return;
 	while (buf_len(&ch->out)) {

@@ -100,7 +100,7 @@ void channel_kick(struct channel *ch);
 /** channel_flush - send now what the port takes */
 void channel_flush(struct channel *ch);
 
-/** channel_flush_all - send everything, waiting for the host; for the last frame before the end */
+/** channel_flush_all - queue everything for the host, waiting for room; for the last frame */
 void channel_flush_all(struct channel *ch);
 
 /** channel_stop - leave further frames unprocessed, until channel_run() */

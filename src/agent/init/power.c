@@ -8,6 +8,7 @@
 #include "power.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -27,6 +28,8 @@ enum {
 	KILL_WAIT_MS = 2000,
 	/* Those of another PID 1 cannot be waited for. */
 	REST_WAIT_MS = 200,
+	/* Usually the host ends the machine as soon as it has read the goodbye. */
+	HEARD_WAIT_MS = 2000,
 	MOUNTS_MAX = 1024 * 1024,
 };
 
@@ -97,6 +100,20 @@ static void unmount_disks(void)
 	}
 }
 
+/*
+ * What is written to the port is only queued, and before a reset the kernel takes the queues from
+ * the devices, with all that the host has not read. So the machine is left to the host, who ends it
+ * when it knows; the reset is for one who does not, and for one who is gone and has hung up.
+ */
+static void say_last_words(struct agent *a)
+{
+	struct pollfd host = {.fd = a->ch.fd};
+
+	channel_flush_all(&a->ch);
+	if (a->machine && a->ch.up && !a->ch.dead)
+		(void)poll(&host, 1, HEARD_WAIT_MS);
+}
+
 static void power_finish(struct agent *a)
 {
 	int r;
@@ -112,7 +129,7 @@ static void power_finish(struct agent *a)
 	r = msg_put_u32(&a->ch.out, FRAME_BYE, 0, a->stop_signal);
 	if (r < 0)
 		log_err("cannot say good-bye: %s", strerror(-r));
-	channel_flush_all(&a->ch);
+	say_last_words(a);
 	reset_machine(a);
 	loop_stop(&a->loop, 0);
 }
@@ -178,8 +195,8 @@ void power_stop(struct agent *a, uint32_t grace_ms, uint32_t signo)
 void power_off(struct agent *a)
 {
 	freeze_end(a);
-	channel_flush_all(&a->ch);
 	sync();
+	say_last_words(a);
 	reset_machine(a);
 	loop_stop(&a->loop, -EIO);
 }
