@@ -357,6 +357,7 @@ def bench():
     # Without its limits, which want a machine that does nothing else.
     measure("bench/net", "bench/net", "-n", "2", "--seconds", "2", env=env)
     measure("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env)
+    measure("bench/lab-net", "bench/lab-net", "--check", "--rounds", "1", "--megabytes", "8", "--prefix", PREFIX, env=env)
     measure("bench/lab-peer", "bench/lab-peer", "--check", "--prefix", PREFIX, env=env)
 
 
