@@ -110,6 +110,23 @@ int agent_boot(struct agent *a)
 	return 0;
 }
 
+/* Certificates that the boot needs, in pieces of a frame. */
+static int handle_trust(struct agent *a, const struct frame *f)
+{
+	if (a->state != AGENT_WAITING)
+		return 0;
+	return buf_append(&a->trust, f->payload, f->len);
+}
+
+static int boot_machine(struct agent *a, struct msg_failure *why, char *what, size_t size)
+{
+	const char *host_cas = buf_cstr(&a->trust);
+	int r = boot_root(&a->config, host_cas ? host_cas : "", a->have_lower, why, what, size);
+
+	buf_deinit(&a->trust);
+	return r;
+}
+
 static int handle_config(struct agent *a, const struct frame *f)
 {
 	struct msg_failure why = {};
@@ -137,7 +154,7 @@ static int handle_config(struct agent *a, const struct frame *f)
 	}
 	if (a->machine) {
 		a->freezer = &root_freezer;
-		if (boot_root(&a->config, a->have_lower, &why, what, sizeof(what)) < 0)
+		if (boot_machine(a, &why, what, sizeof(what)) < 0)
 			return boot_failed(a, &why);
 		if (a->config.init[0] && hand_over(a, &why, what, sizeof(what)) < 0)
 			return boot_failed(a, &why);
@@ -242,6 +259,8 @@ static int agent_frame(struct channel *ch, const struct frame *f)
 	switch (f->type) {
 	case FRAME_CONFIG:
 		return handle_config(a, f);
+	case FRAME_TRUST:
+		return handle_trust(a, f);
 	case FRAME_CLOCK:
 		return handle_clock(a, f);
 	case FRAME_SHUTDOWN:
@@ -351,6 +370,7 @@ int agent_init(struct agent *a, int fd, bool machine)
 	int r;
 
 	*a = (struct agent){.machine = machine, .signal_fd = -EBADF};
+	buf_init(&a->trust, LIMIT_HOST_CAS + 1);
 	r = loop_init(&a->loop);
 	if (r < 0)
 		return r;
@@ -379,6 +399,7 @@ void agent_deinit(struct agent *a)
 	loop_fd_del(&a->signals);
 	fd_close(a->signal_fd);
 	loop_deinit(&a->loop);
+	buf_deinit(&a->trust);
 	free(a->config_text);
 	free(a->defaults_text);
 }

@@ -38,6 +38,7 @@ struct agent {
 	/* What CONFIG said; strings point into config_text. */
 	struct msg_config config;
 	uint8_t *config_text; /* owned */
+	struct buf trust; /* pieces of TRUST, until CONFIG is here */
 	uint8_t *defaults_text; /* owned: a later MODIFY, for cwd and env of config; may be NULL */
 
 	struct loop_fd signals;

@@ -23,6 +23,7 @@
 #define LIMIT_HOSTNAME	    64u
 #define LIMIT_USER	    256u
 #define LIMIT_CA	    (16u * 1024u) /* certificate of an authority, as text */
+#define LIMIT_HOST_CAS	    (512u * 1024u) /* certificates of the host for the guest, as text */
 #define LIMIT_MOUNTS	    64u
 #define LIMIT_RLIMITS	    16u
 #define LIMIT_PORTS	    64u /* published by one sandbox */

@@ -546,6 +546,7 @@ static int configure_net(struct create *run, struct msb_err *err)
 	net->tls.on = net->tls.on || net->secrets.n > 0;
 	if (net->tls.on && !net->policy)
 		return msb_err_usage(err, "there is no network whose TLS could be intercepted");
+	net->trust_host_cas = run->args->net.tls.trust_host_cas;
 	net->ports = run->args->net.ports;
 	if (net->ports.n && !net->policy)
 		return msb_err_hint(err,

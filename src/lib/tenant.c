@@ -38,6 +38,7 @@ static int check(const struct run_net *n, struct msb_err *err)
 	} open[] = {
 		{n->ports.n > 0, "port"},
 		{n->servers.n_servers > 0, "dns-nameserver"},
+		{n->tls.trust_host_cas, "trust-host-cas"},
 		{n->no_rebind_protection, "no-dns-rebind-protection"},
 		{n->max_connections > TENANT_CONNECTIONS, "max-connections"},
 	};

@@ -11,6 +11,7 @@
 struct run_tls {
 	bool intercept;
 	bool allow_quic;
+	bool trust_host_cas; /* not about interception */
 	struct opt_list ports;
 	struct opt_list bypass;
 	struct opt_list no_verify;
@@ -71,6 +72,11 @@ void run_tls_deinit(struct run_tls *t);
 			RUN_TLS_AT(T, M, no_verify),                                          \
 			.arg = "NAME|*.SUFFIX",                                               \
 			.help = "Hosts whose certificates are not verified"},                 \
+		{.name = "trust-host-cas",                                                    \
+			.type = OPT_FLAG,                                                     \
+			RUN_TLS_AT(T, M, trust_host_cas),                                     \
+			.help = "The sandbox trusts the authorities that the host trusts, "   \
+				"besides those of its image"},                                \
 	{                                                                                     \
 		.name = "no-block-quic", .type = OPT_FLAG, RUN_TLS_AT(T, M, allow_quic),      \
 		.help = "Let UDP through to the ports whose TLS is looked into: HTTP/3 goes " \

@@ -52,6 +52,8 @@ enum frame_type {
 	/* Control stream, host to guest. */
 	FRAME_CONFIG = 0x08, /* msg_config: once, may be sent before HELLO arrives */
 	FRAME_CLOCK = 0x09, /* msg_clock */
+	FRAME_TRUST = 0x0b, /* text, before CONFIG: a piece of the certificates (PEM) of the host
+			       that the guest is to trust */
 	FRAME_SHUTDOWN = 0x0a, /* msg_shutdown: stop everything, unmount, power off */
 
 	/* Requests of a client: open a stream. */

@@ -189,6 +189,8 @@ static void put_network(struct json_out *o, const struct sandbox_net *n, bool se
 	policy_to_json(n->policy, o, "policy");
 	if (n->tls.on)
 		tls_settings_to_json(&n->tls, o, "tls");
+	if (n->trust_host_cas)
+		json_put_bool(o, "trust_host_cas", true);
 	if (n->ports.n)
 		net_ports_to_json(&n->ports, o, "ports");
 	if (n->secrets.n)
@@ -545,8 +547,8 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {
-		"max_connections", "limits", "proxy", "dns", "policy", "tls", "ports", "secrets"};
+	static const char *const keys[] = {"max_connections", "limits", "proxy", "dns", "policy",
+		"tls", "ports", "secrets", "trust_host_cas"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
@@ -581,6 +583,8 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 		r = json_opt_object(obj, "tls", &tls, err);
 	if (r == 0 && tls)
 		r = tls_settings_from_json(tls, &spec->net.tls, err);
+	if (r == 0)
+		r = json_opt_bool(obj, "trust_host_cas", &spec->net.trust_host_cas, err);
 	if (r == 0)
 		r = json_opt_object(obj, "secrets", &secrets, err);
 	return r == 0 && secrets ? secret_settings_from_json(secrets, &spec->net.secrets, err) : r;

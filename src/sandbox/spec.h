@@ -71,6 +71,7 @@ struct sandbox_net {
 	struct net_proxy proxy; /* its password only on the way to the supervisor */
 	struct dns_settings dns;
 	struct tls_settings tls;
+	bool trust_host_cas; /* the guest trusts whom the host trusts */
 	struct net_ports ports;
 	struct secret_settings secrets; /* without any, .tls may be off */
 };

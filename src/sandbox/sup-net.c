@@ -148,8 +148,10 @@ int sup_net_open(
 		memcpy(es->net.mac, c.guest_mac, sizeof(es->net.mac));
 	}
 	net_config_deinit(&c);
-	return r < 0 ? msb_err_errno(err, r, "cannot describe the network")
-		     : sup_tls_open(sup, n, es, err);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot describe the network");
+	r = sup_tls_open(sup, n, es, err);
+	return r == 0 ? sup_trust_open(sup, err) : r;
 }
 
 void sup_net_deinit(struct sup_net *n)

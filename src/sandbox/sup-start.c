@@ -32,7 +32,8 @@ enum {
 	BOOT_TIMEOUT_COPY_S = 1800,
 	BOOT_TIMEOUT_KVM_S = 60,
 	BOOT_TIMEOUT_QEMU_S = 180,
-	LISTEN_BACKLOG = 64
+	LISTEN_BACKLOG = 64,
+	TRUST_MAX = LIMIT_HOST_CAS + (LIMIT_HOST_CAS / LIMIT_FRAME_PAYLOAD + 1) * FRAME_HEADER
 };
 
 static bool is_kvm(const struct engine_ops *ops)
@@ -315,8 +316,10 @@ static int watch_machine(struct supervisor *sup, struct msb_err *err)
 	int r;
 
 	sup->config_ns = clock_mono_ns();
-	buf_init(&config, FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
-	r = put_config(sup, &config);
+	buf_init(&config, TRUST_MAX + FRAME_HEADER + LIMIT_FRAME_PAYLOAD);
+	r = sup_trust_put(sup, &config);
+	if (r == 0)
+		r = put_config(sup, &config);
 	if (r == 0)
 		r = relay_attach(&sup->relay, vm->channel_fd, &config);
 	buf_deinit(&config);

@@ -25,6 +25,8 @@ static int join(char *to, size_t size, const char *dir, const char *name, struct
 		       : 0;
 }
 
+enum { HOST_BUNDLE_MAX = 4 * 1024 * 1024 };
+
 static int write_config(const struct intercept_config *c, int *ret_fd)
 {
 	cleanup_fd int fd = memfd_create("msb-tls", MFD_CLOEXEC);
@@ -97,6 +99,83 @@ int sup_tls_open(
 	es->net.tls_path = n->tls_path;
 	es->net.tls_config_fd = n->tls_config_fd;
 	return 0;
+}
+
+/* Where systems keep whom they trust. */
+static const char *const host_bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/ssl/cert.pem",
+};
+
+#define PEM_BEGIN "-----BEGIN CERTIFICATE-----"
+#define PEM_END	  "-----END CERTIFICATE-----"
+
+/* Whole lines from PEM_BEGIN to PEM_END and nothing else, in place. Return: bytes left. */
+static size_t keep_certificates(char *text)
+{
+	const char *from = text;
+	size_t kept = 0;
+
+	while ((from = strstr(from, PEM_BEGIN))) {
+		const char *end = strstr(from, PEM_END);
+		const char *line = end ? strchr(end, '\n') : NULL;
+		size_t n;
+
+		/* One that is cut off. */
+		if (!line)
+			break;
+		n = (size_t)(line + 1 - from);
+		memmove(text + kept, from, n);
+		kept += n;
+		from += n;
+	}
+	text[kept] = '\0';
+	return kept;
+}
+
+int sup_trust_open(struct supervisor *sup, struct msb_err *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = -ENOENT;
+
+	if (!sup->spec.net.trust_host_cas)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(host_bundles) && r == -ENOENT; i++)
+		r = io_read_file(AT_FDCWD, host_bundles[i], HOST_BUNDLE_MAX, &text, &len);
+	if (r == -ENOENT) {
+		r = msb_err_set(err, r, MSB_NOT_FOUND, "this host has no list of authorities");
+		return msb_err_hint(
+			err, r, "install ca-certificates, or leave out --trust-host-cas");
+	}
+	if (r < 0)
+		return msb_err_errno(err, r, "the authorities of the host");
+	len = keep_certificates(text);
+	if (len > LIMIT_HOST_CAS)
+		return msb_err_set(err, -EFBIG, MSB_LIMIT,
+			"the authorities of the host take %zu bytes, more than %u", len,
+			LIMIT_HOST_CAS);
+	sup->host_cas = TAKE_PTR(text);
+	return 0;
+}
+
+int sup_trust_put(const struct supervisor *sup, struct buf *out)
+{
+	const char *text = sup->host_cas ? sup->host_cas : "";
+	size_t left = strlen(text);
+	int r = 0;
+
+	while (left && r == 0) {
+		size_t n = MIN(left, (size_t)LIMIT_FRAME_PAYLOAD);
+
+		r = frame_put(out, FRAME_TRUST, 0, 0, text, n);
+		text += n;
+		left -= n;
+	}
+	return r;
 }
 
 int sup_env_make(const struct sandbox_spec *spec, struct sup_env *ret)

@@ -13,6 +13,17 @@
 int sup_tls_open(struct supervisor *sup, struct sup_net *n, struct engine_spec *es,
 	struct msb_err *err) MSB_MUST_CHECK;
 
+/**
+ * sup_trust_open - the authorities that the host trusts, into @sup->host_cas, if they are wanted
+ *
+ * Certificates only, without what a bundle says besides; more than LIMIT_HOST_CAS is an error, and
+ * so are none.
+ */
+int sup_trust_open(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
+
+/** sup_trust_put - append the frames that carry them; 0 or a negative errno */
+int sup_trust_put(const struct supervisor *sup, struct buf *out) MSB_MUST_CHECK;
+
 /* The environment of every command: what the user has set, and placeholders for secrets. */
 struct sup_env {
 	const char **items; /* NULL-terminated */

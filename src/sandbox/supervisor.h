@@ -58,6 +58,7 @@ struct supervisor {
 	struct sup_share shares[LIMIT_SHARES];
 	struct msg_net net; /* of the guest */
 	char *ca; /* owned: certificate that the guest is to trust; NULL: none */
+	char *host_cas; /* owned: certificates of the host for the guest; NULL: none */
 	struct sup_disk_note disk_notes[LIMIT_SHARES];
 	int volume_locks[LIMIT_SHARES]; /* owned: volumes in use */
 	uint32_t n_volume_locks;

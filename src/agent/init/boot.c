@@ -183,7 +183,8 @@ static int lock_kernel_files(struct boot_error *err)
 	return 0;
 }
 
-static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot_error *err)
+static int boot_steps(
+	const struct msg_config *cfg, const char *host_cas, bool have_lower, struct boot_error *err)
 {
 	int r = root_assemble(cfg, have_lower, err);
 
@@ -191,6 +192,9 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = move_api(err);
 	if (r == 0)
 		r = switch_root(err);
+	/* Before the user's mounts: what is in them is the host's. */
+	if (r == 0 && (cfg->ca[0] || host_cas[0]))
+		trust_install("", cfg->ca, host_cas);
 	if (r == 0)
 		r = mount_all(cfg, err);
 	if (r == 0 && cfg->restricted)
@@ -199,8 +203,6 @@ static int boot_steps(const struct msg_config *cfg, bool have_lower, struct boot
 		r = net_up(&cfg->net, err);
 	if (r < 0)
 		return r;
-	if (cfg->ca[0])
-		trust_install(cfg->ca);
 	workdir_make(cfg->cwd);
 	if (cfg->hostname[0] && sethostname(cfg->hostname, strlen(cfg->hostname)) < 0)
 		return boot_fail(err, STAGE_HOSTNAME, "%s", cfg->hostname);
@@ -222,11 +224,11 @@ int boot_common(bool *ret_have_lower, struct msg_failure *why, char *what, size_
 	return 0;
 }
 
-int boot_root(const struct msg_config *cfg, bool have_lower, struct msg_failure *why, char *what,
-	size_t what_size)
+int boot_root(const struct msg_config *cfg, const char *host_cas, bool have_lower,
+	struct msg_failure *why, char *what, size_t what_size)
 {
 	struct boot_error err = {.what = what, .what_size = what_size};
-	int r = boot_steps(cfg, have_lower, &err);
+	int r = boot_steps(cfg, host_cas, have_lower, &err);
 
 	if (r < 0)
 		*why = (struct msg_failure){err.stage, (uint32_t)-r, what};

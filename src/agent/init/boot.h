@@ -36,9 +36,10 @@ extern const struct freezer root_freezer;
 
 /**
  * boot_root - assemble the root file system and make it ours
+ * @host_cas: certificates to trust besides those of the image, "" for none
  * @why: on failure, with `what` in @what
  *
  * Return: 0 or a negative errno.
  */
-int boot_root(const struct msg_config *cfg, bool have_lower, struct msg_failure *why, char *what,
-	size_t what_size) MSB_MUST_CHECK;
+int boot_root(const struct msg_config *cfg, const char *host_cas, bool have_lower,
+	struct msg_failure *why, char *what, size_t what_size) MSB_MUST_CHECK;

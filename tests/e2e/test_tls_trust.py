@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who programs in a sandbox trust: the authority of the interception, without being told so, and the host's authorities on demand.
+
+The programs are the host's, as many as it has: its /usr is in the place of the sandbox's.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import LIMIT, MSB, ROOT, Msb, children, reap, wait_gone
+from test_tls import LOADER, PYTHON, Server, authority
+
+sys.path.insert(0, str(ROOT / "tests/lib"))
+import netbed  # noqa: E402
+
+HOST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+pytestmark = [
+    pytest.mark.skipif(netbed.possible() is not None, reason=str(netbed.possible())),
+    pytest.mark.skipif(not (LOADER.exists() and PYTHON.exists() and shutil.which("openssl") and HOST_BUNDLE.exists()),
+                       reason="the test needs Debian's python3, openssl and ca-certificates"),
+]
+
+
+class Box:
+    def __init__(self, place, engine):
+        self.bed = netbed.Bed()
+        self.msb = Msb(place / "home", engine)
+        self.ca, context = authority(place, "World CA")
+        self.bed.names.table["www.example"] = [netbed.PUBLIC4]
+        self.www = Server(self.bed, netbed.PUBLIC4, context("www.example"))
+
+    def call(self, *argv):
+        return subprocess.run([MSB, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.msb.env,
+                              timeout=LIMIT, check=False, preexec_fn=self.bed.preexec)
+
+    def ok(self, *argv):
+        r = self.call(*argv)
+        assert r.returncode == 0, r.stdout.decode(errors="replace")
+        return r.stdout.decode()
+
+    def ask(self, *program, env=()):
+        """What a program in the sandbox says, and the lines of the requests that the server heard of it."""
+        before = len(self.www.heard)
+        r = self.call("exec", *(w for e in env for w in ("-e", e)), "box", "--", *program)
+        return r.returncode, r.stdout.decode(errors="replace"), [h.split(b"\r\n")[0].decode() for h in self.www.heard[before:]]
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory, engine):
+    place = tmp_path_factory.mktemp("trust")
+    before = {pid for pid, _ in children()}
+    b = Box(place, engine)
+    b.ok("create", "--name", "box", "-m", "768M", "-v", "/usr:/usr:ro", "--tls-upstream-ca-cert", str(b.ca), "--trust-host-cas")
+    # What a Debian without separate /usr has, but for the sandbox's own /bin.
+    b.ok("exec", "box", "--", "sh", "-c", "ln -s usr/lib64 /lib64; ln -s usr/lib /lib; echo root:x:0:0::/root:/bin/sh > /etc/passwd")
+    yield b
+    b.ok("rm", "-f", "box")
+    reap()
+    assert not wait_gone(before)
+    b.bed.close()
+
+
+URLLIB = "import urllib.request; print(urllib.request.urlopen('https://www.example/python', timeout=60).read().decode())"
+# The one of Debian, or the one that pip brings along.
+IMPORT = "try:\n import requests\nexcept ImportError:\n from pip._vendor import requests\n"
+REQUESTS = IMPORT + "print(requests.get('https://www.example/requests', timeout=60).text)"
+FETCH = "fetch('https://www.example/node').then(r => r.text()).then(console.log)"
+PROGRAMS = {
+    "python": (("/usr/bin/python3", "-c", URLLIB), "GET /python "),
+    "requests": (("/usr/bin/python3", "-c", REQUESTS), "GET /requests "),
+    "curl": (("/usr/bin/curl", "-sS", "https://www.example/curl"), "GET /curl "),
+    "wget": (("/usr/bin/wget", "-qO-", "https://www.example/wget"), "GET /wget "),
+    "git": (("/usr/bin/git", "ls-remote", "https://www.example/git"), "GET /git/info/refs?service=git-upload-pack "),
+    "node": (("/usr/bin/node", "-e", FETCH), "GET /node "),
+}
+
+
+def missing(name):
+    """None, or why this program cannot be asked."""
+    program = PROGRAMS[name][0]
+    if not Path(program[0]).exists():
+        return f"this host has no {program[0]}"
+    if name == "requests" and subprocess.run([str(PYTHON), "-c", IMPORT], capture_output=True, check=False).returncode != 0:
+        return "the python of this host has no requests and no pip"
+    return None
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_trusts_the_interception(box, name):
+    why = missing(name)
+    if why:
+        pytest.skip(why)
+    program, line = PROGRAMS[name]
+    status, out, heard = box.ask(*program)
+    assert heard and heard[0].startswith(line), out
+    # Of the server's answer git can make nothing.
+    assert name == "git" or (status == 0 and "hello" in out), out
+
+
+def test_what_the_user_says_wins(box):
+    status, out, heard = box.ask("/usr/bin/python3", "-c", URLLIB, env=("SSL_CERT_FILE=/dev/null",))
+    assert status != 0 and "CERTIFICATE_VERIFY_FAILED" in out and not heard, out
+    assert "GIT_SSL_CAINFO=/mine\n" in box.ok("exec", "-e", "GIT_SSL_CAINFO=/mine", "box", "--", "env")
+
+
+def test_the_authorities_of_the_host(box):
+    count = HOST_BUNDLE.read_text().count("-----BEGIN CERTIFICATE-----")
+    inside = box.ok("exec", "box", "--", "cat", BUNDLE)
+    # The image has none of its own.
+    assert inside.count("-----BEGIN CERTIFICATE-----") == count + 1
+    assert inside.count("# microsandbox: added") == 1
+    assert json.loads((box.msb.home / "sandboxes/box/spec.json").read_text())["network"]["trust_host_cas"] is True
+
+
+def test_another_authority_after_a_rotation(box):
+    """What runs goes on with the old one; after a restart nobody trusts that any more."""
+    ca = box.msb.home / "tls/ca.crt"
+    old = ca.read_text()
+    said = box.ok("net", "ca", "rotate", "--format", "text")
+    assert "these keep the old authority until they are restarted: box" in said
+    assert ca.read_text() != old
+    status, out, _ = box.ask("/usr/bin/python3", "-c", URLLIB)
+    assert status == 0 and "hello" in out, out
+    box.ok("restart", "box")
+    inside = box.ok("exec", "box", "--", "cat", BUNDLE, "/.msb/tls/ca.pem")
+    assert inside.count(ca.read_text()) == 2 and old not in inside
+    status, out, _ = box.ask("/usr/bin/python3", "-c", URLLIB)
+    assert status == 0 and "hello" in out, out
