@@ -56,4 +56,5 @@ int conf_apply_policy(struct conf_ctx *c, const struct yaml *y, const struct con
 int conf_apply_rules(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
 int conf_apply_allow(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
 int conf_apply_dns(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
+int conf_apply_secrets(struct conf_ctx *c, const struct yaml *map);
 int conf_apply_tls(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);

@@ -137,14 +137,30 @@ static int substitute(struct run_conf *c, struct yaml *y, struct msb_err *err)
 	return r;
 }
 
+/* A value that is one variable is a name for it, which is what is stored. */
+static int substitute_secret(struct run_conf *c, struct yaml *secret, struct msb_err *err)
+{
+	int r = 0;
+
+	for (struct yaml *e = secret->first; e && r == 0; e = e->next) {
+		if (!e->key || !streq(e->key, "value"))
+			r = substitute(c, e, err);
+	}
+	return r;
+}
+
 /* The shell has variables of its own. */
 static int substitute_root(struct run_conf *c, struct yaml *root, struct msb_err *err)
 {
 	int r = 0;
 
 	for (struct yaml *e = root->first; e && r == 0; e = e->next) {
-		if (!e->key || !streq(e->key, conf_groups[CONF_SCRIPTS]))
+		if (e->key && streq(e->key, conf_groups[CONF_SECRETS])) {
+			for (struct yaml *s = e->first; s && r == 0; s = s->next)
+				r = substitute_secret(c, s, err);
+		} else if (!e->key || !streq(e->key, conf_groups[CONF_SCRIPTS])) {
 			r = substitute(c, e, err);
+		}
 	}
 	return r;
 }

@@ -123,3 +123,89 @@ int conf_apply_tls(struct conf_ctx *c, const struct yaml *y, const struct conf_f
 		r = conf_apply_options(c, yaml_get(y, "bypass"), &bypass);
 	return r;
 }
+
+/* The items of a list with commas between them. */
+static int join(struct conf_ctx *c, const struct yaml *list, const char **ret)
+{
+	int r = conf_want(c, list, YAML_LIST);
+
+	*ret = "";
+	for (const struct yaml *e = list->first; e && r == 0; e = e->next) {
+		const char *text = "";
+
+		r = conf_text(c, e, &text);
+		if (r == 0)
+			r = conf_make(c, e, ret, "%s%s%s", *ret, **ret ? "," : "", text);
+	}
+	return r;
+}
+
+/* The value of a secret; NULL: the variable of its name has it, at every start. */
+static int secret_value(
+	struct conf_ctx *c, const char *name, const struct yaml *y, const char **ret)
+{
+	const char *text = "";
+	const char *from = "";
+	size_t len;
+	int r = conf_text(c, y, &text);
+
+	*ret = NULL;
+	if (r < 0 || !str_starts(text, "${")) {
+		*ret = text;
+		return r;
+	}
+	len = strlen(text);
+	if (text[len - 1] != '}')
+		return conf_error(y, c->err, "a value is a text or one variable");
+	r = conf_make(c, y, &from, "%.*s", (int)len - 3, text + 2);
+	if (r < 0 || streq(from, name))
+		return r;
+	*ret = getenv(from);
+	return *ret ? 0 : conf_error(y, c->err, "the environment has no variable %s", from);
+}
+
+static int apply_secret(struct conf_ctx *c, const struct yaml *y)
+{
+	static const char *const keys[] = {"value", "allow", "inject", "require_tls_identity"};
+	const struct yaml *fields[ARRAY_SIZE(keys)] = {NULL};
+	const char *hosts = "";
+	const char *value = NULL;
+	const char *word = "";
+	bool on = true;
+	int r = conf_want(c, y, YAML_MAP);
+
+	if (r == 0)
+		r = conf_only(c, y, keys, ARRAY_SIZE(keys));
+	for (size_t i = 0; i < ARRAY_SIZE(keys) && r == 0; i++)
+		fields[i] = yaml_get(y, keys[i]);
+	if (r == 0 && !fields[1])
+		r = conf_error(y, c->err, "allow is missing: the hosts that %s is for", y->key);
+	if (r == 0 && fields[0])
+		r = secret_value(c, y->key, fields[0], &value);
+	if (r == 0 && fields[3])
+		r = conf_bool(c, fields[3], &on);
+	if (r == 0 && !on)
+		r = conf_unsupported(c, fields[3]);
+	if (r == 0)
+		r = join(c, fields[1], &hosts);
+	if (r == 0)
+		r = conf_make(c, y, &word, "%s%s%s@%s", y->key, value ? "=" : "",
+			value ? value : "", hosts);
+	if (r == 0)
+		r = conf_option(c, y, "secret", word);
+	if (r < 0 || !fields[2])
+		return r;
+	r = join(c, fields[2], &hosts);
+	if (r == 0)
+		r = conf_make(c, y, &word, "%s=%s", y->key, hosts);
+	return r < 0 ? r : conf_option(c, fields[2], "secret-inject", word);
+}
+
+int conf_apply_secrets(struct conf_ctx *c, const struct yaml *map)
+{
+	int r = 0;
+
+	for (const struct yaml *e = map->first; e && r == 0; e = e->next)
+		r = apply_secret(c, e);
+	return r;
+}

@@ -354,13 +354,13 @@ static int apply_all(struct conf_ctx *c, const struct yaml *root)
 
 		if (!y || y->kind == YAML_NULL)
 			continue;
-		if (i == CONF_SECRETS)
-			return conf_unsupported(c, y);
 		if (i == CONF_SCRIPTS)
 			r = apply_scripts(c, y);
 		else
 			r = conf_want(c, y, YAML_MAP);
-		if (r == 0 && i != CONF_SCRIPTS)
+		if (r == 0 && i == CONF_SECRETS)
+			r = conf_apply_secrets(c, y);
+		else if (r == 0 && i != CONF_SCRIPTS)
 			r = apply_group(c, y, conf_groups[i]);
 	}
 	return r;

@@ -94,14 +94,59 @@ int run_parse_secret(void *target, const char *value, struct msb_err *err)
 	return add_hosts(s, rule, hosts + 1, err);
 }
 
+int run_parse_inject(void *target, const char *value, struct msb_err *err)
+{
+	const char *at = strchr(value, '=');
+	struct run_secrets *s = target;
+	uint32_t inject = 0;
+	const char *name;
+	int r;
+
+	if (!at || !at[1]) {
+		r = msb_err_usage(err, "it does not say where");
+		return msb_err_hint(err, r, "write API_KEY=headers,basic,query,body");
+	}
+	name = keep(s, value, (size_t)(at - value));
+	if (!name || s->n_inject == SECRETS_MAX)
+		return msb_err_errno(err, name ? -E2BIG : -ENOMEM, "secrets");
+	r = secret_name_check(name, err);
+	for (at++; r == 0 && *at; at += *at == ',') {
+		size_t n = strcspn(at, ",");
+
+		r = secret_part_parse(at, n, &inject, err);
+		at += n;
+	}
+	if (r < 0)
+		return r;
+	s->inject[s->n_inject].name = name;
+	s->inject[s->n_inject++].inject = inject;
+	return 0;
+}
+
+/* Several for one secret add up. */
+static int apply_inject(
+	const struct run_secrets *s, struct secret_settings *ret, struct msb_err *err)
+{
+	for (uint32_t i = 0; i < s->n_inject; i++) {
+		struct secret_rule *rule = NULL;
+
+		for (uint32_t k = 0; k < ret->n; k++) {
+			if (streq(ret->rules[k].name, s->inject[i].name))
+				rule = &ret->rules[k];
+		}
+		if (!rule)
+			return msb_err_usage(err, "option --secret-inject: there is no secret %s",
+				s->inject[i].name);
+		rule->inject |= s->inject[i].inject;
+	}
+	return 0;
+}
+
 int run_secrets_apply(const struct run_secrets *s, struct secret_settings *ret, struct msb_err *err)
 {
-	if (s->violation == SECRET_TERMINATE)
-		return msb_err_set(err, -EOPNOTSUPP, MSB_UNSUPPORTED,
-			"option --on-secret-violation: block-and-terminate cannot be done yet");
 	*ret = s->settings;
 	ret->violation = (uint32_t)s->violation;
-	return 0;
+	return apply_inject(s, ret, err);
 }
 
 void run_secrets_deinit(struct run_secrets *s)

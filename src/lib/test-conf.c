@@ -78,6 +78,31 @@ static void set_up(void)
 	ASSERT_OK(unsetenv("CONF_NONE"));
 }
 
+TEST(secrets)
+{
+	static const char text[] =
+		"secrets:\n"
+		"  ONE: {value: \"${ONE}\", allow: [api.example, \"*.good.example\"]}\n"
+		"  TWO: {value: \"${CONF_TEST}\", allow: [a.example], inject: [headers, body]}\n"
+		"  THREE: {allow: [\"*\"], inject: [query_params], require_tls_identity: true}\n";
+	struct secret_settings got;
+
+	set_up();
+	file("secrets.yaml", text);
+	EXPECT("--conf", "secrets.yaml", "--secret", "ONE@other.example");
+	ASSERT_OK(run_secrets_apply(&a.net.secrets, &got, &err));
+	ASSERT_EQ(got.n, 3);
+	ASSERT_STREQ(got.rules[0].name, "ONE");
+	ASSERT_TRUE(got.rules[0].value == NULL);
+	ASSERT_EQ(got.rules[0].n_hosts, 3);
+	ASSERT_EQ(got.rules[0].inject, 0);
+	ASSERT_STREQ(got.rules[1].value, "from here");
+	ASSERT_EQ(got.rules[1].inject, SECRET_IN_HEADERS | SECRET_IN_BODY);
+	ASSERT_STREQ(got.rules[2].hosts[0], "*");
+	ASSERT_EQ(got.rules[2].inject, SECRET_IN_QUERY);
+	done();
+}
+
 TEST(a_whole_file)
 {
 	set_up();
@@ -207,7 +232,11 @@ TEST(what_is_wrong_has_a_place)
 	refuse("runtime:\n  env: {A: [1]}\n", "bad.yaml:2:12: a text or a number");
 	refuse("net: {dns: {rebind_protection: 1}}\n", "true or false is wanted");
 	refuse("net: {tls: {verify_upstream: false}}\n", "'verify_upstream' is not supported");
-	refuse("secrets: {A: {allow: [x]}}\n", "'secrets' is not supported");
+	refuse("secrets: {A: {inject: [body]}}\n", "allow is missing");
+	refuse("secrets: {A: {allow: [x], inject: [path]}}\n", "no part of a request");
+	refuse("secrets: {A: {allow: [x], value: \"${CONF_NONE}\"}}\n", "no variable CONF_NONE");
+	refuse("secrets: {A: {allow: [x], require_tls_identity: false}}\n", "not supported");
+	refuse("secrets: {A: {allow: [a b]}}\n", "bad.yaml:1:");
 	refuse("net: {policy: some}\n", "none, public or open");
 	refuse("fs: {mounts: [{bind: x}]}\n", "target is missing");
 	refuse("fs: {mounts: [{bind: x, named: y, target: /z}]}\n", "one of bind, named");

@@ -46,14 +46,28 @@ TEST(mistakes)
 	}
 }
 
-TEST(what_cannot_be_done_yet)
+TEST(where_values_are_put_in)
 {
-	static struct run_secrets s = {.violation = SECRET_TERMINATE};
+	static struct run_secrets s;
 	struct secret_settings got;
+	char one[] = "KEY@api.example";
+	char two[] = "TOKEN@api.example";
+	struct msb_err err = {0};
 
-	ASSERT_EQ(run_secrets_apply(&s, &got, NULL), -EOPNOTSUPP);
-	for (s.violation = 0; s.violation < SECRET_TERMINATE; s.violation++) {
-		ASSERT_OK(run_secrets_apply(&s, &got, NULL));
-		ASSERT_EQ(got.violation, s.violation);
-	}
+	ASSERT_OK(run_parse_inject(&s, "KEY=query,body", NULL));
+	ASSERT_OK(run_parse_inject(&s, "KEY=headers", NULL));
+	ASSERT_OK(run_parse_secret(&s, one, NULL));
+	ASSERT_OK(run_parse_secret(&s, two, NULL));
+	ASSERT_OK(run_secrets_apply(&s, &got, NULL));
+	ASSERT_EQ(got.rules[0].inject, SECRET_IN_QUERY | SECRET_IN_BODY | SECRET_IN_HEADERS);
+	ASSERT_EQ(got.rules[1].inject, 0);
+	ASSERT_OK(run_parse_inject(&s, "OTHER=basic_auth,query_params", NULL));
+	ASSERT_EQ(run_secrets_apply(&s, &got, &err), -EINVAL);
+	ASSERT_TRUE(strstr(err.msg, "OTHER") != NULL);
+	ASSERT_EQ(run_parse_inject(&s, "KEY=", NULL), -EINVAL);
+	ASSERT_EQ(run_parse_inject(&s, "KEY", NULL), -EINVAL);
+	ASSERT_EQ(run_parse_inject(&s, "KEY=path", NULL), -EINVAL);
+	ASSERT_EQ(run_parse_inject(&s, "=body", NULL), -EINVAL);
+	ASSERT_EQ(run_parse_inject(&s, "KEY=body,,query", NULL), -EINVAL);
+	run_secrets_deinit(&s);
 }

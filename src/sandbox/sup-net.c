@@ -186,6 +186,14 @@ static void keep_event(struct supervisor *sup, const void *packet, size_t len)
 		line[n] = '\n';
 		exec_log_write(&sup->log, "network", 0, line, n + 1);
 	}
+	if (e.kind == NET_EVENT_DENIED && e.secret[0] &&
+		sup->spec.net.secrets.violation == SECRET_TERMINATE) {
+		struct msb_err err;
+
+		(void)msb_err_set(&err, -EACCES, MSB_GUEST,
+			"the sandbox was ended for its use of a secret: %s", e.text);
+		sup_fail(sup, &err);
+	}
 	if (e.kind != NET_EVENT_NOTE)
 		sup_net_lost(sup, ledger_event(&sup->ledger, &e));
 }
@@ -207,6 +215,12 @@ static int read_events(struct supervisor *sup)
 	r = n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -ENOTCONN;
 	ledger_flush(&sup->ledger);
 	return r;
+}
+
+void sup_net_listen(struct supervisor *sup)
+{
+	if (sup->net_events_fd >= 0)
+		(void)read_events(sup);
 }
 
 static void on_event(struct loop_fd *src, uint32_t events)

@@ -42,5 +42,8 @@ void sup_net_lost(struct supervisor *sup, int r);
  */
 int sup_net_policy(struct supervisor *sup, const void *text, size_t len) MSB_MUST_CHECK;
 
+/** sup_net_listen - what was told until now is heard */
+void sup_net_listen(struct supervisor *sup);
+
 /** sup_net_unwatch - after its last lines */
 void sup_net_unwatch(struct supervisor *sup);

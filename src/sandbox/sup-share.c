@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "sandbox/sup-internal.h"
+#include "sandbox/sup-net.h"
 #include "sandbox/volume.h"
 
 /* What a share of a file calls it. */
@@ -224,6 +225,8 @@ static void share_event(struct loop_fd *src, uint32_t events)
 	if (r == -EAGAIN)
 		return;
 	loop_fd_del(src);
+	/* It may have said why. */
+	sup_net_listen(w->sup);
 	/* Ended by the machine: as a rule that is ending, too, and its own words say more. */
 	if (r == 0) {
 		loop_timer_set(&w->sup->loop, &w->patience,

@@ -14,6 +14,11 @@ void exchange_init(struct exchange *x, const char *host, uint16_t port)
 	http_init(&x->down, HTTP_RESPONSE);
 }
 
+void exchange_deinit(struct exchange *x)
+{
+	upload_deinit(&x->upload);
+}
+
 static int refuse(struct exchange *x, unsigned int status, const char *why)
 {
 	x->refusal = status;
@@ -23,8 +28,14 @@ static int refuse(struct exchange *x, unsigned int status, const char *why)
 
 static int refuse_secret(struct exchange *x, int r, const struct secret_verdict *v)
 {
+	if (r == -EBUSY)
+		return refuse(x, 503, "too many bodies wait for values of secrets");
 	if (r == -E2BIG)
-		return refuse(x, 413, "with the values of its secrets it is too long");
+		return refuse(x, 413,
+			x->up.left > UPLOAD_KEPT_MAX
+				? "a body of more than 16 MiB is too long to put values of secrets "
+				  "into; a chunked one may be longer"
+				: "with values of secrets it is too long");
 	if (r != -EACCES)
 		return r;
 	x->secret = v->name;
@@ -113,25 +124,31 @@ static int pass(struct buf *in, struct buf *out, size_t n)
 	return r < 0 ? -ENOMEM : 1;
 }
 
+/* A secret was put into the newest request. */
+static void note_secret(struct exchange *x, const struct secret_verdict *v)
+{
+	if (v->name && x->n_pending)
+		newest(x)->secret = v->name;
+}
+
 /* The head that was just read, with values of secrets in it. */
 static int pass_head(struct exchange *x, struct buf *in, struct buf *out, size_t n)
 {
+	const struct http_head *h = &x->up.head;
 	struct secret_verdict v = {.name = NULL};
-	int r = check_request(x, &x->up.head);
+	int r = check_request(x, h);
 
 	if (r < 0)
 		return r;
-	if (!x->secrets) {
-		remember(x, &x->up.head);
+	if (!x->upload.secrets) {
+		remember(x, h);
 		return pass(in, out, n);
 	}
-	r = secrets_head(
-		x->secrets, &x->place, (const char *)buf_data(in), n, &x->up.head, NULL, out, &v);
+	r = upload_head(&x->upload, h, buf_data(in), n, x->up.left, out, &v);
 	if (r < 0)
 		return refuse_secret(x, r, &v);
-	remember(x, &x->up.head);
-	x->pending[x->n_pending - 1].secret = v.name;
-	secret_body_init(&x->body, x->secrets, &x->place, false);
+	remember(x, h);
+	note_secret(x, &v);
 	buf_consume(in, n);
 	return 1;
 }
@@ -139,17 +156,61 @@ static int pass_head(struct exchange *x, struct buf *in, struct buf *out, size_t
 static int pass_data(struct exchange *x, struct buf *in, struct buf *out, size_t n)
 {
 	struct secret_verdict v = {.name = NULL};
-	size_t used;
-	int r = 0;
+	size_t used = n;
+	int r;
 
-	if (x->secrets && !x->tunnel)
-		r = secret_body_feed(&x->body, buf_data(in), n, NULL, &used, &v);
+	if (x->upload.secrets)
+		r = upload_data(&x->upload, buf_data(in), n, out, &used, &v);
+	else
+		r = buf_append(out, buf_data(in), n) < 0 ? -ENOMEM : 0;
 	if (r < 0)
 		return refuse_secret(x, r, &v);
 	/* Its answer may have come before. */
 	if (x->n_pending)
-		newest(x)->up += n;
-	return pass(in, out, n);
+		newest(x)->up += used;
+	note_secret(x, &v);
+	buf_consume(in, used);
+	x->owed = n - used;
+	return 1;
+}
+
+static int pass_frame(struct exchange *x, struct buf *in, struct buf *out, size_t n)
+{
+	struct secret_verdict v = {.name = NULL};
+	int r;
+
+	if (!x->upload.secrets)
+		return pass(in, out, n);
+	r = upload_frame(&x->upload, x->up.last_chunk, buf_data(in), n, out, &v);
+	if (r < 0)
+		return refuse_secret(x, r, &v);
+	note_secret(x, &v);
+	buf_consume(in, n);
+	return 1;
+}
+
+static int pass_end(struct exchange *x, struct buf *out)
+{
+	struct secret_verdict v = {.name = NULL};
+	int r = x->upload.secrets ? upload_end(&x->upload, out, &v) : 0;
+
+	if (r < 0)
+		return refuse_secret(x, r, &v);
+	note_secret(x, &v);
+	x->asking = x->upload.mode == UPLOAD_SEND;
+	return 1;
+}
+
+/* More of a body that was kept. */
+static int pass_kept(struct exchange *x, struct buf *out)
+{
+	struct secret_verdict v = {.name = NULL};
+	int r = upload_send(&x->upload, out, &v);
+
+	if (r < 0)
+		return refuse_secret(x, r, &v);
+	x->asking = x->upload.mode == UPLOAD_SEND;
+	return 1;
 }
 
 /* Must the client wait, for an answer that decides what its next bytes are, or for any? */
@@ -165,7 +226,13 @@ int exchange_up(struct exchange *x, struct buf *in, struct buf *out)
 	enum http_piece p;
 	size_t n;
 
-	if (must_wait(x) || buf_space(out) < EXCHANGE_BYTES)
+	if (buf_space(out) < EXCHANGE_BYTES)
+		return 0;
+	if (x->upload.mode == UPLOAD_SEND)
+		return pass_kept(x, out);
+	if (x->owed)
+		return pass_data(x, in, out, x->owed);
+	if (must_wait(x))
 		return 0;
 	p = http_next(&x->up, buf_data(in), buf_len(in), &n);
 	switch (p) {
@@ -176,11 +243,11 @@ int exchange_up(struct exchange *x, struct buf *in, struct buf *out)
 	case HTTP_DATA:
 		return pass_data(x, in, out, n);
 	case HTTP_FRAME:
+		return pass_frame(x, in, out, n);
 	case HTTP_RAW:
 		return pass(in, out, n);
 	case HTTP_END:
-		x->asking = false;
-		return 1;
+		return pass_end(x, out);
 	case HTTP_BAD:
 		break;
 	}
@@ -216,6 +283,15 @@ static int answer_head(struct exchange *x)
 	return 0;
 }
 
+/* The server is not asked before the body is all there, and the client waits for a word. */
+static int greet(struct exchange *x, struct buf *out)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	x->upload.greet = false;
+	return buf_append(out, text, sizeof(text) - 1) < 0 ? -ENOMEM : 1;
+}
+
 int exchange_down(struct exchange *x, struct buf *in, struct buf *out)
 {
 	enum http_piece p;
@@ -224,6 +300,8 @@ int exchange_down(struct exchange *x, struct buf *in, struct buf *out)
 	if (buf_space(out) < EXCHANGE_BYTES)
 		return 0;
 	if (http_idle(&x->down)) {
+		if (x->upload.greet && x->n_pending == 1 && !x->answering)
+			return greet(x, out);
 		if (x->n_pending)
 			x->down.no_body = x->pending[0].no_body;
 		else if (buf_len(in) == 0)
@@ -275,6 +353,7 @@ bool exchange_refusal(struct exchange *x, struct buf *out)
 			     : x->refusal == 403 ? "Forbidden"
 			     : x->refusal == 405 ? "Method Not Allowed"
 			     : x->refusal == 413 ? "Content Too Large"
+			     : x->refusal == 503 ? "Service Unavailable"
 						 : "Bad Request";
 
 	if (x->n_pending != (x->asking ? 1 : 0) || x->answering || x->tunnel)

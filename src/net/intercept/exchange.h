@@ -12,8 +12,7 @@
 
 #include "base/buf.h"
 
-#include "net/intercept/http.h"
-#include "net/secrets/secret.h"
+#include "net/intercept/upload.h"
 
 enum { EXCHANGE_PENDING = 16, EXCHANGE_BYTES = HTTP_HEAD_MAX + 64 * 1024 };
 
@@ -38,9 +37,8 @@ struct exchange {
 	bool tunnel; /* another protocol has begun */
 	bool asking; /* the last of them is not all passed on */
 	bool answering; /* a part of an answer has been passed on */
-	const struct secrets *secrets; /* NULL: none */
-	struct secret_place place;
-	struct secret_body body;
+	struct upload upload;
+	size_t owed; /* bytes of a body that .up is behind already: there was no room for them */
 	/* Why a request is refused. */
 	const char *secret; /* name of the secret that is the reason, NULL: none is */
 	unsigned int refusal;
@@ -52,6 +50,8 @@ struct exchange {
 
 /** exchange_init - @host is borrowed, lower case */
 void exchange_init(struct exchange *x, const char *host, uint16_t port);
+
+void exchange_deinit(struct exchange *x);
 
 /**
  * exchange_up - pass on what a client said, from @in to @out

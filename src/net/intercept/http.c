@@ -235,6 +235,7 @@ static const char *framing(struct http_stream *s)
 	if (length && !take_length(&length->value, &n))
 		return "a bad Content-Length";
 	s->until_end = false;
+	s->last_chunk = false;
 	s->left = n;
 	s->state = n ? BODY : END;
 	if (s->side == HTTP_RESPONSE &&
@@ -314,6 +315,7 @@ static enum http_piece next_size(struct http_stream *s, const char *in, size_t l
 		return HTTP_MORE;
 	if (in[i + 1] != '\n')
 		return bad(s, "a bad length of a chunk");
+	s->last_chunk = s->left == 0;
 	s->state = s->left ? CHUNK_DATA : TRAILER;
 	*ret_n = i + 2;
 	return HTTP_FRAME;

@@ -49,6 +49,7 @@ struct http_stream {
 	enum http_side side;
 	uint8_t state;
 	bool until_end; /* the body has no other end than that of the connection */
+	bool last_chunk; /* has come: what follows is the trailer */
 	uint64_t left; /* of a body or chunk */
 	const char *why;
 	struct http_head head;

@@ -58,6 +58,7 @@ struct session {
 	struct lane up, down;
 	struct exchange exchange;
 	struct h2 *h2; /* NULL: HTTP/1.1, or not known yet */
+	struct secrets *secrets; /* those of when it began; NULL: none */
 	bool refused; /* the guest gets what is under way, then the end */
 	struct loop_timer deadline; /* of the handshakes, or of the end */
 	struct loop_timer again; /* there is more to do than one run does */
@@ -89,13 +90,16 @@ static void session_free(struct session *s)
 	lane_deinit(&s->up);
 	lane_deinit(&s->down);
 	s->h2 = h2_free(s->h2);
+	exchange_deinit(&s->exchange);
+	s->secrets = secrets_free(s->secrets);
 	*s->link = s->next;
 	if (s->next)
 		s->next->link = s->link;
 	free(s);
 }
 
-static void tell(const struct session *s, enum net_event_kind kind, const char *what)
+static void tell_of(
+	const struct session *s, enum net_event_kind kind, const char *what, const char *secret)
 {
 	const struct intercept_flow *f = &s->flow;
 	bool v6 = f->remote.addr.family == NET_V6;
@@ -107,12 +111,28 @@ static void tell(const struct session *s, enum net_event_kind kind, const char *
 		.remote = f->remote,
 		.name = f->authority[0] ? f->authority : NULL,
 		.error = kind == NET_EVENT_FAILED ? EPROTO : 0,
+		.secret = secret,
 		.text = text};
 
 	(void)snprintf(text, sizeof(text), "egress tcp %s%s%s:%u%s%s: %s: %s", v6 ? "[" : "",
 		f->addr, v6 ? "]" : "", f->port, f->authority[0] ? " " : "", f->authority,
 		kind == NET_EVENT_FAILED ? "failed" : "denied", what);
 	net_events_tell(s->in->events, &ev);
+}
+
+static void tell(const struct session *s, enum net_event_kind kind, const char *what)
+{
+	tell_of(s, kind, what, NULL);
+}
+
+/*
+ * The user wants the sandbox to end when a placeholder goes astray, and it ends with this process.
+ * The supervisor is told by an event, too; its socket may be full.
+ */
+static MSB_NORETURN void end_it_all(const char *why)
+{
+	(void)dprintf(STDERR_FILENO, "%s\n", why);
+	_exit(1);
 }
 
 /* A request goes no further; @secret is the name of the one that is the reason, or NULL. */
@@ -125,8 +145,10 @@ static void tell_refused(const struct session *s, const char *why, const char *s
 		return;
 	}
 	(void)snprintf(text, sizeof(text), "secret %s: %s", secret, why);
-	if (secrets_loud(s->in->secrets))
-		tell(s, NET_EVENT_DENIED, text);
+	if (secrets_loud(s->secrets))
+		tell_of(s, NET_EVENT_DENIED, text, secret);
+	if (secrets_fatal(s->secrets))
+		end_it_all(text);
 }
 
 static void tell_failed(const struct session *s, const char *what, const struct msb_err *err)
@@ -213,8 +235,8 @@ static bool begin_h2(struct session *s)
 {
 	const struct h2_rules rules = {.host = s->exchange.host,
 		.port = s->exchange.port,
-		.secrets = s->exchange.secrets,
-		.place = s->exchange.place,
+		.secrets = s->secrets,
+		.place = s->exchange.upload.place,
 		.done = on_answered,
 		.refused = on_h2_refused,
 		.failed = on_h2_failed,
@@ -586,8 +608,10 @@ void intercept_take(struct intercept *in, const struct intercept_flow *flow, int
 	buf_init(&s->up.bytes, (size_t)2 * EXCHANGE_BYTES);
 	buf_init(&s->down.bytes, (size_t)2 * EXCHANGE_BYTES);
 	exchange_init(&s->exchange, host_of(s), flow->port);
-	s->exchange.secrets = in->secrets;
-	s->exchange.place = (struct secret_place){.host = host_of(s),
+	s->secrets = secrets_ref(in->secrets);
+	s->exchange.upload.secrets = s->secrets;
+	s->exchange.upload.total = &in->kept;
+	s->exchange.upload.place = (struct secret_place){.host = host_of(s),
 		.tls = flow->kind == INTERCEPT_TLS &&
 		       !name_pattern_any(in->no_verify, in->n_no_verify, host_of(s)),
 		.pinned = flow->pinned || !flow->authority[0]};

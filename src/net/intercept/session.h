@@ -25,6 +25,7 @@ struct intercept {
 	uint32_t n_no_verify;
 	struct name_pattern no_verify[TLS_NAMES_MAX];
 	struct secrets *secrets; /* NULL: none */
+	size_t kept; /* bytes of bodies that wait for values */
 	struct session *sessions;
 };
 

@@ -313,6 +313,16 @@ int secrets_target(const struct secrets *s, const struct secret_place *place,
 	return r == 0 ? fill_all(&p, text_from(target, path.len), ret) : r;
 }
 
+void secrets_undo(struct buf *out, size_t before)
+{
+	size_t n = buf_len(out) - before;
+
+	if (n == 0)
+		return;
+	out->tail -= n;
+	explicit_bzero(out->base + out->tail, n);
+}
+
 static int fill_head(const struct secrets *s, const struct secret_place *place, const char *raw,
 	size_t n, const struct http_head *h, const char *length, struct buf *out,
 	struct secret_verdict *ret)
@@ -350,7 +360,7 @@ int secrets_head(const struct secrets *s, const struct secret_place *place, cons
 	*ret = (struct secret_verdict){.name = NULL};
 	r = fill_head(s, place, raw, n, h, length, out, ret);
 	if (r < 0)
-		out->tail = out->head + before;
+		secrets_undo(out, before);
 	return r;
 }
 
@@ -361,6 +371,16 @@ bool secrets_in_bodies(const struct secrets *s, const struct secret_place *place
 			return true;
 	}
 	return false;
+}
+
+bool secrets_is_form(const struct http_head *h)
+{
+	static const char form[] = "application/x-www-form-urlencoded";
+	const struct http_field *f = http_find(h, "Content-Type", 0);
+	size_t n = sizeof(form) - 1;
+
+	return f && f->value.len >= n && strncasecmp(f->value.at, form, n) == 0 &&
+	       (f->value.len == n || strchr("; \t", f->value.at[n]));
 }
 
 void secret_body_init(

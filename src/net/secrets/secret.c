@@ -112,3 +112,8 @@ bool secrets_loud(const struct secrets *s)
 {
 	return s->violation != SECRET_BLOCK;
 }
+
+bool secrets_fatal(const struct secrets *s)
+{
+	return s->violation == SECRET_TERMINATE;
+}

@@ -39,6 +39,9 @@ struct secrets *secrets_free(struct secrets *s);
 /** secrets_loud - are violations told? */
 bool secrets_loud(const struct secrets *s);
 
+/** secrets_fatal - is a violation the end of the sandbox? */
+bool secrets_fatal(const struct secrets *s);
+
 /* Where a request goes. */
 struct secret_place {
 	const char *host; /* lower case */
@@ -74,6 +77,9 @@ int secrets_head(const struct secrets *s, const struct secret_place *place, cons
 	size_t n, const struct http_head *h, const char *length, struct buf *out,
 	struct secret_verdict *ret) MSB_MUST_CHECK;
 
+/** secrets_undo - drop and overwrite what was appended behind the first @before bytes */
+void secrets_undo(struct buf *out, size_t before);
+
 enum {
 	SECRET_CARRY = 1024,
 	SECRET_ROOM = SECRET_CARRY + 3 * SECRET_VALUE_MAX, /* one value, percent-encoded */
@@ -95,6 +101,9 @@ struct secret_body {
 
 /** secrets_in_bodies - is there any secret that is put into bodies at @place? */
 bool secrets_in_bodies(const struct secrets *s, const struct secret_place *place);
+
+/** secrets_is_form - is the body of this head application/x-www-form-urlencoded? */
+bool secrets_is_form(const struct http_head *h);
 
 void secret_body_init(struct secret_body *b, const struct secrets *s,
 	const struct secret_place *place, bool form);

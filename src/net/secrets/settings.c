@@ -83,11 +83,19 @@ static int get_hosts(const struct json *obj, struct secret_rule *ret, struct msb
 	return 0;
 }
 
+static bool is_word(const char *text, size_t n, const char *word)
+{
+	return strlen(word) == n && strncmp(text, word, n) == 0;
+}
+
 int secret_part_parse(const char *word, size_t n, uint32_t *inject, struct msb_err *err)
 {
+	/* What files of others say. */
+	static const char *const aliases[SECRET_PARTS] = {
+		"header", "basic_auth", "query_params", "body"};
+
 	for (int i = 0; i < SECRET_PARTS; i++) {
-		if (strlen(secret_part_names[i]) != n ||
-			strncmp(word, secret_part_names[i], n) != 0)
+		if (!is_word(word, n, secret_part_names[i]) && !is_word(word, n, aliases[i]))
 			continue;
 		*inject |= 1u << i;
 		return 0;
