@@ -193,6 +193,19 @@ const char *h2_fields_request(const struct h2_fields *f, const struct h2_rules *
 	return NULL;
 }
 
+bool h2_fields_find(const struct h2_fields *f, const char *name, struct http_text *ret)
+{
+	for (size_t i = 0; i < h2_fields_count(f); i++) {
+		struct http_text t = h2_field_name(f, i);
+
+		if (!http_is(&t, name))
+			continue;
+		*ret = h2_field_value(f, i);
+		return true;
+	}
+	return false;
+}
+
 unsigned int h2_fields_status(const struct h2_fields *f)
 {
 	unsigned int status = 0;
@@ -246,8 +259,8 @@ static int fill_one(struct h2_fields *to, const struct h2_rules *rules, const st
 	return buf_append(&to->list, &one, sizeof(one)) < 0 ? -ENOMEM : 0;
 }
 
-int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, struct h2_fields **ret,
-	struct secret_verdict *ret_v)
+int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, bool length,
+	struct h2_fields **ret, struct secret_verdict *ret_v)
 {
 	struct h2_fields *to = h2_fields_new();
 	int r = to ? 0 : -ENOMEM;
@@ -263,6 +276,9 @@ int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, stru
 		const struct http_field one = {
 			.name = h2_field_name(f, i), .value = h2_field_value(f, i)};
 
+		if (!length &&
+			(http_is(&one.name, "content-length") || http_is(&one.name, "expect")))
+			continue;
 		r = fill_one(to, rules, &one, field(f, i)->no_index, ret_v);
 	}
 	if (r < 0)

@@ -9,6 +9,7 @@
 enum {
 	H2_QUEUED_MAX = 1024 * 1024, /* bytes of fields that wait to be said to one side */
 	H2_FRAMES_MAX = 1024, /* frames, the same */
+	H2_BAD_MAX = 100, /* frames of a guest that are none */
 };
 
 /* One field within the text of its struct h2_fields: the name, then the value. */
@@ -47,7 +48,12 @@ struct h2_stream {
 	bool said; /* the guest has all of the answer */
 	bool refused; /* answered by us, whatever else comes is dropped */
 	struct exchange_request request;
-	struct secret_body body;
+	/* The body of the request, where secrets may be put in: .raw becomes .from[H2_GUEST].bytes.
+	 */
+	bool fill;
+	bool filled; /* all of it, and there is no more */
+	struct buf raw;
+	struct secret_body body; /* otherwise this only looks */
 };
 
 struct h2 {
@@ -59,6 +65,9 @@ struct h2 {
 	bool gone[2]; /* that side knows that this connection ends */
 	uint32_t max_streams; /* that the guest was told */
 	size_t more; /* bytes of windows beyond the first ones */
+	struct h2_block *blocks; /* of nghttp2, h2.c */
+	bool unsound; /* its objects are: it ran out of memory */
+	uint32_t bad; /* frames of the guest */
 	uint32_t n_streams;
 	struct h2_stream *streams;
 };
@@ -85,16 +94,20 @@ size_t h2_nv_size(const nghttp2_nv *nv, size_t n);
 const char *h2_fields_request(const struct h2_fields *f, const struct h2_rules *rules,
 	struct exchange_request *r, unsigned int *ret_refusal);
 
+/** h2_fields_find - the value of the first field of this name; false: there is none */
+bool h2_fields_find(const struct h2_fields *f, const char *name, struct http_text *ret);
+
 /** h2_fields_status - of an answer; 0: it has none */
 unsigned int h2_fields_status(const struct h2_fields *f);
 
 /**
  * h2_fields_fill - the same fields with values of secrets in them
+ * @length: keep the Content-Length and Expect; otherwise the body may become another one
  *
  * Return: as net/secrets/secret.h says, and @ret_v why.
  */
-int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, struct h2_fields **ret,
-	struct secret_verdict *ret_v) MSB_MUST_CHECK;
+int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, bool length,
+	struct h2_fields **ret, struct secret_verdict *ret_v) MSB_MUST_CHECK;
 
 /* h2-stream.c: all return 0 or -ENOMEM */
 

@@ -10,6 +10,8 @@
  */
 #include "net/intercept/h2-internal.h"
 
+static int fill_body(struct h2_stream *st);
+
 static int fatal(int r)
 {
 	return nghttp2_is_fatal(r) ? -ENOMEM : 0;
@@ -28,13 +30,24 @@ static void consume(struct h2_stream *st, enum h2_side side, size_t n)
 		(void)nghttp2_session_consume(st->h2->session[side], st->id[side], n);
 }
 
+static void free_bytes(struct h2_stream *st, enum h2_side from)
+{
+	struct buf *b = &st->from[from].bytes;
+
+	if (from == H2_GUEST && st->fill && b->base)
+		explicit_bzero(b->base, b->cap);
+	buf_deinit(b);
+	if (from == H2_GUEST)
+		buf_deinit(&st->raw);
+}
+
 /* Nobody is there to take what came from @from. */
 static void drop_bytes(struct h2_stream *st, enum h2_side from)
 {
 	struct h2_flow *f = &st->from[from];
 
-	consume(st, from, buf_len(&f->bytes));
-	buf_deinit(&f->bytes);
+	consume(st, from, from == H2_GUEST && st->fill ? buf_len(&st->raw) : buf_len(&f->bytes));
+	free_bytes(st, from);
 	f->trailer = h2_fields_free(f->trailer);
 }
 
@@ -54,7 +67,6 @@ int h2_stream_new(struct h2 *h, int32_t id, struct h2_stream **ret)
 	if (!st)
 		return -ENOMEM;
 	st->h2 = h;
-	secret_body_init(&st->body, h->rules.secrets, &h->rules.place, false);
 	st->id[H2_GUEST] = id;
 	st->open[H2_GUEST] = true;
 	for (int i = 0; i < 2; i++) {
@@ -80,7 +92,7 @@ void h2_stream_free(struct h2_stream *st)
 		h->rules.done(h->rules.ctx, &st->request);
 	for (int i = 0; i < 2; i++) {
 		h->more -= st->from[i].window - H2_WINDOW;
-		buf_deinit(&st->from[i].bytes);
+		free_bytes(st, (enum h2_side)i);
 		st->from[i].trailer = h2_fields_free(st->from[i].trailer);
 	}
 	*st->link = st->next;
@@ -111,7 +123,30 @@ static void open_wider(struct h2_stream *st, enum h2_side from, size_t n)
 	f->bytes.max = f->window;
 }
 
-/* What nghttp2 sends on a stream: the bytes that wait, then the trailer. */
+static bool is_all(const struct h2_stream *st, enum h2_side from)
+{
+	const struct h2_flow *f = &st->from[from];
+
+	return f->ended && buf_len(&f->bytes) == 0 &&
+	       (from == H2_SERVER || !st->fill || st->filled);
+}
+
+/* The trailer goes behind the bytes. */
+static int submit_trailer(struct h2_stream *st, enum h2_side from)
+{
+	struct h2_flow *f = &st->from[from];
+	cleanup_free nghttp2_nv *nv = h2_fields_nv(f->trailer);
+	int r = -ENOMEM;
+
+	if (nv)
+		r = nghttp2_submit_trailer(
+			st->h2->session[!from], st->id[!from], nv, h2_fields_count(f->trailer));
+	st->h2->queued[!from] += buf_len(&f->trailer->text);
+	f->trailer = h2_fields_free(f->trailer);
+	return r;
+}
+
+/* What nghttp2 sends on a stream. */
 static ssize_t on_pull(nghttp2_session *session, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
 	nghttp2_data_source *source, void *ctx)
 {
@@ -119,33 +154,30 @@ static ssize_t on_pull(nghttp2_session *session, int32_t id, uint8_t *to, size_t
 	const struct h2 *h = ctx;
 	enum h2_side from = session == h->session[H2_GUEST] ? H2_SERVER : H2_GUEST;
 	struct h2_flow *f = &st->from[from];
-	size_t len = MIN(n, buf_len(&f->bytes));
+	size_t len;
 
-	if (len == 0 && !f->ended) {
+	(void)id;
+	if (from == H2_GUEST && fill_body(st) < 0)
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	len = MIN(n, buf_len(&f->bytes));
+	/* Of a request that was refused midway there is no end that a server may take for one. */
+	if ((len == 0 && !is_all(st, from)) || (from == H2_GUEST && st->refused)) {
 		f->waiting = true;
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	memcpy(to, buf_data(&f->bytes), len);
 	buf_consume(&f->bytes, len);
-	if (!st->refused) {
+	if (!st->refused && !(from == H2_GUEST && st->fill)) {
 		consume(st, from, len);
 		open_wider(st, from, len);
 	}
-	if (!f->ended || buf_len(&f->bytes))
+	if (!is_all(st, from))
 		return (ssize_t)len;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
-	if (f->trailer) {
-		cleanup_free nghttp2_nv *nv = h2_fields_nv(f->trailer);
-
-		if (!nv)
-			return NGHTTP2_ERR_CALLBACK_FAILURE;
-		st->h2->queued[!from] += buf_len(&f->trailer->text);
-		*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-		if (nghttp2_submit_trailer(session, id, nv, h2_fields_count(f->trailer)) < 0)
-			return NGHTTP2_ERR_CALLBACK_FAILURE;
-		f->trailer = h2_fields_free(f->trailer);
-	}
-	return (ssize_t)len;
+	if (!f->trailer)
+		return (ssize_t)len;
+	*flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+	return submit_trailer(st, from) < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : (ssize_t)len;
 }
 
 static nghttp2_data_provider provider(struct h2_stream *st)
@@ -211,6 +243,68 @@ static int refuse_and_tell(
 	return refuse(st, status, why);
 }
 
+/* What becomes of a request by its secrets. Return: 0: it goes on or is refused; or -ENOMEM. */
+static int judge(struct h2_stream *st, int r, const struct secret_verdict *v, unsigned int status)
+{
+	if (r == -EACCES)
+		return refuse_and_tell(st, 403, v->why, v->name);
+	if (r == -E2BIG)
+		return refuse_and_tell(st, status, "it is too long with its secrets", NULL);
+	if (r == 0 && v->name)
+		st->request.secret = v->name;
+	return r;
+}
+
+/* Is the body of this request one that secrets may be put into? Then make room for it. */
+static int begin_body(struct h2_stream *st, const struct h2_fields *f)
+{
+	static const char form[] = "application/x-www-form-urlencoded";
+	const struct h2_rules *rules = &st->h2->rules;
+	struct buf *bytes = &st->from[H2_GUEST].bytes;
+	struct http_text type = {.at = ""};
+	struct http_text coding;
+
+	(void)h2_fields_find(f, "content-type", &type);
+	secret_body_init(&st->body, rules->secrets, &rules->place,
+		type.len >= sizeof(form) - 1 && strncasecmp(type.at, form, sizeof(form) - 1) == 0);
+	if (!secrets_in_bodies(rules->secrets, &rules->place) ||
+		h2_fields_find(f, "content-encoding", &coding))
+		return 0;
+	st->fill = true;
+	buf_init(bytes, (size_t)H2_WINDOW + SECRET_ROOM);
+	buf_init(&st->raw, H2_WINDOW);
+	/* All of it at once: growing would leave copies behind. */
+	return buf_reserve(bytes, bytes->max) ? 0 : -ENOMEM;
+}
+
+/* As much of the body as there is room for. */
+static int fill_body(struct h2_stream *st)
+{
+	struct buf *out = &st->from[H2_GUEST].bytes;
+	int r = 0;
+
+	while (r == 0 && st->fill && !st->filled && !st->refused && buf_space(out) >= SECRET_ROOM) {
+		struct secret_verdict v = {.name = NULL};
+		size_t used = 0;
+
+		if (buf_len(&st->raw)) {
+			r = secret_body_feed(
+				&st->body, buf_data(&st->raw), buf_len(&st->raw), out, &used, &v);
+		} else if (st->from[H2_GUEST].ended) {
+			r = secret_body_end(&st->body, out, &v);
+			st->filled = true;
+		} else {
+			break;
+		}
+		if (r == 0) {
+			consume(st, H2_GUEST, used);
+			buf_consume(&st->raw, used);
+		}
+		r = judge(st, r, &v, 413);
+	}
+	return r;
+}
+
 /* Return: 1: go on with *@ret, which is @f or *@ret_own; 0: refused; or -ENOMEM. */
 static int fill(struct h2_stream *st, struct h2_fields *f, struct h2_fields **ret_own,
 	struct h2_fields **ret)
@@ -223,15 +317,9 @@ static int fill(struct h2_stream *st, struct h2_fields *f, struct h2_fields **re
 	*ret_own = NULL;
 	if (!rules->secrets)
 		return 1;
-	r = h2_fields_fill(f, rules, ret_own, &v);
-	if (r == -EACCES)
-		return refuse_and_tell(st, 403, v.why, v.name);
-	if (r == -E2BIG)
-		return refuse_and_tell(st, 431, "its head is too long with its secrets", NULL);
-	if (r < 0)
+	r = judge(st, h2_fields_fill(f, rules, !st->fill, ret_own, &v), &v, 431);
+	if (r < 0 || st->refused)
 		return r;
-	if (v.name)
-		st->request.secret = v.name;
 	*ret = *ret_own;
 	return 1;
 }
@@ -277,6 +365,8 @@ static int request(struct h2_stream *st, struct h2_fields *f, bool ended)
 		reset(st, H2_GUEST, NGHTTP2_REFUSED_STREAM);
 		return 0;
 	}
+	if (st->h2->rules.secrets && !ended && begin_body(st, f) < 0)
+		return -ENOMEM;
 	r = fill(st, f, &own, &use);
 	if (r > 0)
 		r = submit_request(st, use, ended);
@@ -316,6 +406,7 @@ static int answer(struct h2_stream *st, const struct h2_fields *f, bool ended)
 /* Always the end of a direction; it waits for the bytes before it. */
 static int trailer(struct h2_stream *st, enum h2_side from, struct h2_fields **f)
 {
+	const struct h2 *h = st->h2;
 	struct h2_fields *own = NULL;
 	struct h2_fields *use;
 	int r = 1;
@@ -323,6 +414,8 @@ static int trailer(struct h2_stream *st, enum h2_side from, struct h2_fields **f
 	if ((*f)->too_large) {
 		reset(st, from, NGHTTP2_ENHANCE_YOUR_CALM);
 		reset(st, !from, NGHTTP2_INTERNAL_ERROR);
+		if (h->rules.failed)
+			h->rules.failed(h->rules.ctx, from, "a trailer is too long");
 		return 0;
 	}
 	if (from == H2_GUEST)
@@ -344,40 +437,46 @@ int h2_stream_fields(
 	return from == H2_GUEST ? request(st, *f, ended) : answer(st, *f, ended);
 }
 
+/* Nothing is put in: is anything in it that must not be? */
+static int look(struct h2_stream *st, const uint8_t *p, size_t n)
+{
+	struct secret_verdict v = {.name = NULL};
+	size_t used;
+	int r = n ? secret_body_feed(&st->body, p, n, NULL, &used, &v)
+		  : secret_body_end(&st->body, NULL, &v);
+
+	v.name = r < 0 ? v.name : NULL;
+	return judge(st, r, &v, 413);
+}
+
 int h2_stream_data(struct h2_stream *st, enum h2_side from, const uint8_t *p, size_t n)
 {
-	const struct h2 *h = st->h2;
-	struct secret_verdict v;
-	size_t used;
+	bool theirs = from == H2_GUEST && st->h2->rules.secrets && !st->refused && st->open[!from];
 	int r = 0;
 
-	if (st->refused || !st->open[!from]) {
+	if (theirs && !st->fill)
+		r = look(st, p, n);
+	if (r == 0 && (st->refused || !st->open[!from])) {
 		consume(st, from, n);
 		return 0;
 	}
-	if (from == H2_GUEST && h->rules.secrets)
-		r = secret_body_feed(&st->body, p, n, NULL, &used, &v);
-	if (r == -EACCES) {
-		consume(st, from, n);
-		return refuse_and_tell(st, 403, v.why, v.name);
-	}
-	if (r < 0 || buf_append(&st->from[from].bytes, p, n) < 0)
+	if (r < 0 || buf_append(theirs && st->fill ? &st->raw : &st->from[from].bytes, p, n) < 0)
 		return -ENOMEM;
 	*(from == H2_GUEST ? &st->request.up : &st->request.down) += n;
+	if (theirs)
+		r = fill_body(st);
 	resume(st, from);
-	return 0;
+	return r;
 }
 
 int h2_stream_ended(struct h2_stream *st, enum h2_side from)
 {
-	struct secret_verdict v;
+	bool theirs = from == H2_GUEST && st->h2->rules.secrets && !st->refused && st->open[!from];
 	int r = 0;
 
 	st->from[from].ended = true;
-	if (from == H2_GUEST && st->h2->rules.secrets && !st->refused)
-		r = secret_body_end(&st->body, NULL, &v);
-	if (r == -EACCES)
-		return refuse_and_tell(st, 403, v.why, v.name);
+	if (theirs)
+		r = st->fill ? fill_body(st) : look(st, NULL, 0);
 	resume(st, from);
 	return r;
 }

@@ -7,8 +7,6 @@
  * a peer can make it keep has a limit here: streams, fields, windows, and frames that wait for a
  * peer who does not read.
  */
-#include <malloc.h>
-
 #include "net/intercept/h2-internal.h"
 
 enum {
@@ -199,6 +197,9 @@ static int on_invalid_frame(
 	(void)frame;
 	if (h->rules.failed)
 		h->rules.failed(h->rules.ctx, side_of(h, session), nghttp2_strerror(code));
+	/* Each is a reset of ours, which no limit of resets counts. */
+	if (side_of(h, session) == H2_GUEST && ++h->bad == H2_BAD_MAX)
+		(void)nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM);
 	return 0;
 }
 
@@ -246,44 +247,76 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t code, void *c
 	return 0;
 }
 
-/* What is freed may have been a value of a secret. */
-static void wipe_free(void *p, void *ctx)
+/*
+ * What nghttp2 allocates, in a list: its objects are not sound after an allocation has failed in
+ * the middle of something (one may be freed twice), so then all of it is freed at once without
+ * asking them. And what is freed may have been a value of a secret.
+ */
+struct h2_block {
+	struct h2_block *next, **link;
+	size_t size;
+	_Alignas(max_align_t) uint8_t bytes[];
+};
+
+static struct h2_block *block_of(void *p)
 {
-	(void)ctx;
+	return (struct h2_block *)(void *)((uint8_t *)p - offsetof(struct h2_block, bytes));
+}
+
+static void mem_free(void *p, void *ctx)
+{
+	const struct h2 *h = ctx;
+	struct h2_block *b;
+
+	if (!p)
+		return;
+	b = block_of(p);
+	*b->link = b->next;
+	if (b->next)
+		b->next->link = b->link;
+	if (h->rules.secrets)
+		explicit_bzero(b->bytes, b->size);
+	free(b);
+}
+
+static void *mem_malloc(size_t n, void *ctx)
+{
+	struct h2 *h = ctx;
+	struct h2_block *b = n < SIZE_MAX - sizeof(*b) ? malloc(sizeof(*b) + n) : NULL;
+
+	if (!b) {
+		h->unsound = true;
+		return NULL;
+	}
+	b->size = n;
+	b->next = h->blocks;
+	b->link = &h->blocks;
+	if (b->next)
+		b->next->link = &b->next;
+	h->blocks = b;
+	return b->bytes;
+}
+
+static void *mem_calloc(size_t n, size_t size, void *ctx)
+{
+	size_t all;
+	void *p = size_mul(n, size, &all) ? mem_malloc(all, ctx) : NULL;
+
 	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
+		memset(p, 0, all);
+	return p;
 }
 
-static void *plain_malloc(size_t n, void *ctx)
+static void *mem_realloc(void *p, size_t n, void *ctx)
 {
-	(void)ctx;
-	return malloc(n);
-}
-
-static void *plain_calloc(size_t n, size_t size, void *ctx)
-{
-	(void)ctx;
-	return calloc(n, size);
-}
-
-static void *wipe_realloc(void *p, size_t n, void *ctx)
-{
-	void *q = malloc(n);
+	void *q = mem_malloc(n, ctx);
 
 	if (q && p)
-		memcpy(q, p, MIN(n, malloc_usable_size(p)));
+		memcpy(q, p, MIN(n, block_of(p)->size));
 	if (q)
-		wipe_free(p, ctx);
+		mem_free(p, ctx);
 	return q;
 }
-
-static nghttp2_mem wiping = {
-	.malloc = plain_malloc,
-	.free = wipe_free,
-	.calloc = plain_calloc,
-	.realloc = wipe_realloc,
-};
 
 static void set_limits(nghttp2_option *o)
 {
@@ -342,7 +375,11 @@ int h2_new(const struct h2_rules *rules, struct h2 **ret)
 	struct h2 *h = calloc(1, sizeof(*h));
 	nghttp2_session_callbacks *callbacks = NULL;
 	nghttp2_option *option = NULL;
-	nghttp2_mem *mem = rules->secrets ? &wiping : NULL;
+	nghttp2_mem mem = {.mem_user_data = h,
+		.malloc = mem_malloc,
+		.free = mem_free,
+		.calloc = mem_calloc,
+		.realloc = mem_realloc};
 	int r = h ? 0 : -ENOMEM;
 
 	if (r == 0) {
@@ -354,10 +391,10 @@ int h2_new(const struct h2_rules *rules, struct h2 **ret)
 	if (r == 0) {
 		set_limits(option);
 		set_callbacks(callbacks);
-		if (nghttp2_session_server_new3(&h->session[H2_GUEST], callbacks, h, option, mem) <
+		if (nghttp2_session_server_new3(&h->session[H2_GUEST], callbacks, h, option, &mem) <
 				0 ||
 			nghttp2_session_client_new3(
-				&h->session[H2_SERVER], callbacks, h, option, mem) < 0 ||
+				&h->session[H2_SERVER], callbacks, h, option, &mem) < 0 ||
 			greet(h) < 0)
 			r = -ENOMEM;
 	}
@@ -375,9 +412,12 @@ struct h2 *h2_free(struct h2 *h)
 	if (!h)
 		return NULL;
 	for (int i = 0; i < 2; i++) {
-		nghttp2_session_del(h->session[i]);
+		if (!h->unsound)
+			nghttp2_session_del(h->session[i]);
 		(void)h2_fields_free(h->fields[i]);
 	}
+	while (h->blocks)
+		mem_free(h->blocks->bytes, h);
 	while (h->streams)
 		h2_stream_free(h->streams);
 	free(h);

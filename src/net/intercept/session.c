@@ -513,7 +513,7 @@ static bool relay_h2(struct session *s, bool *ret_wait)
 	if (!h2_over(s->h2, H2_GUEST) || !*ret_wait)
 		return true;
 	h2_end(s->h2, H2_GUEST);
-	if (h2_write(s->h2, H2_SERVER, &s->up.bytes) != 0 || lane_flush(&s->up) < 0)
+	if (h2_write(s->h2, H2_SERVER, &s->up.bytes) < 0 || lane_flush(&s->up) < 0)
 		return false;
 	if (buf_len(&s->up.bytes) == 0 && buf_len(&s->down.bytes) == 0) {
 		say_end(&s->guest);

@@ -39,7 +39,9 @@ struct fixture {
 	struct h2 *h2;
 	struct peer client, server;
 	struct buf to_client, to_server;
+	struct buf tape; /* what h2_read() was given: side, length, bytes */
 	bool stuck; /* the client does not read its socket */
+	bool clogged; /* the server does not */
 	int broken; /* what h2_read() said */
 	char why[128], secret[32], failed[128];
 	unsigned int done, refused, failures;
@@ -277,6 +279,7 @@ static struct fixture *make_with(const struct secrets *secrets, uint32_t max_str
 	ASSERT_OK(h2_new(&rules, &f->h2));
 	buf_init(&f->to_client, LINK_BYTES);
 	buf_init(&f->to_server, LINK_BYTES);
+	buf_init(&f->tape, BIG);
 	peer_init(&f->client, false, 100);
 	peer_init(&f->server, true, max_streams);
 	return f;
@@ -294,6 +297,7 @@ static void drop(struct fixture *f)
 	nghttp2_session_del(f->server.session);
 	buf_deinit(&f->to_client);
 	buf_deinit(&f->to_server);
+	buf_deinit(&f->tape);
 	free(f);
 }
 
@@ -307,9 +311,16 @@ static bool speak(struct fixture *f, struct peer *p, enum h2_side side)
 		return false;
 	n = nghttp2_session_mem_send(p->session, &b);
 	ASSERT_TRUE(n >= 0);
-	if (n > 0)
-		f->broken = h2_read(f->h2, side, b, (size_t)n);
-	return n > 0;
+	if (n <= 0)
+		return false;
+	if (buf_space(&f->tape) >= 8 + (size_t)n) {
+		const uint32_t head[] = {(uint32_t)side, (uint32_t)n};
+
+		ASSERT_OK(buf_append(&f->tape, head, sizeof(head)));
+		ASSERT_OK(buf_append(&f->tape, b, (size_t)n));
+	}
+	f->broken = h2_read(f->h2, side, b, (size_t)n);
+	return true;
 }
 
 static bool hear(struct fixture *f, struct peer *p, enum h2_side side, struct buf *link)
@@ -318,7 +329,7 @@ static bool hear(struct fixture *f, struct peer *p, enum h2_side side, struct bu
 	size_t n = buf_len(link);
 
 	ASSERT_TRUE(r >= 0);
-	if ((side == H2_GUEST && f->stuck) || n == 0)
+	if ((side == H2_GUEST ? f->stuck : f->clogged) || n == 0)
 		return r > 0;
 	ASSERT_EQ(nghttp2_session_mem_recv(p->session, buf_data(link), n), n);
 	buf_consume(link, n);
@@ -770,5 +781,347 @@ TEST(a_guest_has_as_many_streams_as_its_server_takes)
 		ask(f, NOTHING, OURS, ":path: /");
 	settle(f);
 	ASSERT_EQ(f->done, 20);
+	drop(f);
+}
+
+#define KEY "sk-1234567890"
+
+static struct secrets *make_secrets(uint32_t inject, uint32_t violation)
+{
+	const struct secret_settings settings = {.n = 1,
+		.violation = violation,
+		.rules = {
+			{.name = "KEY", .n_hosts = 1, .hosts = {"www.example"}, .inject = inject}}};
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	struct secrets *s = NULL;
+
+	ASSERT_TRUE(fd >= 0);
+	ASSERT_OK(secret_value_write(fd, KEY, NULL));
+	ASSERT_OK(secrets_new(&settings, fd, &s, NULL));
+	(void)close(fd);
+	return s;
+}
+
+TEST(a_secret_in_a_field_is_in_no_table)
+{
+	struct secrets *s = make_secrets(0, 0);
+	struct fixture *f = make_with(s, 100);
+	size_t table;
+
+	ask(f, NOTHING, OURS, ":path: /", "x-key: Bearer $MSB_KEY", "x-other: 1");
+	settle(f);
+	ASSERT_TRUE(has(&f->server.views[0], "x-key: Bearer " KEY "\n"));
+	ASSERT_TRUE(!f->server.views[0].secret_indexed);
+	ASSERT_STREQ(f->last.secret, "KEY");
+	table = nghttp2_session_get_hd_inflate_dynamic_table_size(f->server.session);
+	ask(f, NOTHING, OURS, ":path: /", "x-key: Bearer $MSB_KEY", "x-other: 1");
+	settle(f);
+	ASSERT_EQ(nghttp2_session_get_hd_inflate_dynamic_table_size(f->server.session), table);
+	ASSERT_TRUE(has(&f->server.views[1], "x-key: Bearer " KEY "\n"));
+	ask(f, ((struct view){.trailer = "$MSB_KEY"}), OURS, ":path: /",
+		"authorization: Basic dXNlcjokTVNCX0tFWQ==");
+	settle(f);
+	ASSERT_TRUE(has(&f->server.views[2], "x-end: " KEY "\n"));
+	/* user:sk-1234567890 */
+	ASSERT_TRUE(has(&f->server.views[2], "authorization: Basic dXNlcjpzay0xMjM0NTY3ODkw\n"));
+	ASSERT_EQ(f->refused, 0);
+	drop(f);
+	(void)secrets_free(s);
+}
+
+TEST(a_secret_where_none_may_be)
+{
+	static const char *const bad[][8] = {
+		{OURS, ":path: /$MSB_KEY"},
+		{OURS, ":path: /?a=$MSB_KEY"},
+		{OURS, ":path: /?a=%24MSB_KEY"},
+	};
+	struct secrets *s = make_secrets(0, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct fixture *f = make_with(s, 100);
+		struct view *v = ask_lines(f, bad[i], NOTHING);
+
+		settle(f);
+		ASSERT_TRUE(has(v, ":status: 403\n") && v->closed && f->server.n_views == 0);
+		ASSERT_STREQ(f->secret, "KEY");
+		drop(f);
+	}
+	(void)secrets_free(s);
+}
+
+static ssize_t on_text(nghttp2_session *s, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
+	nghttp2_data_source *source, void *ctx)
+{
+	const char **text = source->ptr;
+	/* In small pieces. */
+	size_t len = strnlen(*text, MIN(n, (size_t)7));
+
+	(void)s;
+	(void)id;
+	(void)ctx;
+	memcpy(to, *text, len);
+	*text += len;
+	if (!**text)
+		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return (ssize_t)len;
+}
+
+static struct view *post(struct fixture *f, const char **text, const char *type)
+{
+	const char *lines[] = {OURS, ":path: /post", type, "content-length: 31", NULL};
+	nghttp2_data_provider body = {.source = {.ptr = text}, .read_callback = on_text};
+	struct view *v = new_view(&f->client, 0);
+	nghttp2_nv nv[16];
+
+	ASSERT_EQ(strlen(*text), 31);
+	v->id = nghttp2_submit_request(f->client.session, NULL, nv, nv_of(lines, nv), &body, NULL);
+	ASSERT_TRUE(v->id > 0);
+	return v;
+}
+
+TEST(a_secret_in_a_body_where_it_may_not_be)
+{
+	struct secrets *s = make_secrets(0, 0);
+	const char *text = "before $MSB_KEY after 0123456789";
+	struct fixture *f = make_with(s, 100);
+	struct view *v;
+
+	text++;
+	v = post(f, &text, "content-type: text/plain");
+	settle(f);
+	ASSERT_TRUE(has(v, ":status: 403\n") && v->closed);
+	ASSERT_STREQ(f->secret, "KEY");
+	/* Its server has a request without an end. */
+	ASSERT_TRUE(!f->server.views[0].ended && f->server.views[0].code == NGHTTP2_CANCEL);
+	ASSERT_TRUE(f->done == 0 && f->h2->streams == NULL);
+	drop(f);
+	(void)secrets_free(s);
+}
+
+TEST(a_secret_in_a_body_where_it_may_be)
+{
+	struct secrets *s = make_secrets(SECRET_IN_BODY, 0);
+	const char *text = "before $MSB_KEY after $MSB_KEY ";
+	struct fixture *f = make_with(s, 100);
+	const struct view *v;
+
+	post(f, &text, "content-type: text/plain");
+	settle(f);
+	v = &f->server.views[0];
+	ASSERT_TRUE(v->ended && v->closed && v->code == 0 && !has(v, "content-length"));
+	ASSERT_EQ(v->got, strlen("before " KEY " after " KEY " "));
+	ASSERT_STREQ(f->last.secret, "KEY");
+	ASSERT_EQ(f->last.up, 31);
+	/* A body with a coding of its own stays what it is. */
+	text = "before $MSG_KEY after $MSG_KEY ";
+	post(f, &text, "content-encoding: br");
+	settle(f);
+	ASSERT_TRUE(f->server.views[1].got == 31 && has(&f->server.views[1], "content-length"));
+	drop(f);
+
+	/* More than all windows. */
+	f = make_with(s, 100);
+	f->server.answer_bytes = 10;
+	v = ask(f, ((struct view){.to_put = BIG}), OURS, ":path: /b");
+	settle(f);
+	ASSERT_TRUE(v->closed && v->code == 0);
+	ASSERT_TRUE(f->server.views[0].got == BIG && f->server.views[0].bad == 0);
+	drop(f);
+	(void)secrets_free(s);
+}
+
+TEST(memory_that_is_used_up)
+{
+	struct secrets *s = make_secrets(SECRET_IN_BODY | SECRET_IN_DEFAULT, 0);
+	struct fixture *f = make_with(s, 100);
+	const struct h2_rules rules = f->h2->rules;
+	struct buf out;
+
+	f->server.answer_bytes = 20 * 1000;
+	f->server.answer_trailer = "end";
+	ask(f, ((struct view){.to_put = 20 * 1000, .trailer = "end"}), OURS, ":path: /a",
+		"x-key: $MSB_KEY");
+	ask(f, NOTHING, ":method: GET", ":scheme: https", ":authority: b", ":path: /");
+	settle(f);
+	ASSERT_EQ(f->done, 1);
+	buf_init(&out, BIG);
+	/* All that came, once more, and all answers thrown away. */
+	FAULT_LOOP({
+		const uint8_t *at = buf_data(&f->tape);
+		struct h2 *h = NULL;
+		int r = h2_new(&rules, &h);
+
+		while (r == 0 && at < buf_data(&f->tape) + buf_len(&f->tape)) {
+			uint32_t head[2];
+
+			memcpy(head, at, sizeof(head));
+			at += sizeof(head);
+			r = h2_read(h, (enum h2_side)head[0], at, head[1]);
+			at += head[1];
+			for (int i = 0; i < 2 && r >= 0; i++) {
+				r = MIN(h2_write(h, (enum h2_side)i, &out), 0);
+				buf_consume(&out, buf_len(&out));
+			}
+		}
+		(void)h2_free(h);
+	});
+	buf_deinit(&out);
+	drop(f);
+	(void)secrets_free(s);
+}
+
+/* Frames as a hostile peer writes them. */
+struct raw {
+	struct h2 *h2;
+	struct buf bytes;
+	nghttp2_hd_deflater *deflater;
+	struct fixture *f;
+};
+
+static void frame(struct raw *w, uint8_t type, uint8_t flags, uint32_t id, const void *p, size_t n)
+{
+	const uint8_t head[] = {(uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, type, flags,
+		(uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+
+	ASSERT_OK(buf_append(&w->bytes, head, sizeof(head)));
+	ASSERT_OK(buf_append(&w->bytes, p, n));
+}
+
+static struct raw raw_begin(void)
+{
+	static const char magic[] = NGHTTP2_CLIENT_MAGIC;
+	struct raw w = {.f = make()};
+
+	w.h2 = w.f->h2;
+	buf_init(&w.bytes, BIG);
+	ASSERT_OK(nghttp2_hd_deflate_new(&w.deflater, 0));
+	ASSERT_OK(buf_append(&w.bytes, magic, NGHTTP2_CLIENT_MAGIC_LEN));
+	frame(&w, NGHTTP2_SETTINGS, 0, 0, "", 0);
+	return w;
+}
+
+/* The head of a request. */
+static void raw_head(struct raw *w, uint8_t flags, uint32_t id, const char *more)
+{
+	const char *lines[] = {OURS, ":path: /", more, NULL};
+	nghttp2_nv nv[8];
+	uint8_t block[512];
+	ssize_t n = nghttp2_hd_deflate_hd(w->deflater, block, sizeof(block), nv, nv_of(lines, nv));
+
+	ASSERT_TRUE(n > 0);
+	frame(w, NGHTTP2_HEADERS, flags, id, block, (size_t)n);
+}
+
+static int raw_say(struct raw *w)
+{
+	int r = h2_read(w->h2, H2_GUEST, buf_data(&w->bytes), buf_len(&w->bytes));
+
+	buf_consume(&w->bytes, buf_len(&w->bytes));
+	return r;
+}
+
+static void raw_end(struct raw *w)
+{
+	nghttp2_hd_deflate_del(w->deflater);
+	buf_deinit(&w->bytes);
+	drop(w->f);
+}
+
+TEST(continuations_have_an_end)
+{
+	struct raw w = raw_begin();
+
+	raw_head(&w, 0, 1, NULL);
+	for (int i = 0; i < 20; i++)
+		frame(&w, NGHTTP2_CONTINUATION, 0, 1, "", 0);
+	ASSERT_EQ(raw_say(&w), -EBADMSG);
+	ASSERT_TRUE(w.f->failures > 0 && w.f->server.n_views == 0);
+	raw_end(&w);
+}
+
+TEST(acknowledgements_that_nobody_reads_have_an_end)
+{
+	static const uint8_t types[] = {NGHTTP2_PING, NGHTTP2_SETTINGS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		struct raw w = raw_begin();
+
+		for (int n = 0; n < 200; n++)
+			frame(&w, types[i], 0, 0, "12345678", types[i] == NGHTTP2_PING ? 8 : 0);
+		ASSERT_EQ(raw_say(&w), -EBADMSG);
+		raw_end(&w);
+	}
+}
+
+/* Return: how many streams a hostile client got. */
+static uint32_t storm(void (*one)(struct raw *w, uint32_t id))
+{
+	struct raw w = raw_begin();
+	uint32_t id = 1;
+
+	for (; id < 6000 && h2_may_read(w.h2, H2_GUEST); id += 2) {
+		one(&w, id);
+		ASSERT_OK(raw_say(&w));
+		ASSERT_TRUE(w.h2->n_streams <= H2_STREAMS_MAX + 64);
+		for (int i = 0; i < 2; i++)
+			ASSERT_TRUE(h2_write(w.h2, (enum h2_side)i, &w.bytes) >= 0);
+		buf_consume(&w.bytes, buf_len(&w.bytes));
+	}
+	ASSERT_TRUE(w.f->client.n_views == 0);
+	raw_end(&w);
+	return id / 2;
+}
+
+static void and_reset(struct raw *w, uint32_t id)
+{
+	raw_head(w, NGHTTP2_FLAG_END_HEADERS, id, NULL);
+	frame(w, NGHTTP2_RST_STREAM, 0, id, "\0\0\0\10", 4);
+}
+
+static void and_worse(struct raw *w, uint32_t id)
+{
+	raw_head(w, NGHTTP2_FLAG_END_HEADERS, id, "connection: close");
+}
+
+TEST(resets_have_an_end)
+{
+	ASSERT_TRUE(storm(and_reset) < 1500);
+	ASSERT_TRUE(storm(and_worse) <= H2_BAD_MAX);
+}
+
+TEST(what_is_no_http2)
+{
+	static const char *const bad[] = {
+		"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct fixture *f = make();
+
+		ASSERT_EQ(h2_read(f->h2, H2_GUEST, bad[i], strlen(bad[i])), -EBADMSG);
+		drop(f);
+	}
+}
+
+/* What waits for a server that does not read does not pile up. */
+TEST(heads_that_wait_for_a_busy_server)
+{
+	static char big[60 * 1024];
+	struct fixture *f = make();
+	size_t refused = 0;
+
+	(void)snprintf(big, sizeof(big), "x: ");
+	memset(big + 3, 'a', sizeof(big) - 4);
+	f->clogged = true;
+	for (int i = 0; i < 40; i++)
+		ask(f, NOTHING, OURS, ":path: /", big);
+	settle(f);
+	ASSERT_TRUE(f->h2->queued[H2_SERVER] <= H2_QUEUED_MAX + sizeof(big));
+	f->clogged = false;
+	settle(f);
+	for (size_t i = 0; i < f->client.n_views; i++)
+		refused += f->client.views[i].code == NGHTTP2_REFUSED_STREAM;
+	ASSERT_TRUE(refused > 20 && refused < 25 && f->done == 40 - refused);
+	ASSERT_EQ(f->h2->queued[H2_SERVER] + f->h2->queued[H2_GUEST], 0);
 	drop(f);
 }
