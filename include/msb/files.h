@@ -118,6 +118,36 @@ MSB_API int msb_copy_in(struct msb_files *f, const char *host_path, const char *
 MSB_API int msb_copy_out(struct msb_files *f, const char *path, const char *host_path,
 	unsigned int *ret_skipped, struct msb_error *err);
 
+struct msb_copy_options {
+	size_t size; /* set by the caller: MSB_COPY_OPTIONS_INIT */
+	int archive; /* keep the numbers of user and group, too */
+	int follow; /* copy what the source points to if it is a link */
+	int resume; /* keep what has come when the copy is cut, and go on there the next time */
+	int in; /* descriptor that "-" as the source means; -1: none */
+	int out; /* the same for the destination */
+	/* Told of what is not copied; @path is printable. May be NULL */
+	void (*skipped)(void *arg, const char *path, const char *why);
+	/* Told of each file of which there is a part: @kept bytes of it are good. May be NULL */
+	void (*resumed)(void *arg, const char *path, uint64_t kept);
+	void *arg;
+};
+
+/* clang-format off */
+#define MSB_COPY_OPTIONS_INIT {sizeof(struct msb_copy_options), 0, 0, 0, -1, -1, NULL, NULL, NULL}
+/* clang-format on */
+
+/**
+ * msb_copy - all of msb-cp(1): between the host and a sandbox, or two of them
+ * @from, @to: NAME:/path in a sandbox, a path here, or "-"; as docker cp understands them
+ * @options: NULL: the defaults
+ * @ret_skipped: what was left out; may be NULL
+ *
+ * Sandboxes that do not run are started for it. Both ends compare a checksum of every file; one
+ * that does not become whole is removed, or with @resume stays as NAME.msb-part.
+ */
+MSB_API int msb_copy(struct msb *m, const char *from, const char *to,
+	const struct msb_copy_options *options, unsigned int *ret_skipped, struct msb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

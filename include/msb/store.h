@@ -52,6 +52,41 @@ MSB_API int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_err
 MSB_API int msb_image_remove(
 	struct msb *m, const char *reference, int force, struct msb_error *err);
 
+struct msb_image_pruned {
+	size_t size; /* set by the caller: MSB_IMAGE_PRUNED_INIT */
+	uint64_t images;
+	uint64_t layers;
+	uint64_t bytes; /* that are free now */
+};
+
+/* clang-format off */
+#define MSB_IMAGE_PRUNED_INIT {sizeof(struct msb_image_pruned), 0, 0, 0}
+/* clang-format on */
+
+/**
+ * msb_image_prune - remove all that neither sandboxes nor snapshots need
+ * @doubt: called with what cannot be read (a "sandbox", a "snapshot", or a "directory" without a
+ * name) and may need any image: then every image stays, and only what belongs to none goes. May be
+ * NULL
+ * @ret: may be NULL
+ */
+MSB_API int msb_image_prune(struct msb *m,
+	void (*doubt)(void *arg, const char *what, const char *name, const char *why), void *arg,
+	struct msb_image_pruned *ret, struct msb_error *err);
+
+/**
+ * msb_image_load - images out of an archive of docker save, podman save, skopeo or msb save
+ * @fd: of the archive, or of a directory with an OCI image layout
+ * @tag: further reference of the first image; NULL: none
+ * @loaded: told of each reference, may end it with a negative errno; may be NULL
+ */
+MSB_API int msb_image_load(struct msb *m, int fd, const char *tag,
+	int (*loaded)(void *arg, const char *reference), void *arg, struct msb_error *err);
+
+/** msb_image_save - an archive to @fd; @references ends with NULL, @format is "docker" or "oci" */
+MSB_API int msb_image_save(struct msb *m, const char *const *references, const char *format, int fd,
+	struct msb_error *err);
+
 /** msb_volume_create - @kind: "dir" or "disk"; @bytes: its size, for a directory 0 is no limit */
 MSB_API int msb_volume_create(
 	struct msb *m, const char *name, const char *kind, uint64_t bytes, struct msb_error *err);
@@ -66,6 +101,15 @@ MSB_API int msb_volume_used(struct msb *m, const char *name, uint64_t *ret, stru
  */
 MSB_API int msb_volume_remove(struct msb *m, const char *name, struct msb_error *err);
 
+/** msb_volume_users - sandboxes that have it, running or not; one that cannot be read may have any.
+ * @ret: msb_items_free() */
+MSB_API int msb_volume_users(
+	struct msb *m, const char *name, struct msb_items **ret, struct msb_error *err);
+
+/** msb_volume_prune - remove those that no sandbox has; @removed is told of each, may be NULL */
+MSB_API int msb_volume_prune(struct msb *m, void (*removed)(void *arg, const char *name), void *arg,
+	struct msb_error *err);
+
 /** msb_snapshot_create - of the root disk of @sandbox, running (it is consistent) or stopped */
 MSB_API int msb_snapshot_create(
 	struct msb *m, const char *sandbox, const char *name, int replace, struct msb_error *err);
@@ -74,6 +118,9 @@ MSB_API int msb_snapshot_create(
 MSB_API int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
 
 MSB_API int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *err);
+
+/** msb_snapshot_verify - -EBADMSG if its disk is not what was saved */
+MSB_API int msb_snapshot_verify(struct msb *m, const char *name, struct msb_error *err);
 
 /** msb_snapshot_save - as an archive to @fd */
 MSB_API int msb_snapshot_save(struct msb *m, const char *name, int fd, struct msb_error *err);

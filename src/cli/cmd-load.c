@@ -2,10 +2,10 @@
 /* msb load: images from an archive into the store. */
 #include <fcntl.h>
 
+#include "base/io.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
-#include "lib/archive.h"
+#include "cli/api.h"
 
 struct load_args {
 	struct cli_common common;
@@ -36,15 +36,36 @@ static int open_input(const char *path, struct msb_err *err)
 		str_quote(quoted, sizeof(quoted), path, strlen(path)));
 }
 
+static int say_loaded(void *arg, const char *reference)
+{
+	const struct load_args *a = arg;
+	cleanup_free char *line = NULL;
+
+	if (a->quiet)
+		return 0;
+	if (asprintf(&line, "Loaded image: %s\n", reference) < 0) {
+		line = NULL;
+		return -ENOMEM;
+	}
+	return io_write_full(STDOUT_FILENO, line, strlen(line));
+}
+
 static int run_load(void *args, const struct opt_words *words)
 {
-	const struct load_args *a = args;
+	struct load_args *a = args;
+	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
 	cleanup_fd int fd = open_input(a->input, &err);
+	struct cli_api api;
+	int r;
 
-	if (fd < 0 || archive_load(fd, a->tag, a->quiet, &err) < 0)
+	if (fd < 0)
 		return cli_fail(&err);
-	return 0;
+	r = cli_api_open(&api, &a->common, &e);
+	if (r == 0)
+		r = msb_image_load(api.msb, fd, a->tag, say_loaded, a, &e);
+	cli_api_close(&api);
+	return r < 0 ? cli_api_fail(&e) : 0;
 }
 
 static const struct opt opts[] = {

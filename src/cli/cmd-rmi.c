@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "lib/human.h"
 #include "lib/image-remove.h"
 #include "lib/images.h"
@@ -111,7 +111,7 @@ const struct cli_command cmd_image_rm = {
 	.run = run_rm,
 };
 
-static int print_report(const struct rmi_args *a, const struct store_gc_report *report)
+static int print_report(const struct rmi_args *a, const struct msb_image_pruned *report)
 {
 	char size[HUMAN_SIZE];
 	struct json_out o;
@@ -139,40 +139,43 @@ static int print_report(const struct rmi_args *a, const struct store_gc_report *
 }
 
 /* Not quiet: whoever frees space has to know why there is none. */
-static void say_doubt(void *arg, const struct image_doubt *d)
+static void say_doubt(void *arg, const char *what, const char *name, const char *why)
 {
 	(void)arg;
-	if (!d->name[0])
-		cli_note("all images stay, what needs them cannot be read: %s", d->why);
-	else if (streq(d->what, "sandbox"))
+	if (!name[0])
+		cli_note("all images stay, what needs them cannot be read: %s", why);
+	else if (streq(what, "sandbox"))
 		cli_note("all images stay: sandbox '%s' may need any, its description cannot be "
 			 "read "
 			 "(%s); repair spec.json, or remove it: msb rm --force %s",
-			d->name, d->why, d->name);
+			name, why, name);
 	else
 		cli_note("all images stay: snapshot '%s' may need any, it cannot be read; remove "
 			 "it: "
 			 "msb snapshot rm --force %s",
-			d->name, d->name);
+			name, name);
 }
 
 static int run_prune(void *args, const struct opt_words *words)
 {
+	struct msb_image_pruned report = MSB_IMAGE_PRUNED_INIT;
+	struct msb_error e = MSB_ERROR_INIT;
 	const struct rmi_args *a = args;
-	struct store_gc_report report = {.images = 0};
 	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	struct cli_api api;
+	int r = 0;
 
 	(void)words;
-	if (r == 0 && !a->yes)
+	if (!a->yes)
 		r = cli_confirm("Remove all images that nothing uses?",
 			"give --yes to remove all images that nothing uses", &err);
-	if (r > 0)
-		return 0;
+	if (r != 0)
+		return r < 0 ? cli_fail(&err) : 0;
+	r = cli_api_open(&api, &a->common, &e);
 	if (r == 0)
-		r = image_prune(home, say_doubt, NULL, &report, &err);
-	return r < 0 ? cli_fail(&err) : print_report(a, &report);
+		r = msb_image_prune(api.msb, say_doubt, NULL, &report, &e);
+	cli_api_close(&api);
+	return r < 0 ? cli_api_fail(&e) : print_report(a, &report);
 }
 
 static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", NULL};

@@ -2,7 +2,7 @@
 /* msb save: images of the store as an archive. */
 #include <fcntl.h>
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "lib/archive.h"
 
 struct save_args {
@@ -13,44 +13,61 @@ struct save_args {
 
 static const char *const formats[] = {"docker", "oci", NULL};
 
-static int save_stdout(const struct opt_list *refs, const char *format, struct msb_err *err)
+static int open_stdout(struct msb_err *err)
 {
-	cleanup_fd int fd = -EBADF;
+	int fd;
 
 	if (isatty(STDOUT_FILENO)) {
 		msb_err_set(err, -EINVAL, MSB_USAGE, "standard output is a terminal");
 		return msb_err_hint(err, -EINVAL, "name a file with --output");
 	}
 	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0)
-		return msb_err_errno(err, -errno, "cannot write to standard output");
-	return archive_save(fd, refs, format, err);
+	return fd < 0 ? msb_err_errno(err, -errno, "cannot write to standard output") : fd;
 }
 
-static int save_file(
-	const char *path, const struct opt_list *refs, const char *format, struct msb_err *err)
+/* Returns the exit status. */
+static int save(const struct save_args *a, const struct opt_words *words, int fd)
 {
-	struct archive_file file;
-	int r = archive_file_open(path, &file, err);
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
 
 	if (r == 0)
-		r = archive_save(file.fd, refs, format, err);
-	if (r == 0)
-		r = archive_file_commit(&file, err);
+		r = msb_image_save(api.msb, words->operands.items, formats[a->format], fd, &e);
+	cli_api_close(&api);
+	return r < 0 ? cli_api_fail(&e) : 0;
+}
+
+static int save_stdout(const struct save_args *a, const struct opt_words *words)
+{
+	struct msb_err err = {0};
+	cleanup_fd int fd = open_stdout(&err);
+
+	return fd < 0 ? cli_fail(&err) : save(a, words, fd);
+}
+
+static int save_file(const struct save_args *a, const struct opt_words *words)
+{
+	struct archive_file file;
+	struct msb_err err = {0};
+	int status;
+
+	if (archive_file_open(a->output, &file, &err) < 0) {
+		status = cli_fail(&err);
+	} else {
+		status = save(a, words, file.fd);
+		if (status == 0 && archive_file_commit(&file, &err) < 0)
+			status = cli_fail(&err);
+	}
 	archive_file_close(&file);
-	return r;
+	return status;
 }
 
 static int run_save(void *args, const struct opt_words *words)
 {
 	const struct save_args *a = args;
-	const char *format = formats[a->format];
-	struct msb_err err = {0};
-	int r = a->output && !streq(a->output, "-")
-			? save_file(a->output, &words->operands, format, &err)
-			: save_stdout(&words->operands, format, &err);
 
-	return r < 0 ? cli_fail(&err) : 0;
+	return a->output && !streq(a->output, "-") ? save_file(a, words) : save_stdout(a, words);
 }
 
 static const struct opt opts[] = {

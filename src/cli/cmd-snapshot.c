@@ -6,11 +6,11 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/names.h"
 #include "cli/table.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
 #include "lib/human.h"
+#include "lib/labels.h"
 #include "lib/snapshot-make.h"
 #include "sandbox/state.h"
 
@@ -311,23 +311,6 @@ const struct cli_command cmd_snapshot_ls = {
 };
 
 /* The contents of the disk against the manifest. */
-static int verify(const struct snapshot *s, struct msb_err *err)
-{
-	cleanup_fd int disk = -EBADF;
-	char digest[DIGEST_TEXT];
-	int r = snapshot_open_disk(s, &disk, err);
-
-	if (r < 0)
-		return r;
-	r = sparse_digest(disk, digest);
-	if (r < 0)
-		return msb_err_errno(err, r, "disk of snapshot '%s'", s->name);
-	if (!streq(digest, s->m.disk_digest))
-		return msb_err_set(err, -EBADMSG, MSB_FAIL,
-			"the disk of snapshot '%s' is damaged: its contents have another digest",
-			s->name);
-	return 0;
-}
 
 static int inspect_json(const struct snapshot *s, bool verified, struct buf *out)
 {
@@ -427,7 +410,7 @@ static int run_inspect(void *args, const struct opt_words *words)
 	if (r == 0)
 		r = snapshot_open(home, words->operands.items[0], &s, &err);
 	if (r == 0 && a->verify)
-		r = verify(&s, &err);
+		r = snapshot_verify(&s, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	buf_init(&out, TEXT_MAX);
@@ -476,7 +459,7 @@ static int run_verify(void *args, const struct opt_words *words)
 	if (r == 0)
 		r = snapshot_open(home, words->operands.items[0], &s, &err);
 	if (r == 0)
-		r = verify(&s, &err);
+		r = snapshot_verify(&s, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	buf_init(&out, TEXT_MAX);

@@ -3,9 +3,11 @@
 #include "base/json.h"
 #include "base/str.h"
 
+#include "cli/api.h"
 #include "cli/cli.h"
 #include "cli/table.h"
 #include "lib/human.h"
+#include "lib/volumes.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 #include "sandbox/volume.h"
@@ -251,38 +253,13 @@ const struct cli_command cmd_volume_ls = {
 	.run = run_ls,
 };
 
-/* Is the volume @name needed by @info? */
-static bool uses(const struct sandbox_info *info, const char *name)
-{
-	/* One whose description cannot be read may need anything. */
-	if (!info->readable)
-		return true;
-	for (uint32_t i = 0; i < info->spec.n_shares; i++) {
-		if (streq(info->spec.shares[i].volume, name))
-			return true;
-	}
-	for (uint32_t i = 0; i < info->spec.n_disks; i++) {
-		if (streq(info->spec.disks[i].volume, name))
-			return true;
-	}
-	return false;
-}
-
-static const char *user_of(const struct sandbox_list *sandboxes, const char *name)
-{
-	for (size_t i = 0; i < sandboxes->n; i++) {
-		if (uses(&sandboxes->items[i], name))
-			return sandboxes->items[i].name;
-	}
-	return NULL;
-}
-
 static void put_users(
 	struct json_out *o, const struct sandbox_list *sandboxes, const struct volume_info *info)
 {
 	json_begin_array(o, "sandboxes");
 	for (size_t i = 0; i < sandboxes->n; i++) {
-		if (sandboxes->items[i].readable && uses(&sandboxes->items[i], info->name))
+		if (sandboxes->items[i].readable &&
+			volume_used_by(&sandboxes->items[i], info->name))
 			json_put_str(o, NULL, sandboxes->items[i].name);
 	}
 	json_end_array(o);
@@ -311,7 +288,8 @@ static int put_text(const char *home, const struct volume_info *info,
 		r = buf_printf(out, "Path        %s\nCreated     %s\n", path,
 			time_local(info->created_ns, text));
 	for (size_t i = 0, n = 0; i < sandboxes->n && r == 0; i++) {
-		if (sandboxes->items[i].readable && uses(&sandboxes->items[i], info->name))
+		if (sandboxes->items[i].readable &&
+			volume_used_by(&sandboxes->items[i], info->name))
 			r = buf_printf(out, "%-11s %s\n", n++ ? "" : "Sandboxes",
 				sandboxes->items[i].name);
 	}
@@ -385,7 +363,7 @@ static int remove_one(const char *home, const char *name, bool force, struct msb
 		return r;
 	r = sandbox_list_get(home, &sandboxes, err);
 	if (r == 0 && !force)
-		user = user_of(&sandboxes, name);
+		user = volume_user(&sandboxes, name);
 	if (user) {
 		r = msb_err_set(
 			err, -EBUSY, MSB_BUSY, "volume '%s' is used by sandbox '%s'", name, user);
@@ -440,51 +418,50 @@ const struct cli_command cmd_volume_rm = {
 	.run = run_rm,
 };
 
-static int prune(const char *home, bool quiet, uint64_t *ret_n, struct msb_err *err)
+struct pruning {
+	bool quiet;
+	unsigned int n;
+};
+
+static void on_removed(void *arg, const char *name)
 {
-	cleanup_with(sandbox_list_deinit) struct sandbox_list sandboxes = {.n = 0};
-	cleanup_with(volume_list_deinit) struct volume_list list = {.n = 0};
-	int r = sandbox_list_get(home, &sandboxes, err);
+	struct pruning *p = arg;
+
+	p->n++;
+	if (!p->quiet)
+		cli_done("Removed", "%s", name);
+}
+
+static int prune(struct pruning *p, const struct cli_common *common, struct msb_error *e)
+{
+	struct cli_api api;
+	int r = cli_api_open(&api, common, e);
 
 	if (r == 0)
-		r = volume_list_get(home, &list, err);
-	for (size_t i = 0; i < list.n && r == 0; i++) {
-		const char *name = list.items[i].name;
-
-		if (user_of(&sandboxes, name))
-			continue;
-		r = volume_remove(home, name, err);
-		*ret_n += r == 0;
-		if (r == 0 && !quiet)
-			cli_done("Removed", "%s", name);
-		/* Somebody uses it now, or was faster. */
-		if (r == -EWOULDBLOCK || r == -ENOENT)
-			r = 0;
-	}
-	if (r == 0)
-		volume_reap(home);
+		r = msb_volume_prune(api.msb, on_removed, p, e);
+	cli_api_close(&api);
 	return r;
 }
 
 static int run_prune(void *args, const struct opt_words *words)
 {
 	const struct volume_args *a = args;
+	struct pruning p = {.quiet = a->quiet};
+	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
-	char home[PATH_MAX];
-	uint64_t n = 0;
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	int r = 0;
 
 	(void)words;
-	if (r == 0 && !a->yes)
+	if (!a->yes)
 		r = cli_confirm("Remove all volumes that no sandbox has, with their files?",
 			"give --yes to remove all volumes that no sandbox has", &err);
-	if (r > 0)
-		return 0;
-	if (r == 0)
-		r = prune(home, a->quiet, &n, &err);
-	if (r == 0 && n == 0 && !a->quiet)
+	if (r != 0)
+		return r < 0 ? cli_fail(&err) : 0;
+	if (prune(&p, &a->common, &e) < 0)
+		return cli_api_fail(&e);
+	if (p.n == 0 && !a->quiet)
 		cli_note("every volume belongs to a sandbox");
-	return r < 0 ? cli_fail(&err) : 0;
+	return 0;
 }
 
 static const struct opt prune_opts[] = {

@@ -5,12 +5,14 @@
 #include "image/snapshot/snapshot.h"
 #include "image/store/store.h"
 #include "lib/api.h"
+#include "lib/archive.h"
 #include "lib/config.h"
 #include "lib/image-remove.h"
 #include "lib/images.h"
 #include "lib/pull.h"
 #include "lib/snapshot-archive.h"
 #include "lib/snapshot-make.h"
+#include "lib/volumes.h"
 #include "msb/sandbox.h"
 #include "msb/store.h"
 #include "sandbox/volume.h"
@@ -235,6 +237,64 @@ int msb_image_remove(struct msb *m, const char *reference, int force, struct msb
 	return api_result(error, &err, r);
 }
 
+struct doubter {
+	void (*doubt)(void *arg, const char *what, const char *name, const char *why);
+	void *arg;
+};
+
+static void on_doubt(void *arg, const struct image_doubt *d)
+{
+	const struct doubter *x = arg;
+
+	x->doubt(x->arg, d->what, d->name, d->why);
+}
+
+int msb_image_prune(struct msb *m,
+	void (*doubt)(void *arg, const char *what, const char *name, const char *why), void *arg,
+	struct msb_image_pruned *ret, struct msb_error *error)
+{
+	struct doubter d = {.doubt = doubt, .arg = arg};
+	struct store_gc_report report = {.images = 0};
+	struct msb_err err = {0};
+	int r = image_prune(m->home, doubt ? on_doubt : NULL, &d, &report, &err);
+
+	if (r == 0 && ret) {
+		const struct msb_image_pruned x = {.size = ret->size,
+			.images = report.images,
+			.layers = report.layers,
+			.bytes = report.bytes};
+
+		memcpy(ret, &x, MIN(ret->size, sizeof(x)));
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_image_load(struct msb *m, int fd, const char *tag,
+	int (*loaded)(void *arg, const char *reference), void *arg, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	const char *lib_dir = api_lib_dir(m, &err);
+	int r = lib_dir ? archive_load(m->home, lib_dir, fd, tag, loaded, arg, &err) : -ENOENT;
+
+	return api_result(error, &err, r);
+}
+
+int msb_image_save(struct msb *m, const char *const *references, const char *format, int fd,
+	struct msb_error *error)
+{
+	struct msb_err err = {0};
+	const char *lib_dir = api_lib_dir(m, &err);
+	int r = -ENOENT;
+
+	if (!streq(format, "docker") && !streq(format, "oci"))
+		r = msb_err_usage(&err, "an archive has the format 'docker' or 'oci'");
+	else if (!references[0])
+		r = msb_err_usage(&err, "no image is named");
+	else if (lib_dir)
+		r = archive_save(m->home, lib_dir, fd, references, format, &err);
+	return api_result(error, &err, r);
+}
+
 /* Volumes. */
 
 int msb_volume_create(
@@ -298,6 +358,41 @@ int msb_volume_remove(struct msb *m, const char *name, struct msb_error *error)
 	return api_result(error, &err, volume_remove(m->home, name, &err));
 }
 
+int msb_volume_users(
+	struct msb *m, const char *name, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(sandbox_list_deinit) struct sandbox_list list = {.n = 0};
+	struct volume_info info;
+	struct msb_err err = {0};
+	size_t n = 0;
+	int r = volume_get(m->home, name, &info, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = sandbox_list_get(m->home, &list, &err);
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		struct item *to = &(*ret)->items[n];
+
+		if (!volume_used_by(&list.items[i], name))
+			continue;
+		put(to->name, sizeof(to->name), list.items[i].name);
+		n++;
+	}
+	if (r == 0)
+		(*ret)->n = n;
+	return api_result(error, &err, r);
+}
+
+int msb_volume_prune(struct msb *m, void (*removed)(void *arg, const char *name), void *arg,
+	struct msb_error *error)
+{
+	struct msb_err err = {0};
+
+	return api_result(error, &err, volume_prune(m->home, removed, arg, &err));
+}
+
 /* Snapshots. */
 
 int msb_snapshot_create(
@@ -350,6 +445,17 @@ int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *error
 
 	if (r == 0)
 		r = snapshot_remove(&s, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_verify(struct msb *m, const char *name, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct msb_err err = {0};
+	int r = snapshot_open(m->home, name, &s, &err);
+
+	if (r == 0)
+		r = snapshot_verify(&s, &err);
 	return api_result(error, &err, r);
 }
 

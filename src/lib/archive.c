@@ -15,19 +15,18 @@
 
 #include "lib/pull-event.h"
 #include "lib/where.h"
-#include "sandbox/state.h"
 
 enum { REQUEST_MAX = 256 * 1024, ARCHIVE_FD = 3 };
 
 struct archiving {
 	struct buf said; /* by msb-archive, up to the end of a line */
-	bool quiet;
+	int (*loaded)(void *arg, const char *ref); /* may be NULL */
+	void *arg;
 	bool failed; /* it has told why */
 };
 
 static int on_line(struct archiving *a, const char *text, size_t len, struct msb_err *err)
 {
-	char line[REF_TEXT_MAX + 32];
 	struct pull_event e;
 	int r = pull_event_parse(text, len, &e, err);
 
@@ -37,9 +36,8 @@ static int on_line(struct archiving *a, const char *text, size_t len, struct msb
 		if (err)
 			*err = e.err;
 		a->failed = true;
-	} else if (e.type == PULL_LOADED && !a->quiet) {
-		(void)snprintf(line, sizeof(line), "Loaded image: %s\n", e.ref);
-		r = io_write_full(STDOUT_FILENO, line, strlen(line));
+	} else if (e.type == PULL_LOADED && a->loaded) {
+		r = a->loaded(a->arg, e.ref);
 	}
 	return r;
 }
@@ -136,11 +134,10 @@ static int request_file(struct buf *text, struct json_out *o, struct msb_err *er
 	return r < 0 ? msb_err_errno(err, r, "cannot write a request") : TAKE_FD(fd);
 }
 
-static int run(const char *lib_dir, struct buf *text, struct json_out *o, int fd, const int *more,
-	bool quiet, struct msb_err *err)
+static int run(struct archiving *a, const char *lib_dir, struct buf *text, struct json_out *o,
+	int fd, const int *more, struct msb_err *err)
 {
 	cleanup_fd int request = request_file(text, o, err);
-	struct archiving a = {.quiet = quiet};
 	cleanup_fd int out = -EBADF;
 	pid_t pid = 0;
 	int status;
@@ -151,12 +148,12 @@ static int run(const char *lib_dir, struct buf *text, struct json_out *o, int fd
 	r = start(lib_dir, request, fd, more, &pid, &out, err);
 	if (r < 0)
 		return r;
-	buf_init(&a.said, PULL_LINE_MAX + 1);
-	r = hear_all(&a, out, err);
-	buf_deinit(&a.said);
+	buf_init(&a->said, PULL_LINE_MAX + 1);
+	r = hear_all(a, out, err);
+	buf_deinit(&a->said);
 	out = fd_close(out); /* what we do not understand it need not say */
 	status = reap(pid);
-	if (a.failed)
+	if (a->failed)
 		return -EIO;
 	if (WIFSIGNALED(status))
 		return msb_err_set(err, -EIO, MSB_FAIL, "msb-archive was killed by signal %d (%s)",
@@ -168,35 +165,28 @@ static int run(const char *lib_dir, struct buf *text, struct json_out *o, int fd
 	return 0;
 }
 
-/* @home: NULL: the default */
-static int begin(
-	struct buf *text, struct json_out *o, const char *op, const char *home, struct msb_err *err)
+static void begin(struct buf *text, struct json_out *o, const char *op, const char *home)
 {
-	char place[PATH_MAX];
-	int r = home ? 0 : sandbox_home_default(place, sizeof(place), err);
-
 	buf_init(text, REQUEST_MAX);
-	if (r < 0)
-		return r;
 	json_out_init(o, text, JSON_COMPACT);
 	json_begin_object(o, NULL);
 	json_put_str(o, "op", op);
-	json_put_str(o, "home", home ? home : place);
-	return 0;
+	json_put_str(o, "home", home);
 }
 
-int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err)
+int archive_load(const char *home, const char *lib_dir, int fd, const char *tag,
+	int (*loaded)(void *arg, const char *ref), void *arg, struct msb_err *err)
 {
+	struct archiving a = {.loaded = loaded, .arg = arg};
 	struct json_out o;
 	struct buf text;
-	int r = begin(&text, &o, "load", NULL, err);
+	int r;
 
-	if (r == 0) {
-		if (tag)
-			json_put_str(&o, "tag", tag);
-		json_end_object(&o);
-		r = run(NULL, &text, &o, fd, NULL, quiet, err);
-	}
+	begin(&text, &o, "load", home);
+	if (tag)
+		json_put_str(&o, "tag", tag);
+	json_end_object(&o);
+	r = run(&a, lib_dir, &text, &o, fd, NULL, err);
 	buf_deinit(&text);
 	return r;
 }
@@ -205,33 +195,34 @@ int archive_load_snapshot(const char *home, const char *lib_dir, int fd, int dis
 	struct msb_err *err)
 {
 	const int more[] = {disk_fd, text_fd};
+	struct archiving a = {.loaded = NULL};
 	struct json_out o;
 	struct buf text;
-	int r = begin(&text, &o, "load-snapshot", home, err);
+	int r;
 
-	if (r == 0) {
-		json_end_object(&o);
-		r = run(lib_dir, &text, &o, fd, more, true, err);
-	}
+	begin(&text, &o, "load-snapshot", home);
+	json_end_object(&o);
+	r = run(&a, lib_dir, &text, &o, fd, more, err);
 	buf_deinit(&text);
 	return r;
 }
 
-int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
+int archive_save(const char *home, const char *lib_dir, int fd, const char *const *refs,
+	const char *format, struct msb_err *err)
 {
+	struct archiving a = {.loaded = NULL};
 	struct json_out o;
 	struct buf text;
-	int r = begin(&text, &o, "save", NULL, err);
+	int r;
 
-	if (r == 0) {
-		json_put_str(&o, "format", format);
-		json_begin_array(&o, "refs");
-		for (size_t i = 0; i < refs->n; i++)
-			json_put_str(&o, NULL, refs->items[i]);
-		json_end_array(&o);
-		json_end_object(&o);
-		r = run(NULL, &text, &o, fd, NULL, true, err);
-	}
+	begin(&text, &o, "save", home);
+	json_put_str(&o, "format", format);
+	json_begin_array(&o, "refs");
+	for (; *refs; refs++)
+		json_put_str(&o, NULL, *refs);
+	json_end_array(&o);
+	json_end_object(&o);
+	r = run(&a, lib_dir, &text, &o, fd, NULL, err);
 	buf_deinit(&text);
 	return r;
 }

@@ -9,14 +9,15 @@
 
 #include "base/base.h"
 #include "base/err.h"
-#include "base/opt.h"
 
 /**
  * archive_load - images of the archive @fd, or of the directory, into the store
+ * @lib_dir: NULL: that of the running program
  * @tag: further reference of the first image, NULL: none
- * @quiet: do not say what was loaded
+ * @loaded: told of each reference, may end it with a negative errno; NULL: not told
  */
-int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err) MSB_MUST_CHECK;
+int archive_load(const char *home, const char *lib_dir, int fd, const char *tag,
+	int (*loaded)(void *arg, const char *ref), void *arg, struct msb_err *err) MSB_MUST_CHECK;
 
 /**
  * archive_load_snapshot - a snapshot out of the archive @fd
@@ -29,9 +30,9 @@ int archive_load(int fd, const char *tag, bool quiet, struct msb_err *err) MSB_M
 int archive_load_snapshot(const char *home, const char *lib_dir, int fd, int disk_fd, int text_fd,
 	struct msb_err *err) MSB_MUST_CHECK;
 
-/** archive_save - the images @refs to @fd */
-int archive_save(int fd, const struct opt_list *refs, const char *format, struct msb_err *err)
-	MSB_MUST_CHECK;
+/** archive_save - the images @refs (ends with NULL) to @fd */
+int archive_save(const char *home, const char *lib_dir, int fd, const char *const *refs,
+	const char *format, struct msb_err *err) MSB_MUST_CHECK;
 
 /* A file that appears under its name when it is whole. */
 struct archive_file {

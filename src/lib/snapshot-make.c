@@ -376,3 +376,21 @@ int snapshot_make(const struct snapshot_make_opts *o, struct snapshot *ret, stru
 		return msb_err_errno(err, -ENAMETOOLONG, "%.200s", parent);
 	return snapshot_open(o->home, path, ret, err);
 }
+
+int snapshot_verify(const struct snapshot *s, struct msb_err *err)
+{
+	cleanup_fd int disk = -EBADF;
+	char digest[DIGEST_TEXT];
+	int r = snapshot_open_disk(s, &disk, err);
+
+	if (r < 0)
+		return r;
+	r = sparse_digest(disk, digest);
+	if (r < 0)
+		return msb_err_errno(err, r, "disk of snapshot '%s'", s->name);
+	if (!streq(digest, s->m.disk_digest))
+		return msb_err_set(err, -EBADMSG, MSB_FAIL,
+			"the disk of snapshot '%s' is damaged: its contents have another digest",
+			s->name);
+	return 0;
+}

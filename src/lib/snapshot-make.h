@@ -32,3 +32,6 @@ int snapshot_make(const struct snapshot_make_opts *o, struct snapshot *ret, stru
 /** snapshot_base_digest - of the file of an image of the installation */
 int snapshot_base_digest(const char *path, char ret[DIGEST_TEXT], struct msb_err *err)
 	MSB_MUST_CHECK;
+
+/** snapshot_verify - -EBADMSG if its disk is not what was saved */
+int snapshot_verify(const struct snapshot *s, struct msb_err *err) MSB_MUST_CHECK;

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <sys/eventfd.h>
+
 #include "base/io.h"
 #include "base/str.h"
 
@@ -170,5 +173,231 @@ TEST(modify_a_stopped_one)
 	ASSERT_EQ(msb_plan_size(p), 0);
 	p = msb_plan_free(p);
 	(void)msb_change_free(c);
+	(void)msb_close(m);
+}
+
+TEST(handles)
+{
+	struct msb *m = NULL;
+	struct msb_info *info = NULL;
+	char cwd[PATH_MAX];
+
+	ASSERT_FAILS(msb_open("", NULL, &m, &e), EINVAL, "usage");
+	ASSERT_TRUE(!m);
+	ASSERT_FAILS(msb_open(NULL, "/nonexistent", &m, &e), ENOENT, "not-found");
+	ASSERT_OK(chdir(test_tmpdir()));
+	ASSERT_TRUE(getcwd(cwd, sizeof(cwd)));
+	ASSERT_OK(msb_open("sub", test_tmpdir(), &m, &e));
+	ASSERT_TRUE(str_starts(msb_home(m), cwd));
+	/* Nobody has to want to know why. */
+	ASSERT_ERR(msb_inspect(m, "nobody", &info, NULL), ENOENT);
+	ASSERT_TRUE(!info);
+	ASSERT_TRUE(!msb_close(m));
+	ASSERT_TRUE(!msb_close(NULL));
+	ASSERT_STREQ(msb_code_name(MSB_E_NOT_RUNNING), "not-running");
+	ASSERT_STREQ(msb_code_name(MSB_E_CANCELED), "canceled");
+	ASSERT_STREQ(msb_code_name(4711), "failed");
+}
+
+/* A program that was compiled when the struct had fewer members. */
+TEST(nothing_is_written_behind_what_the_caller_has)
+{
+	struct msb *m = open_here();
+	struct msb_info *info = NULL;
+	struct {
+		struct msb_error e;
+		char guard;
+	} small;
+
+	memset(&small, 'x', sizeof(small));
+	small.e.size = offsetof(struct msb_error, message);
+	ASSERT_ERR(msb_inspect(m, "nobody", &info, &small.e), ENOENT);
+	ASSERT_EQ(small.e.code, MSB_E_NOT_FOUND);
+	ASSERT_EQ(small.e.sys_errno, ENOENT);
+	ASSERT_EQ(small.e.message[0], 'x');
+	ASSERT_EQ(small.e.hint[0], 'x');
+	ASSERT_EQ(small.e.console[0], 'x');
+	small.e.size = sizeof(size_t);
+	small.e.code = 77;
+	ASSERT_ERR(msb_inspect(m, "nobody", &info, &small.e), ENOENT);
+	ASSERT_EQ(small.e.code, 77);
+	(void)msb_close(m);
+}
+
+TEST(what_does_not_run)
+{
+	static const char *const argv[] = {"true", NULL};
+	struct msb_command *c = msb_command_new(argv);
+	struct msb_metrics metrics = MSB_METRICS_INIT;
+	struct msb *m = open_here();
+	struct msb_process *p = NULL;
+	struct msb_files *f = NULL;
+	char *text = NULL;
+	int status = -7;
+
+	put_sandbox("box");
+	ASSERT_FAILS(msb_exec(m, "box", c, &status, &e), ENOTCONN, "not-running");
+	ASSERT_EQ(status, -7);
+	ASSERT_FAILS(msb_process_start(m, "box", c, &p, &e), ENOTCONN, "not-running");
+	ASSERT_TRUE(!p && !msb_process_free(p));
+	ASSERT_FAILS(msb_exec_output(m, "box", argv, 10, &text, NULL, NULL, &e), ENOTCONN,
+		"not-running");
+	ASSERT_TRUE(!text);
+	ASSERT_FAILS(msb_files_open(m, "box", &f, &e), ENOTCONN, "not-running");
+	ASSERT_TRUE(!f && !msb_files_close(f));
+	ASSERT_FAILS(msb_ping(m, "box", 0, &e), ENOTCONN, "not-running");
+	ASSERT_FAILS(msb_metrics_get(m, "box", &metrics, &e), ENOTCONN, "not-running");
+	ASSERT_ERR(msb_kill(m, "box", SIGHUP, &e), ESRCH);
+	ASSERT_FAILS(msb_kill(m, "box", 65, &e), EINVAL, "usage");
+	/* Where nothing is installed nothing is started. */
+	msb_command_start_sandbox(c, 1);
+	ASSERT_ERR(msb_exec(m, "box", c, &status, &e), ENOENT);
+	ASSERT_ERR(msb_files_start(m, "box", &f, &e), ENOENT);
+	ASSERT_TRUE(!f);
+	/* Ends that are reached already. */
+	ASSERT_OK(msb_stop(m, "box", 0, &e));
+	ASSERT_OK(msb_kill(m, "box", SIGKILL, &e));
+	ASSERT_OK(msb_wait(m, "box", 1, &e));
+	ASSERT_OK(msb_rename(m, "box", "other", &e));
+	ASSERT_FAILS(msb_rename(m, "other", "a/b", &e), EINVAL, "usage");
+	ASSERT_OK(msb_remove(m, "other", 0, &e));
+	ASSERT_FAILS(msb_remove(m, "other", 1, &e), ENOENT, "not-found");
+	(void)msb_command_free(c);
+	(void)msb_close(m);
+}
+
+TEST(commands_are_checked_when_they_are_described)
+{
+	static const char *const none[] = {NULL};
+	static const char *const argv[] = {"true", NULL};
+	struct msb_command *c = msb_command_new(argv);
+	struct msb *m = open_here();
+	char *text;
+
+	ASSERT_TRUE(!msb_command_new(none) && !msb_command_new(NULL));
+	ASSERT_ERR(msb_command_env(c, "NAME"), EINVAL);
+	ASSERT_ERR(msb_command_env(c, "=x"), EINVAL);
+	ASSERT_OK(msb_command_env(c, "NAME="));
+	ASSERT_ERR(msb_command_user(c, ""), EINVAL);
+	ASSERT_ERR(msb_command_workdir(c, "tmp"), EINVAL);
+	ASSERT_ERR(msb_command_rlimit(c, "nofile"), EINVAL);
+	ASSERT_ERR(msb_command_rlimit(c, "files=1"), EINVAL);
+	ASSERT_OK(msb_command_rlimit(c, "nofile=10:20"));
+	ASSERT_FAILS(msb_exec_output(m, "box", none, 1, &text, NULL, NULL, &e), EINVAL, "usage");
+	ASSERT_TRUE(!msb_command_free(c) && !msb_command_free(NULL));
+	(void)msb_close(m);
+}
+
+static unsigned int asked_times;
+
+static int asked(void *arg)
+{
+	uint64_t n;
+
+	asked_times++;
+	return read(*(int *)arg, &n, sizeof(n)) == (ssize_t)sizeof(n) && n == 2;
+}
+
+/* Somebody has the lock, so it runs, as far as anybody can tell. */
+TEST(waiting_is_cancelled)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct msb *m = open_here();
+	struct sandbox_dir d;
+
+	put_sandbox("box");
+	ASSERT_OK(sandbox_dir_lock(test_tmpdir(), "box", &d, NULL));
+	ASSERT_FAILS(msb_wait(m, "box", 1, &e), ETIMEDOUT, "timeout");
+	ASSERT_FAILS(msb_start(m, "box", &e), EWOULDBLOCK, "busy");
+	ASSERT_FAILS(msb_remove(m, "box", 0, &e), EWOULDBLOCK, "busy");
+	ASSERT_FAILS(msb_rename(m, "box", "other", &e), EWOULDBLOCK, "busy");
+	/* To be readable is enough, and nothing is read. */
+	msb_set_cancel(m, fd, NULL, NULL);
+	ASSERT_OK(eventfd_write(fd, 2));
+	for (int i = 0; i < 2; i++)
+		ASSERT_FAILS(msb_wait(m, "box", 0, &e), ECANCELED, "canceled");
+	/* Who is asked decides. */
+	msb_set_cancel(m, fd, asked, &fd);
+	ASSERT_FAILS(msb_wait(m, "box", 0, &e), ECANCELED, "canceled");
+	ASSERT_EQ(asked_times, 1);
+	ASSERT_OK(eventfd_write(fd, 1));
+	ASSERT_FAILS(msb_wait(m, "box", 50, &e), ETIMEDOUT, "timeout");
+	ASSERT_EQ(asked_times, 2);
+	sandbox_dir_close(&d);
+	ASSERT_OK(msb_wait(m, "box", 0, &e));
+	(void)msb_close(m);
+	close(fd);
+}
+
+static void never(void *arg, const char *name)
+{
+	test_fail(__FILE__, __LINE__, "%s was removed", name);
+}
+
+static void count(void *arg, const char *name)
+{
+	ASSERT_STREQ(name, "data");
+	++*(unsigned int *)arg;
+}
+
+TEST(volumes_and_images)
+{
+	struct msb_image_pruned pruned = MSB_IMAGE_PRUNED_INIT;
+	struct msb *m = open_here();
+	struct msb_items *l = NULL;
+	uint64_t used = 0;
+	unsigned int n = 0;
+
+	ASSERT_OK(msb_volume_prune(m, never, NULL, &e));
+	ASSERT_FAILS(msb_volume_create(m, "a/b", "dir", 0, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_volume_create(m, "data", "tape", 0, &e), EINVAL, "usage");
+	ASSERT_OK(msb_volume_create(m, "data", "dir", 0, &e));
+	ASSERT_FAILS(msb_volume_create(m, "data", "dir", 0, &e), EEXIST, "exists");
+	ASSERT_OK(msb_volume_list(m, &l, &e));
+	ASSERT_EQ(msb_items_size(l), 1);
+	ASSERT_STREQ(msb_items_name(l, 0), "data");
+	ASSERT_STREQ(msb_items_kind(l, 0), "dir");
+	ASSERT_STREQ(msb_items_name(l, 1), "");
+	l = msb_items_free(l);
+	ASSERT_OK(msb_volume_used(m, "data", &used, &e));
+	ASSERT_OK(msb_volume_users(m, "data", &l, &e));
+	ASSERT_EQ(msb_items_size(l), 0);
+	l = msb_items_free(l);
+	ASSERT_FAILS(msb_volume_users(m, "nothing", &l, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!l);
+	ASSERT_OK(msb_volume_prune(m, count, &n, &e));
+	ASSERT_EQ(n, 1);
+	ASSERT_FAILS(msb_volume_remove(m, "data", &e), ENOENT, "not-found");
+
+	ASSERT_OK(msb_image_prune(m, NULL, NULL, &pruned, &e));
+	ASSERT_EQ(pruned.images, 0);
+	ASSERT_FAILS(
+		msb_image_save(m, (const char *const[]){"a", NULL}, "zip", 1, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_image_save(m, (const char *const[]){NULL}, "oci", 1, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_image_remove(m, "nothing:1", 0, &e), ENOENT, "not-found");
+	ASSERT_FAILS(msb_snapshot_verify(m, "nothing", &e), ENOENT, "not-found");
+	(void)msb_close(m);
+}
+
+TEST(copies_need_a_sandbox)
+{
+	struct msb_copy_options o = MSB_COPY_OPTIONS_INIT;
+	struct msb *m = open_here();
+	unsigned int skipped = 7;
+
+	ASSERT_FAILS(msb_copy(m, "a", "b", NULL, &skipped, &e), EINVAL, "usage");
+	ASSERT_STREQ(e.hint, "at least one of both is NAME:/path");
+	ASSERT_EQ(skipped, 0);
+	ASSERT_FAILS(msb_copy(m, "box:rel", "b", &o, NULL, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_copy(m, "-", "box:/b", &o, NULL, &e), EINVAL, "usage");
+	o.in = 0;
+	o.resume = 1;
+	ASSERT_FAILS(msb_copy(m, "-", "box:/b", &o, NULL, &e), EINVAL, "usage");
+	/* Only what the caller says it has is looked at. */
+	o.size = sizeof(size_t);
+	ASSERT_FAILS(msb_copy(m, "-", "box:/b", &o, NULL, &e), EINVAL, "usage");
+	ASSERT_STREQ(e.message, "there is no descriptor that - could mean");
+	o.size = sizeof(o);
+	ASSERT_ERR(msb_copy(m, "a", "nobody:/b", &o, NULL, &e), ENOENT);
 	(void)msb_close(m);
 }
