@@ -24,6 +24,11 @@ OWNERS = {"openssl/": "tls", "curl/": "image/registry", "nghttp2/": "net/interce
           "seccomp.h": "vmm/jail", "libssh/": "server/ssh"}
 # Reading rings in the memory of a guest is done by one piece of code (no state, no I/O) in both processes that do it.
 SHARED = {("fs", "vmm/mem.h"), ("fs", "vmm/virtio/queue.h")}
+# Commands that use libmsb as any other program does: its public headers, and of src/lib what it cannot have in them:
+# tables of options, and text for people. Files may only be added.
+PUBLIC_ONLY = {f"cli/{name}.c" for name in ("api", "cmd-cp", "cmd-load", "cmd-modify", "cmd-ping", "cmd-rename", "cmd-start",
+                                            "cmd-stop", "names")}
+PUBLIC_HELPERS = {"lib/human.h", "lib/modify.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 ARCH_MACRO = re.compile(r'^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*\b__(x86_64|aarch64|i386|amd64)__')
 
@@ -48,6 +53,8 @@ def check_file(path, src):
         if name.startswith(".."):
             yield f"{where}: relative include {name}"
         other = name.split("/")[0] if "/" in name else component
+        if str(rel) in PUBLIC_ONLY and other not in ("base", "cli", "msb") and name not in PUBLIC_HELPERS:
+            yield f"{where}: {name}: this command uses libmsb by its public headers only"
         if other == component or (component, other) in CONTRACTS or (component, name) in SHARED:
             continue
         if other not in LEVELS:
@@ -68,6 +75,7 @@ def main():
             continue
         count += 1
         problems += check_file(path, src)
+    problems += [f"src/{name}: does not exist" for name in sorted(PUBLIC_ONLY) if not (src / name).exists()]
     print("\n".join(problems) if problems else f"{count} files respect the levels")
     return 1 if problems else 0
 

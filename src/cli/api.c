@@ -59,6 +59,21 @@ void cli_api_release(struct cli_api *api, int r, const struct msb_error *err)
 	interrupt_end(&api->interrupt);
 }
 
+void cli_api_prefix(struct msb_error *err, const char *fmt, ...)
+{
+	char message[sizeof(err->message)];
+	char context[120];
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vsnprintf(context, sizeof(context), fmt, ap) < 0)
+		context[0] = '\0';
+	va_end(ap);
+	(void)snprintf(message, sizeof(message), "%s", err->message);
+	(void)snprintf(err->message, sizeof(err->message), "%s: %.*s", context,
+		(int)(sizeof(message) - sizeof(context)), message);
+}
+
 static int exit_status(int code)
 {
 	switch (code) {

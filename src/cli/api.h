@@ -23,6 +23,15 @@ int cli_api_catch(struct cli_api *api, struct msb_error *err) MSB_MUST_CHECK;
  * been caught */
 void cli_api_release(struct cli_api *api, int r, const struct msb_error *err);
 
+/** cli_api_prefix - put "<context>: " before the message */
+void cli_api_prefix(struct msb_error *err, const char *fmt, ...) MSB_PRINTF(2, 3);
+
+/** cli_api_ms - a time of the command line as the library wants it */
+static inline unsigned int cli_api_ms(uint64_t ns)
+{
+	return (unsigned int)MIN(ns / NSEC_PER_MSEC, (uint64_t)UINT_MAX);
+}
+
 /** cli_api_fail - cli_fail() for an error of the library */
 int cli_api_fail(const struct msb_error *err);
 

@@ -4,10 +4,10 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/names.h"
 #include "cli/ports.h"
 #include "cli/table.h"
 #include "lib/human.h"
+#include "lib/labels.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 

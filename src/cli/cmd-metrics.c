@@ -14,9 +14,9 @@
 #include "base/str.h"
 
 #include "cli/cli.h"
-#include "cli/names.h"
 #include "cli/table.h"
 #include "lib/human.h"
+#include "lib/labels.h"
 #include "sandbox/client.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb ping, msb touch: does the guest answer, and it shall not count as idle. */
-#include "cli/cli.h"
 #include "cli/names.h"
-#include "lib/ask.h"
-#include "sandbox/state.h"
 
 struct ping_args {
 	struct cli_common common;
@@ -34,11 +31,11 @@ static const struct opt_operand operands[] = {
 	{.name = "NAME", .help = "Name of a sandbox", .repeatable = true},
 };
 
-static int ping_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int ping_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
 	const struct ping_args *a = arg;
 	uint64_t begin = clock_mono_ns();
-	int r = ask_ping(home, name, a->touch, err);
+	int r = msb_ping(api->msb, name, a->touch, e);
 
 	if (r < 0 || a->quiet)
 		return r;
@@ -50,17 +47,15 @@ static int ping_one(const char *home, const char *name, void *arg, struct msb_er
 static int run_ping(void *args, const struct opt_words *words)
 {
 	struct ping_args *a = args;
-	struct msb_err err = {0};
-	char home[PATH_MAX];
 	const struct names n = {
-		.home = home,
+		.common = &a->common,
 		.words = &words->operands,
 		.labels = &a->labels,
 		.each = ping_one,
 		.arg = a,
 	};
 
-	return sandbox_home_default(home, sizeof(home), &err) < 0 ? cli_fail(&err) : names_each(&n);
+	return names_each(&n);
 }
 
 static int run_touch(void *args, const struct opt_words *words)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb rename: another name for a stopped sandbox. */
-#include "cli/cli.h"
-#include "lib/life.h"
-#include "sandbox/state.h"
+#include "cli/api.h"
 
 static const struct opt_operand operands[] = {
 	{.name = "NAME", .help = "Name of a stopped sandbox", .required = true},
@@ -12,13 +10,14 @@ static const struct opt_operand operands[] = {
 static int run_rename(void *args, const struct opt_words *words)
 {
 	const char *const *names = words->operands.items;
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int r = cli_api_open(&api, args, &e);
 
 	if (r == 0)
-		r = life_rename(home, names[0], names[1], &err);
-	return r < 0 ? cli_fail(&err) : 0;
+		r = msb_rename(api.msb, names[0], names[1], &e);
+	cli_api_close(&api);
+	return r < 0 ? cli_api_fail(&e) : 0;
 }
 
 const struct cli_command cmd_rename = {

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb start, msb restart: stopped sandboxes, and those that shall begin anew. */
-#include "base/str.h"
+#include <signal.h>
 
-#include "cli/cli.h"
-#include "cli/interrupt.h"
 #include "cli/names.h"
-#include "lib/life.h"
-#include "lib/where.h"
 
 struct start_args {
 	struct cli_common common;
@@ -61,52 +57,43 @@ static const struct opt_example restart_examples[] = {
 	{"One sandbox", "msb restart dev"},
 };
 
-struct starting {
-	const struct start_args *args;
-	char home[PATH_MAX];
-	char lib_dir[PATH_MAX];
-};
-
-static int start_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int start_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
-	const struct starting *s = arg;
-	struct life_error le = {.console = ""};
-	int r = interrupt_start(home, s->lib_dir, name, s->args->common.log_level, &le);
+	int r = cli_api_catch(api, e);
 
-	*err = le.err;
-	if (r < 0 && le.console[0]) {
-		(void)msb_err_prefix(err, r, "failed to start '%s'", name);
-		(void)msb_err_hint(
-			err, r, "its console is in %s/sandboxes/%s/kernel.log", home, name);
+	if (r < 0)
+		return r;
+	r = msb_start(api->msb, name, e);
+	cli_api_release(api, r, e);
+	if (r < 0 && e->console[0]) {
+		cli_api_prefix(e, "failed to start '%s'", name);
+		(void)snprintf(e->hint, sizeof(e->hint),
+			"its console is in %s/sandboxes/%s/kernel.log", msb_home(api->msb), name);
 	}
 	return r;
 }
 
-static int restart_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int restart_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
-	const struct starting *s = arg;
-	int r = life_stop(home, name, life_grace_ms(s->args->grace_ns), s->args->force, err);
+	const struct start_args *a = arg;
+	int r = a->force ? msb_kill(api->msb, name, SIGKILL, e)
+			 : msb_stop(api->msb, name, cli_api_ms(a->grace_ns), e);
 
-	return r < 0 ? r : start_one(home, name, arg, err);
+	return r < 0 ? r : start_one(api, name, arg, e);
 }
 
 static int run_each(struct start_args *a, const struct opt_words *words, bool restart)
 {
-	struct starting s = {.args = a};
-	struct msb_err err = {0};
 	const struct names n = {
-		.home = s.home,
+		.common = &a->common,
 		.words = &words->operands,
 		.labels = &a->labels,
 		.done = restart ? "Restarted" : "Started",
 		.quiet = a->quiet,
 		.each = restart ? restart_one : start_one,
-		.arg = &s,
+		.arg = a,
 	};
 
-	if (sandbox_home_default(s.home, sizeof(s.home), &err) < 0 ||
-		where_lib_dir(s.lib_dir, sizeof(s.lib_dir), &err) < 0)
-		return cli_fail(&err);
 	return names_each(&n);
 }
 

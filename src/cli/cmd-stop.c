@@ -5,9 +5,7 @@
 #include "base/signame.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
 #include "cli/names.h"
-#include "lib/life.h"
 
 struct stop_args {
 	struct cli_common common;
@@ -85,34 +83,33 @@ static const struct opt_example wait_examples[] = {
 	{"Until a job is done", "msb wait job && msb logs job"},
 };
 
-static int stop_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int stop_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
 	const struct stop_args *a = arg;
 
-	return life_stop(home, name, life_grace_ms(a->time_ns), a->force, err);
+	return a->force ? msb_kill(api->msb, name, SIGKILL, e)
+			: msb_stop(api->msb, name, cli_api_ms(a->time_ns), e);
 }
 
-static int rm_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int rm_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
 	const struct stop_args *a = arg;
 
-	return life_remove(home, name, a->force, err);
+	return msb_remove(api->msb, name, a->force, e);
 }
 
-static int wait_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int wait_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
 	const struct stop_args *a = arg;
 
-	return life_wait(home, name, a->time_ns, NULL, err);
+	return msb_wait(api->msb, name, (a->time_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC, e);
 }
 
 static int run_each(struct stop_args *a, const struct opt_words *words, const char *done,
-	int (*each)(const char *home, const char *name, void *arg, struct msb_err *err))
+	int (*each)(struct cli_api *api, const char *name, void *arg, struct msb_error *e))
 {
-	struct msb_err err = {0};
-	char home[PATH_MAX];
 	const struct names n = {
-		.home = home,
+		.common = &a->common,
 		.words = &words->operands,
 		.labels = &a->labels,
 		.done = done,
@@ -121,7 +118,7 @@ static int run_each(struct stop_args *a, const struct opt_words *words, const ch
 		.arg = a,
 	};
 
-	return sandbox_home_default(home, sizeof(home), &err) < 0 ? cli_fail(&err) : names_each(&n);
+	return names_each(&n);
 }
 
 static int run_stop(void *args, const struct opt_words *words)
@@ -201,13 +198,11 @@ static int parse_signal(void *target, const char *value, struct msb_err *err)
 	return msb_err_hint(err, r, "write for example HUP, SIGUSR1 or 15");
 }
 
-static int kill_one(const char *home, const char *name, void *arg, struct msb_err *err)
+static int kill_one(struct cli_api *api, const char *name, void *arg, struct msb_error *e)
 {
 	const struct stop_args *a = arg;
 
-	if (a->signo == SIGKILL)
-		return life_stop(home, name, 0, true, err);
-	return life_signal(home, name, (int)a->signo, err);
+	return msb_kill(api->msb, name, (int)a->signo, e);
 }
 
 static int run_kill(void *args, const struct opt_words *words)

@@ -2,15 +2,12 @@
 /* Commands on several sandboxes: see names.h. */
 #include "cli/names.h"
 
-#include "cli/cli.h"
-
-static int one(const struct names *n, const char *name)
+static int one(const struct names *n, struct cli_api *api, const char *name)
 {
-	struct msb_err err = {0};
-	int r = n->each(n->home, name, n->arg, &err);
+	struct msb_error e = MSB_ERROR_INIT;
 
-	if (r < 0)
-		return cli_fail(&err);
+	if (n->each(api, name, n->arg, &e) < 0)
+		return cli_api_fail(&e);
 	if (n->done && !n->quiet)
 		cli_done(n->done, "%s", name);
 	return 0;
@@ -25,26 +22,25 @@ static bool is_given(const struct opt_list *words, const char *name)
 	return false;
 }
 
-static int labelled(const struct names *n, int status)
+static int labelled(const struct names *n, struct cli_api *api, int status)
 {
-	struct sandbox_list list;
-	struct msb_err err = {0};
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_list *list = NULL;
 	bool any = false;
 
-	if (labels_check(n->labels, &err) < 0 || sandbox_list_get(n->home, &list, &err) < 0)
-		return cli_fail(&err);
-	for (size_t i = 0; i < list.n; i++) {
-		const struct sandbox_info *info = &list.items[i];
+	if (msb_list(api->msb, n->labels->items, &list, &e) < 0)
+		return cli_api_fail(&e);
+	for (size_t i = 0; i < msb_list_size(list); i++) {
+		const char *name = msb_info_name(msb_list_at(list, i));
 		int s;
 
-		if (!info->readable || !labels_match(&info->spec, n->labels) ||
-			is_given(n->words, info->name))
+		if (is_given(n->words, name))
 			continue;
 		any = true;
-		s = one(n, info->name);
+		s = one(n, api, name);
 		status = s ? s : status;
 	}
-	sandbox_list_deinit(&list);
+	(void)msb_list_free(list);
 	if (!any && !n->words->n)
 		cli_note("no sandbox has %s", n->labels->n > 1 ? "these labels" : "this label");
 	return status;
@@ -52,18 +48,26 @@ static int labelled(const struct names *n, int status)
 
 int names_each(const struct names *n)
 {
-	struct msb_err err = {0};
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
 	int status = 0;
 
 	if (!n->words->n && !n->labels->n) {
-		(void)msb_err_hint(&err, msb_err_set(&err, -EINVAL, MSB_USAGE, "which sandboxes?"),
-			"give names, or --label");
+		struct msb_err err;
+
+		(void)msb_err_hint(
+			&err, msb_err_usage(&err, "which sandboxes?"), "give names, or --label");
 		return cli_fail(&err);
 	}
+	if (cli_api_open(&api, n->common, &e) < 0)
+		return cli_api_fail(&e);
 	for (size_t i = 0; i < n->words->n; i++) {
-		int s = one(n, n->words->items[i]);
+		int s = one(n, &api, n->words->items[i]);
 
 		status = s ? s : status;
 	}
-	return n->labels->n ? labelled(n, status) : status;
+	if (n->labels->n)
+		status = labelled(n, &api, status);
+	cli_api_close(&api);
+	return status;
 }

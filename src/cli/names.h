@@ -6,21 +6,16 @@
  */
 #pragma once
 
-#include "base/base.h"
-#include "base/err.h"
-#include "base/opt.h"
-
-#include "lib/labels.h"
-#include "sandbox/info.h"
+#include "cli/api.h"
 
 struct names {
-	const char *home;
+	const struct cli_common *common;
 	const struct opt_list *words; /* names given */
 	const struct opt_list *labels;
 	const char *done; /* "Stopped"; NULL prints nothing */
 	bool quiet;
 	/* One sandbox; a negative errno with a message. */
-	int (*each)(const char *home, const char *name, void *arg, struct msb_err *err);
+	int (*each)(struct cli_api *api, const char *name, void *arg, struct msb_error *err);
 	void *arg;
 };
 
