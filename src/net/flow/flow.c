@@ -14,9 +14,9 @@ enum {
 	INSPECT_BYTES = 16 * 1024,
 	INSPECT_MS = 5000,
 	ECHO_MAX = 64,
+	ECHO_MS = 5000,
 	FIRST_PORT = 49152
 };
-#define ECHO_NS (5 * NSEC_PER_SEC)
 
 static void waiting_timer(struct loop_timer *t)
 {
@@ -222,6 +222,7 @@ int flows_new(struct loop *l, const struct flow_config *cfg, const struct flow_o
 	f->cfg.inspect_max = cfg->inspect_max ? cfg->inspect_max : INSPECT_BYTES;
 	f->cfg.inspect_ms = cfg->inspect_ms ? cfg->inspect_ms : INSPECT_MS;
 	f->cfg.max_echo = cfg->max_echo ? cfg->max_echo : ECHO_MAX;
+	f->cfg.echo_ms = cfg->echo_ms ? cfg->echo_ms : ECHO_MS;
 	f->ops = ops;
 	f->ctx = ctx;
 	flist_init(&f->tcp);
@@ -231,7 +232,7 @@ int flows_new(struct loop *l, const struct flow_config *cfg, const struct flow_o
 	waiting_init(
 		&f->connecting, l, f->cfg.connect_timeout_ms * NSEC_PER_MSEC, flow_tcp_connect_due);
 	waiting_init(&f->inspecting, l, f->cfg.inspect_ms * NSEC_PER_MSEC, flow_tcp_inspect_due);
-	waiting_init(&f->echoing, l, ECHO_NS, flow_echo_due);
+	waiting_init(&f->echoing, l, f->cfg.echo_ms * NSEC_PER_MSEC, flow_echo_due);
 	r = stack_new(&cfg->stack, &stack_ops, f, &f->stack);
 	if (r < 0) {
 		free(f);

@@ -110,6 +110,7 @@ struct flow_config {
 	uint32_t inspect_max; /* 0: 16 KiB */
 	uint32_t inspect_ms; /* from the first byte on; 0: 5 s */
 	uint32_t max_echo; /* echo requests under way, 0: 64 */
+	uint32_t echo_ms; /* that one is waited for, 0: 5 s */
 };
 
 /** flows_new - @ops and @ctx must outlive it. 0, -EINVAL, -ENOMEM */

@@ -41,7 +41,8 @@ static void on_decide(void *ctx, const struct flow_query *q, struct flow_verdict
 	if (q->tuple.remote.port == DENIED_PORT)
 		return;
 	v->action = ((struct bed *)ctx)->inspect && q->proto == FLOW_TCP ? FLOW_INSPECT : FLOW_DIAL;
-	if (q->tuple.remote.port == PORT || q->tuple.remote.port == CLOSED_PORT)
+	if (q->tuple.remote.port == PORT || q->tuple.remote.port == CLOSED_PORT ||
+		q->tuple.remote.port == SILENT_PORT || q->proto == FLOW_ECHO)
 		v->dial.addr = net_addr_v4(loopback);
 }
 
@@ -171,6 +172,8 @@ void bed_init(bool offload, uint32_t max_tcp)
 			.max_tcp = max_tcp,
 			.seed = 7},
 		.inspect_ms = bed.inspect_ms,
+		.connect_timeout_ms = bed.connect_ms,
+		.echo_ms = bed.echo_ms,
 	};
 	struct rlimit files = {8192, 8192};
 	cleanup_fd int sock = -EBADF;

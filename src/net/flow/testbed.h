@@ -22,7 +22,8 @@ enum {
 	BULK = 100 * 1000 * 1000,
 	PORT = 7000,
 	CLOSED_PORT = 7001,
-	DENIED_PORT = 7002
+	DENIED_PORT = 7002,
+	SILENT_PORT = 7003
 };
 
 struct bed {
@@ -38,7 +39,7 @@ struct bed {
 	uint64_t frames_in;
 	bool inspect; /* the first bytes of connections decide */
 	bool never; /* and none are good any more */
-	uint32_t inspect_ms; /* set before bed_init(); 0: the default */
+	uint32_t inspect_ms, connect_ms, echo_ms; /* set before bed_init(); 0: the default */
 	bool lossy; /* drops every 50th frame to the guest */
 	unsigned int tick;
 };

@@ -5,12 +5,18 @@
  * The socket takes datagrams of the one peer only. Its errors become ICMP errors to the guest, as
  * the guest would have got them without us, and end the flow; the next datagram begins a new one.
  *
- * #syscalls(net:loop): sendto recvfrom getsockopt close
+ * A datagram that the guest wants whole goes out whole or not at all, and the guest is told how
+ * long it may be; that is how programs find out what a path takes. Longer ones than an Ethernet
+ * carries are cut up whatever the guest wants: only our link is as wide as that.
+ *
+ * #syscalls(net:loop): sendto recvfrom getsockopt setsockopt close
  */
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "net/flow/internal.h"
+
+enum { WHOLE_MAX = 1500 - 28 }; /* behind the headers of IPv4 and UDP */
 
 struct udp_flow {
 	struct flist link;
@@ -20,6 +26,7 @@ struct udp_flow {
 	int fd;
 	struct flow_query query;
 	uint32_t tag;
+	bool whole; /* the socket does not cut datagrams up */
 	uint64_t up, down;
 };
 
@@ -60,12 +67,27 @@ static void too_big(struct udp_flow *t)
 		stack_udp_too_big(t->u, (uint16_t)mtu);
 }
 
+/* Where the kernel does not take it, datagrams are cut up: late is better than lost. */
+static void set_whole(struct udp_flow *t, bool whole)
+{
+	bool v4 = t->query.tuple.guest.addr.family == NET_V4;
+	int how = whole ? IP_PMTUDISC_DO : IP_PMTUDISC_WANT;
+
+	static_assert(IP_PMTUDISC_DO == IPV6_PMTUDISC_DO && IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT,
+		"one word for both");
+	if (whole == t->whole)
+		return;
+	t->whole = whole;
+	(void)setsockopt(t->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &how, sizeof(how));
+}
+
 static void on_datagram(struct stack_udp *u, void *user, const void *data, size_t len)
 {
 	struct udp_flow *t = user;
 	ssize_t n;
 
-	(void)u;
+	set_whole(t, len <= WHOLE_MAX && stack_udp_whole(u));
 	n = send(t->fd, data, len, MSG_NOSIGNAL);
 	if (n < 0 &&
 		errno == ECONNREFUSED) /* about an earlier one: this one goes out all the same */
@@ -97,6 +119,10 @@ static void on_socket(struct loop_fd *src, uint32_t events)
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		if (n < 0 && errno == EMSGSIZE) { /* somebody on the way says so */
+			too_big(t);
+			return;
+		}
 		if (n < 0) {
 			refuse(t, -errno);
 			return;

@@ -162,6 +162,7 @@ static void deliver(struct stack *s, struct frag_set *f, const struct pkt *last)
 	uint8_t *data = f->data;
 
 	p.frame = NULL;
+	p.whole = false;
 	p.csum_partial = false; /* nobody vouches for the whole */
 	p.l4 = data;
 	p.l4_len = f->total;

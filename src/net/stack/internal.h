@@ -63,6 +63,7 @@ struct pkt {
 	bool csum_partial; /* the virtio header vouches for the transport checksum... */
 	uint16_t csum_start,
 		csum_offset; /* ...which must be this one, from the Ethernet header on */
+	bool whole; /* nobody on the way may cut it up */
 	const uint8_t *frame; /* Ethernet header; NULL for a reassembled packet */
 	const uint8_t *l4;
 	size_t l4_len;
@@ -104,6 +105,7 @@ struct stack_udp {
 	const struct stack_udp_ops *ops;
 	void *user;
 	uint64_t last_ns;
+	bool whole; /* the datagram that is being handed over */
 	bool dead;
 	struct stack_udp *next_dead;
 };

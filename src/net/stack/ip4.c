@@ -48,6 +48,7 @@ void ip4_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len)
 		return;
 	}
 	frag = get16(ip + 6);
+	p->whole = frag & 0x4000;
 	if (frag & 0x3fff)
 		frag_input(s, p, get16(ip + 4), (uint32_t)(frag & 0x1fff) * 8, frag & 0x2000, p->l4,
 			p->l4_len);

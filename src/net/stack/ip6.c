@@ -87,6 +87,7 @@ void ip6_input(struct stack *s, struct pkt *p, const uint8_t *ip, size_t len)
 	p->hops = ip[7];
 	p->l4 = ip + IP6_LEN;
 	p->l4_len = get16(ip + 4);
+	p->whole = true;
 	own = net_addr_equal(&p->src, &s->cfg.guest6);
 	if (!own && !link_local(&p->src) && !unspecified(&p->src)) {
 		s->stats.spoofed++;

@@ -200,6 +200,10 @@ void stack_udp_send(struct stack_udp *u, const void *data, size_t len);
 /** stack_udp_too_big - the guest's last datagram exceeds @mtu of the path: ICMP says so */
 void stack_udp_too_big(struct stack_udp *u, uint16_t mtu);
 
+/** stack_udp_whole - may nobody cut up the datagram that is being handed over? Only inside the
+ * `datagram` callback */
+bool stack_udp_whole(const struct stack_udp *u);
+
 /** stack_udp_close - forget the flow; ends the handle without `closed` */
 void stack_udp_close(struct stack_udp *u);
 

@@ -239,7 +239,13 @@ TEST(datagrams)
 		ASSERT_TRUE(f != NULL && sum_ok(f));
 		ASSERT_EQ(f->l4[0], g.v6 ? 2 : 3);
 		ASSERT_EQ(get32(f->l4 + 4), 1400);
+		ASSERT_EQ(g.dgram_whole, g.v6);
 	}
+	g.v6 = false;
+	g.whole = true;
+	guest_udp(&g, "probe", 5);
+	ASSERT_TRUE(g.dgram_whole);
+	g.v6 = true;
 	ASSERT_EQ(g.stack->stats.udp_now, 2);
 	guest_wait(&g, 59 * NSEC_PER_SEC);
 	guest_udp(&g, "again", 5);
@@ -387,6 +393,7 @@ TEST(reassembly)
 	fragment(1, 0, 1480, true);
 	ASSERT_EQ(g.datagrams, 1);
 	ASSERT_EQ(g.dgram_len, sizeof(big) - UDP_LEN);
+	ASSERT_TRUE(!g.dgram_whole);
 	ASSERT_MEMEQ(g.dgram, big + UDP_LEN, g.dgram_len);
 	ASSERT_EQ(g.stack->n_frags, 0);
 	ASSERT_EQ(g.stack->frag_bytes, 0);

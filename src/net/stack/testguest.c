@@ -146,8 +146,8 @@ static void udp_datagram(struct stack_udp *u, void *user, const void *data, size
 {
 	struct guest *g = user;
 
-	(void)u;
 	g->datagrams++;
+	g->dgram_whole = stack_udp_whole(u);
 	memcpy(g->dgram, data, len);
 	g->dgram_len = len;
 }
@@ -273,6 +273,7 @@ static size_t put_ip(struct guest *g, uint8_t *ip, uint8_t proto, size_t len)
 	}
 	ip[0] = 0x45;
 	put16(ip + 2, (uint16_t)(IP4_LEN + len));
+	put16(ip + 6, g->whole ? 0x4000 : 0);
 	ip[8] = 64;
 	ip[9] = proto;
 	memcpy(ip + 12, g->cfg.guest4.b, 4);

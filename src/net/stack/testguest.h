@@ -27,6 +27,7 @@ struct guest {
 	uint64_t now, armed;
 	bool full; /* the link takes nothing */
 	bool v6; /* what guest_tcp() and its like speak */
+	bool whole; /* what it sends over IPv4 says that nobody may cut it up */
 	bool partial; /* they leave checksums to the virtio header */
 	struct guest_frame frames[GUEST_FRAMES];
 	size_t n_frames, next;
@@ -42,6 +43,7 @@ struct guest {
 	struct buf got; /* what the owner of TCP has read */
 	uint8_t dgram[65536];
 	size_t dgram_len;
+	bool dgram_whole;
 	struct stack_echo echo;
 };
 

@@ -138,6 +138,7 @@ void udp_input(struct stack *s, const struct pkt *p)
 	if (u->dead)
 		return;
 	touch(u);
+	u->whole = p->whole;
 	u->ops->datagram(u, u->user, p->l4 + UDP_LEN, len);
 }
 
@@ -225,6 +226,11 @@ void stack_udp_send(struct stack_udp *u, const void *data, size_t len)
 	o.n_body = 1;
 	(void)out_send(s, &o);
 	stack_leave(s);
+}
+
+bool stack_udp_whole(const struct stack_udp *u)
+{
+	return u->whole;
 }
 
 void stack_udp_close(struct stack_udp *u)
