@@ -237,8 +237,8 @@ static int get_policy(const struct sandbox_info *info, struct policy *ret, struc
 		r = policy_copy(ret, info->spec.net.policy);
 	if (r < 0)
 		return msb_err_errno(err, r, "reading the policy");
-	/* Every sandbox has the same ends of its wire. */
 	net_config_init(&ends, 0, true);
+	net_config_pools(&ends, &info->spec.net.pools);
 	ret->gateway4 = ends.gateway4;
 	ret->gateway6 = ends.gateway6;
 	net_config_deinit(&ends);

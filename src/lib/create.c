@@ -541,6 +541,7 @@ static int configure_net(struct create *run, struct msb_err *err)
 		return r;
 	net->max_connections = run->args->net.max_connections;
 	net->limits = run->args->net.limits;
+	net->pools = run->args->net.pools;
 	net->proxy = run->args->net.proxy;
 	net->policy = policy_is_closed(&run->policy) ? NULL : &run->policy;
 	net->tls.on = net->tls.on || net->secrets.n > 0;

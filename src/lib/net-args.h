@@ -12,6 +12,7 @@
 #include "lib/tls-args.h"
 #include "net/dns/config.h"
 #include "net/policy/choice.h"
+#include "net/pool.h"
 #include "net/port.h"
 
 enum { RUN_NET_CONNECTIONS_MAX = 4096 };
@@ -25,6 +26,7 @@ struct run_net {
 	struct run_tls tls;
 	struct net_ports ports;
 	struct net_limits limits;
+	struct net_pools pools;
 	struct net_proxy proxy;
 	struct run_secrets secrets;
 };
@@ -139,6 +141,20 @@ void run_net_deinit(struct run_net *n);
 			.type = OPT_FLAG,                                                          \
 			RUN_NET_AT(T, M, no_rebind_protection),                                    \
 			.help = "Let names have private addresses"},                               \
+		{.name = "net-ipv4-pool",                                                          \
+			.type = OPT_PARSE,                                                         \
+			RUN_NET_AT(T, M, pools),                                                   \
+			.parse = net_pool4_parse,                                                  \
+			.arg = "ADDRESS/BITS",                                                     \
+			.help = "Gateway and sandbox have the first addresses of this "            \
+				"network; by default of 172.16.0.0/12"},                           \
+		{.name = "net-ipv6-pool",                                                          \
+			.type = OPT_PARSE,                                                         \
+			RUN_NET_AT(T, M, pools),                                                   \
+			.parse = net_pool6_parse,                                                  \
+			.arg = "ADDRESS/BITS",                                                     \
+			.help = "The same for IPv6; by default of fd42:6d73:62::/48, where "       \
+				"the host reaches public addresses with it"},                      \
 		RUN_TLS_OPTS(T, M.tls), RUN_SECRET_OPTS(T, M.secrets),                             \
 		RUN_LIMIT_OPTS(T, M.limits), RUN_PROXY_OPTS(T, M.proxy),                           \
 	{                                                                                          \

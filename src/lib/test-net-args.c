@@ -49,7 +49,8 @@ TEST(everything_arrives)
 		"--dns-block-domain", "ads.example.com", "--dns-block-suffix", "evil.example",
 		"--net-strict", "--dns-nameserver", "1.1.1.1", "--dns-nameserver=[::1]:54",
 		"--dns-query-timeout-ms", "700", "--no-dns-rebind-protection", "--max-connections",
-		"9", "-p", "8080:80", "--publish=[::1]:0:53/udp"));
+		"9", "--net-ipv4-pool", "10.9.8.0/30", "--net-ipv6-pool=fd00::/48", "-p", "8080:80",
+		"--publish=[::1]:0:53/udp"));
 	ASSERT_EQ(args.net.ports.n, 2);
 	ASSERT_EQ(args.net.ports.list[1].guest, 53);
 	ASSERT_EQ(p.n_rules, 6);
@@ -63,6 +64,8 @@ TEST(everything_arrives)
 	ASSERT_EQ(dns.timeout_ms, 700);
 	ASSERT_TRUE(!dns.rebind_protection);
 	ASSERT_EQ(args.net.max_connections, 9);
+	ASSERT_EQ(args.net.pools.bits4, 30);
+	ASSERT_EQ(args.net.pools.bits6, 48);
 	policy_deinit(&p);
 }
 
@@ -103,6 +106,7 @@ TEST(complaints_name_the_option)
 	ASSERT_ERR(PARSE("--dns-nameserver", "1.1.1.300"), EINVAL);
 	ASSERT_ERR(PARSE("--dns-nameserver", "dns.example"), EOPNOTSUPP);
 	ASSERT_ERR(PARSE("--max-connections", "4097"), EINVAL);
+	ASSERT_ERR(PARSE("--net-ipv4-pool", "172.16.0.0/31"), EINVAL);
 	ASSERT_ERR(PARSE("--dns-query-timeout-ms", "5"), EINVAL);
 }
 

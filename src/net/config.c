@@ -34,6 +34,26 @@ void net_config_init(struct net_config *c, uint16_t slot, bool ipv6)
 	policy_init_none(&c->policy);
 }
 
+/* The first two addresses of a pool: the gateway's and the guest's. */
+static void take_two(
+	const struct net_addr *pool, struct net_addr *ret_gateway, struct net_addr *ret_guest)
+{
+	size_t last = net_addr_len(pool) - 1;
+
+	*ret_gateway = *pool;
+	ret_gateway->b[last] |= 1;
+	*ret_guest = *pool;
+	ret_guest->b[last] |= 2;
+}
+
+void net_config_pools(struct net_config *c, const struct net_pools *p)
+{
+	if (p->v4.family == NET_V4)
+		take_two(&p->v4, &c->gateway4, &c->guest4);
+	if (p->v6.family == NET_V6)
+		take_two(&p->v6, &c->gateway6, &c->guest6);
+}
+
 void net_config_deinit(struct net_config *c)
 {
 	policy_deinit(&c->policy);

@@ -20,6 +20,7 @@
 #include "net/limit.h"
 #include "net/policy/pattern.h"
 #include "net/policy/policy.h"
+#include "net/pool.h"
 #include "net/port.h"
 #include "net/proxy.h"
 
@@ -55,6 +56,9 @@ struct net_config {
 	struct policy policy; /* owned; its gateways are those above */
 	struct net_tls tls;
 };
+
+/** net_config_pools - addresses of these; there is IPv6 if @p says which */
+void net_config_pools(struct net_config *c, const struct net_pools *p);
 
 /** net_config_intercept - what of @s is msb-net's; -EINVAL or -ENOMEM */
 int net_config_intercept(struct net_config *c, const struct tls_settings *s) MSB_MUST_CHECK;

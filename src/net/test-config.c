@@ -31,6 +31,36 @@ TEST(addresses_of_a_link)
 	net_config_deinit(&c);
 }
 
+TEST(addresses_of_a_pool)
+{
+	static const char *const bad4[] = {"", "10.0.0.0", "10.0.0.0/31", "10.0.0.0/0", "10.0.0/8",
+		"127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "0.0.0.0/8", "fd00::/64",
+		"10.0.0.0/8 ", "10.0.0.0/8/8", "[10.0.0.0]/8"};
+	static const char *const bad6[] = {
+		"fd00::", "fd00::/65", "fe80::/10", "::1/64", "10.0.0.0/30", "fd00::1.2.3/64"};
+	struct net_pools p = {.bits4 = 0};
+	struct msb_err err = {0};
+	struct net_config c;
+	char text[NET_ADDR_TEXT];
+
+	ASSERT_OK(net_pool4_parse(&p, "10.99.1.77/24", &err));
+	net_config_init(&c, 0, false);
+	net_config_pools(&c, &p);
+	ASSERT_STREQ(net_addr_text(&c.gateway4, text), "10.99.1.1");
+	ASSERT_STREQ(net_addr_text(&c.guest4, text), "10.99.1.2");
+	ASSERT_EQ(c.guest6.family, NET_NONE);
+	ASSERT_OK(net_pool6_parse(&p, "fd00:99::/64", &err));
+	net_config_pools(&c, &p);
+	ASSERT_STREQ(net_addr_text(&c.gateway6, text), "fd00:99::1");
+	ASSERT_STREQ(net_addr_text(&c.guest6, text), "fd00:99::2");
+	net_config_deinit(&c);
+	for (size_t i = 0; i < ARRAY_SIZE(bad4); i++)
+		ASSERT_ERR(net_pool4_parse(&p, bad4[i], &err), EINVAL);
+	for (size_t i = 0; i < ARRAY_SIZE(bad6); i++)
+		ASSERT_ERR(net_pool6_parse(&p, bad6[i], &err), EINVAL);
+	ASSERT_STREQ(err.msg, "'fd00::1.2.3/64' is no pool of IPv6 addresses");
+}
+
 TEST(what_is_written_is_read)
 {
 	struct net_config a;

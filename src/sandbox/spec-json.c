@@ -184,6 +184,7 @@ static void put_network(struct json_out *o, const struct sandbox_net *n, bool se
 	json_begin_object(o, "network");
 	json_put_u64(o, "max_connections", n->max_connections);
 	net_limits_to_json(&n->limits, o, "limits");
+	net_pools_to_json(&n->pools, o, "pools");
 	net_proxy_to_json(&n->proxy, o, "proxy", secret);
 	dns_settings_to_json(&n->dns, o, "dns");
 	policy_to_json(n->policy, o, "policy");
@@ -547,8 +548,8 @@ static int get_disks(const struct json *root, struct sandbox_spec *spec, struct 
 
 static int get_network(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
-	static const char *const keys[] = {"max_connections", "limits", "proxy", "dns", "policy",
-		"tls", "ports", "secrets", "trust_host_cas"};
+	static const char *const keys[] = {"max_connections", "limits", "pools", "proxy", "dns",
+		"policy", "tls", "ports", "secrets", "trust_host_cas"};
 	struct spec_storage *st = spec->storage;
 	const struct json *policy = NULL;
 	const struct json *dns = NULL;
@@ -565,6 +566,8 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 			obj, "max_connections", 0, UINT32_MAX, &spec->net.max_connections, err);
 	if (r == 0)
 		r = net_limits_from_json(obj, "limits", &spec->net.limits, err);
+	if (r == 0)
+		r = net_pools_from_json(obj, "pools", &spec->net.pools, err);
 	if (r == 0)
 		r = net_proxy_from_json(obj, "proxy", &spec->net.proxy, err);
 	if (r == 0)

@@ -19,6 +19,7 @@
 #include "net/intercept/settings.h"
 #include "net/limit.h"
 #include "net/policy/policy.h"
+#include "net/pool.h"
 #include "net/port.h"
 #include "net/proxy.h"
 #include "net/secrets/settings.h"
@@ -68,6 +69,7 @@ struct sandbox_net {
 	const struct policy *policy; /* NULL: no network, no device */
 	uint32_t max_connections; /* 0: the default */
 	struct net_limits limits;
+	struct net_pools pools;
 	struct net_proxy proxy; /* its password only on the way to the supervisor */
 	struct dns_settings dns;
 	struct tls_settings tls;

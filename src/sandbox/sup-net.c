@@ -2,8 +2,8 @@
 /*
  * The network of a sandbox: see sup-net.h.
  *
- * Every sandbox has the same addresses: its wire ends in its own msb-net, so nobody can mix them
- * up, and they survive renames, clones and images made of it.
+ * Every sandbox has the same addresses unless its user wants others: its wire ends in its own
+ * msb-net, so nobody can mix them up, and they survive renames, clones and images made of it.
  */
 #include "sandbox/sup-net.h"
 
@@ -120,6 +120,7 @@ int sup_net_open(
 	if (r < 0)
 		return r;
 	net_config_init(&c, SLOT, host_has_ipv6());
+	net_config_pools(&c, &spec->net.pools);
 	c.max_connections = spec->net.max_connections;
 	c.ports = spec->net.ports;
 	c.limits = spec->net.limits;

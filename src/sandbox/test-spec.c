@@ -47,6 +47,8 @@ static void fill(struct sandbox_spec *s)
 	s->scripts = scripts;
 	s->net.policy = &policy;
 	s->net.max_connections = 77;
+	s->net.pools =
+		(struct net_pools){.v4 = net_addr_v4((const uint8_t[]){10, 9, 0, 0}), .bits4 = 16};
 	s->net.dns.timeout_ms = 250;
 	s->net.ports.n = 1;
 	s->net.ports.list[0] = (struct net_port){.bind = {.family = NET_V6}, .host = 7, .guest = 8};
@@ -113,6 +115,9 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	ASSERT_EQ(a->n_rlimits, b->n_rlimits);
 	ASSERT_MEMEQ(a->rlimits, b->rlimits, sizeof(a->rlimits[0]) * b->n_rlimits);
 	ASSERT_EQ(a->net.max_connections, b->net.max_connections);
+	ASSERT_TRUE(net_addr_equal(&a->net.pools.v4, &b->net.pools.v4));
+	ASSERT_EQ(a->net.pools.bits4, b->net.pools.bits4);
+	ASSERT_EQ(a->net.pools.v6.family, b->net.pools.v6.family);
 	ASSERT_EQ(a->net.dns.timeout_ms, b->net.dns.timeout_ms);
 	ASSERT_EQ(a->net.ports.n, b->net.ports.n);
 	for (uint32_t i = 0; i < b->net.ports.n; i++) {
@@ -321,6 +326,7 @@ TEST(reader_is_strict)
 	ASSERT_ERR(read_changed("\"empty\":\"\"", "\"empty\":1"), EINVAL);
 	ASSERT_ERR(read_changed("\"max_connections\":77", "\"max_connections\":-1"), ERANGE);
 	ASSERT_ERR(read_changed("\"max_connections\":77", "\"slots\":77"), EINVAL);
+	ASSERT_ERR(read_changed("10.9.0.0/16", "10.9.0.0/31"), EINVAL);
 	ASSERT_ERR(read_changed("\"strict\":false", "\"strict\":0"), EINVAL);
 	ASSERT_ERR(read_changed("\"empty\":", "\"org.x\":"), EBADMSG);
 }
