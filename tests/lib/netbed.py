@@ -28,10 +28,11 @@ PUBLIC6 = "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 RESOLVER = "9.9.9.9"
 PRIVATE = ("10.1.2.3", "192.168.7.7", "172.20.0.5", "100.64.1.1")
 UNREACHABLE = "203.1.113.1"
+LINK_LOCAL = "169.254.7.7"
 METADATA = "169.254.169.254"
 METADATA6 = "fd00:ec2::254"
 PRIVATE6 = "fd12:3456::1"
-ADDRESSES = (PUBLIC4, PUBLIC4_OTHER, RESOLVER, *PRIVATE, METADATA)
+ADDRESSES = (PUBLIC4, PUBLIC4_OTHER, RESOLVER, *PRIVATE, LINK_LOCAL, METADATA)
 ADDRESSES6 = (PUBLIC6, METADATA6, PRIVATE6)
 
 
@@ -84,25 +85,31 @@ def _ip(*words):
     subprocess.run(["ip", *words], check=True, stdin=subprocess.DEVNULL)
 
 
-def _build():
+def _build(ipv6):
     _ip("link", "set", "lo", "up")
     for a in ADDRESSES:
         _ip("address", "add", f"{a}/32", "dev", "lo")
-    for a in ADDRESSES6:
-        _ip("address", "add", f"{a}/128", "dev", "lo", "nodad")
     _ip("route", "add", "unreachable", f"{UNREACHABLE}/32")
     _ip("route", "add", "default", "dev", "lo")
-    _ip("-6", "route", "add", "default", "dev", "lo", "metric", "1")
+    if ipv6:
+        for a in ADDRESSES6:
+            _ip("address", "add", f"{a}/128", "dev", "lo", "nodad")
+        _ip("-6", "route", "add", "default", "dev", "lo", "metric", "1")
+    # Anybody may send echo requests, as on the usual distributions; a new namespace lets nobody.
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647", encoding="ascii")
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Names(threading.Thread):
-    """A name server: A, AAAA and CNAME records of a table, NXDOMAIN otherwise."""
+    """A name server: A, AAAA and CNAME records of a table, the codes of another one, silence, NXDOMAIN otherwise."""
 
     def __init__(self, sock):
         super().__init__(daemon=True)
         self.sock = sock
         self.table = {}
+        self.codes = {}
+        self.silent = set()
+        self.ttl = 60
         self.asked = []
 
     def run(self):
@@ -113,7 +120,16 @@ class Names(threading.Thread):
                 return
             if not query:
                 return
-            self.sock.sendto(self.answer(query), client)
+            answer = self.answer(query)
+            if answer is not None:
+                self.sock.sendto(answer, client)
+
+    def stream(self, s, _peer):
+        """For Bed.serve(): the same over TCP."""
+        head = s.recv(2, socket.MSG_WAITALL)
+        answer = self.answer(s.recv(struct.unpack("!H", head)[0], socket.MSG_WAITALL)) if len(head) == 2 else None
+        if answer is not None:
+            s.sendall(struct.pack("!H", len(answer)) + answer)
 
     def answer(self, query):
         name, at = [], 12
@@ -125,13 +141,16 @@ class Names(threading.Thread):
         question = query[12:at + 4]
         name = ".".join(name).lower()
         self.asked.append((name, kind))
+        if name in self.silent:
+            return None
         records = [self.record(r) for r in self.table.get(name, ()) if self.kind(r) in (kind, 5)]
-        rcode = 0 if name in self.table else 3
+        rcode = self.codes.get(name, 0 if name in self.table else 3)
         head = query[:2] + struct.pack("!HHHHH", 0x8180 | rcode, 1, len(records), 0, 0)
         return head + question + b"".join(records)
 
     @staticmethod
     def kind(value):
+        """The type of the record that holds @value: an address, or another name."""
         return 28 if ":" in value else 1 if value[-1].isdigit() else 5
 
     def record(self, value):
@@ -140,18 +159,17 @@ class Names(threading.Thread):
             data = b"".join(bytes([len(p)]) + p.encode() for p in value.split(".")) + b"\0"
         else:
             data = socket.inet_pton(socket.AF_INET6 if kind == 28 else socket.AF_INET, value)
-        return b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data
+        return b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, self.ttl, len(data)) + data
 
 
 class Bed:
-    def __init__(self):
-        self.fd = inside(None, _build)
+    def __init__(self, ipv6=True):
+        self.fd = inside(None, lambda: _build(ipv6))
         self.servers = []
         self.files = tempfile.TemporaryDirectory()
         self.resolv = Path(self.files.name) / "resolv.conf"
         self.resolv.write_text(f"nameserver {RESOLVER}\n")
-        self.names = Names(self.socket(RESOLVER, 53, socket.SOCK_DGRAM))
-        self.names.start()
+        self.names = self.name_server(RESOLVER)
 
     def socket(self, address, port, kind=socket.SOCK_STREAM):
         """A bound socket of the namespace."""
@@ -161,6 +179,13 @@ class Bed:
             s.bind((address, port))
             return s
         return inside(self.fd, make)
+
+    def name_server(self, address, port=53):
+        """One more Names, over UDP and TCP."""
+        names = Names(self.socket(address, port, socket.SOCK_DGRAM))
+        names.start()
+        self.serve(address, port, names.stream)
+        return names
 
     def serve(self, address, port, handle):
         """Calls handle(connected socket, peer) in a thread for each connection; returns the list of peers so far."""
