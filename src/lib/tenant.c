@@ -40,6 +40,8 @@ static int check(const struct run_net *n, struct msb_err *err)
 		{n->servers.n_servers > 0, "dns-nameserver"},
 		{n->tls.trust_host_cas, "trust-host-cas"},
 		{n->no_rebind_protection, "no-dns-rebind-protection"},
+		{n->pools.v4.family != NET_NONE, "net-ipv4-pool"},
+		{n->pools.v6.family != NET_NONE, "net-ipv6-pool"},
 		{n->max_connections > TENANT_CONNECTIONS, "max-connections"},
 	};
 
