@@ -88,6 +88,7 @@ size_t net_addr_embedded(const struct net_addr *a, struct net_addr ret[NET_EMBED
 {
 	static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b};
 	static const uint8_t teredo[4] = {0x20, 0x01};
+	static const uint8_t siit[12] = {[8] = 0xff, 0xff}; /* RFC 7915, "IPv4-translated" */
 	static const uint8_t zero[12];
 	uint8_t client[4];
 
@@ -107,6 +108,10 @@ size_t net_addr_embedded(const struct net_addr *a, struct net_addr ret[NET_EMBED
 		ret[0] = net_addr_v4(client);
 		ret[1] = net_addr_v4(a->b + 4);
 		return 2;
+	}
+	if (memcmp(a->b, siit, sizeof(siit)) == 0) {
+		ret[0] = net_addr_v4(a->b + 12);
+		return 1;
 	}
 	/* IPv4-compatible; :: and ::1 are addresses of their own. */
 	if (memcmp(a->b, zero, sizeof(zero)) == 0 && (a->b[12] || a->b[13] || a->b[14])) {
