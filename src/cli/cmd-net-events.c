@@ -190,7 +190,7 @@ static int put_event(struct buf *out, const struct json *e)
 		r = put_lookup(out, e);
 	else if (streq(event, "http"))
 		r = put_http(out, e);
-	else if (streq(event, "denied") && text[0])
+	else if ((streq(event, "denied") || streq(event, "dropped")) && text[0])
 		r = buf_printf(out, "%s", text);
 	else if (json_find(e, "direction"))
 		r = put_flow(out, e, event);

@@ -23,6 +23,7 @@ enum net_event_kind {
 	NET_EVENT_CLOSE, /* .up, .down; .error 0 for an orderly end */
 	NET_EVENT_HTTP, /* one request of an intercepted connection and its answer */
 	NET_EVENT_LOST, /* .lost events were not told: too many at once */
+	NET_EVENT_DROPPED, /* .lost packets of the guest: .text */
 	NET_EVENT_END, /* one more than the last */
 };
 

@@ -107,6 +107,8 @@ static void receive_run(struct net_wire *w, bool last)
 	}
 	w->alone = frames == 1;
 	stack_release(w->stack);
+	if (w->drops)
+		net_drops_look(w->drops);
 }
 
 static void on_ingress_due(struct loop_timer *t);

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 
 #include "net/config.h"
+#include "net/drops.h"
 #include "net/limit.h"
 #include "net/stack/stack.h"
 
@@ -23,6 +24,7 @@ struct net_wire {
 	struct loop_fd src;
 	enum net_link link;
 	struct stack *stack; /* set before the loop runs */
+	struct net_drops *drops; /* looked at after frames of the guest, or NULL */
 	bool alone; /* frames of the guest have come one at a time */
 	unsigned int runs;
 	bool blocked; /* the socket was full: stack_link_ready() when it is not */

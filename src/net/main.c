@@ -31,6 +31,7 @@ struct net {
 	struct net_wire wire;
 	struct net_gate gate;
 	struct net_events events;
+	struct net_drops drops;
 	struct flows *flows;
 	struct loop_fd order_src; /* the supervisor's end of the events */
 	int tls_fd;
@@ -143,6 +144,8 @@ static int start_flows(struct net *net, enum net_link link, struct msb_err *err)
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot set up the network");
 	net->wire.stack = flows_stack(net->flows);
+	net_drops_init(&net->drops, &net->loop, &net->events, stack_stats(net->wire.stack));
+	net->wire.drops = &net->drops;
 	return 0;
 }
 

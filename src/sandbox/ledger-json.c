@@ -17,6 +17,7 @@ static const char *const kinds[NET_EVENT_END] = {
 	[NET_EVENT_CLOSE] = "close",
 	[NET_EVENT_HTTP] = "http",
 	[NET_EVENT_LOST] = "lost",
+	[NET_EVENT_DROPPED] = "dropped",
 };
 
 static const char *const protos[NET_EVENT_PROTOS] = {
@@ -131,7 +132,7 @@ int ledger_json_event(struct buf *out, uint64_t seq, uint64_t real_ns, const str
 	put_head(&o, seq, real_ns, kinds[e->kind]);
 	if (e->kind == NET_EVENT_DNS)
 		put_dns(&o, e);
-	else if (e->kind != NET_EVENT_LOST)
+	else if (e->kind != NET_EVENT_LOST && e->kind != NET_EVENT_DROPPED)
 		put_flow(&o, e);
 	if (e->kind == NET_EVENT_HTTP)
 		put_http(&o, e);
@@ -139,7 +140,7 @@ int ledger_json_event(struct buf *out, uint64_t seq, uint64_t real_ns, const str
 	put_text(&o, "rule_text", e->rule_text);
 	put_error(&o, e->error);
 	put_number(&o, "took_us", e->took_ns / 1000);
-	put_number(&o, "events", e->lost);
+	put_number(&o, e->kind == NET_EVENT_DROPPED ? "packets" : "events", e->lost);
 	put_text(&o, "text", e->text);
 	return end(&o, out);
 }
