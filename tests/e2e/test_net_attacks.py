@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks on the network from inside: what must not get out does not, is told, and the rest goes on working."""
 
+import contextlib
+import json
+import shutil
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
 from conftest import BUILD, LIMIT, MSB, ROOT
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
+import guestpy  # noqa: E402
 import netbed  # noqa: E402
 
 pytestmark = pytest.mark.skipif(netbed.possible() is not None, reason=str(netbed.possible()))
@@ -44,6 +49,17 @@ class Inside:
         r = self.call("exec", "attacker", "--", "sh", "-c", script, stdin=stdin)
         return (r.stdout + r.stderr).decode(errors="replace")
 
+    def until(self, choose):
+        """What choose(events) gives, once it is anything: events come by another way than the output of commands."""
+        deadline = time.monotonic() + LIMIT
+        while True:
+            events = [json.loads(line) for line in self.call("net", "events", "--format", "json", "attacker").stdout.splitlines()]
+            chosen = choose(events)
+            if chosen:
+                return chosen
+            assert time.monotonic() < deadline, events
+            time.sleep(0.05)
+
     def told(self):
         return self.call("logs", "--source", "network", "attacker").stdout.decode().splitlines()
 
@@ -72,8 +88,106 @@ def test_no_spelling_of_an_address_gets_through(bed, msb):
         assert any(line.startswith(what) for line in told), (what, told, out)
 
 
+# Ways to write 169.254.169.254 and 10.1.2.3 that getaddrinfo(3) takes, and what they come to.
+SPELLED = {"2852039166": netbed.METADATA, "0xa9fea9fe": netbed.METADATA, "0XA9.0xFE.0xA9.0xFE": netbed.METADATA, "0251.0376.0251.0376": netbed.METADATA,
+           "169.254.43518": netbed.METADATA, "169.16689662": netbed.METADATA, "0000251.254.0xa9.254": netbed.METADATA, "0x0a010203": "10.1.2.3",
+           "012.1.2.3": "10.1.2.3", "10.66051": "10.1.2.3", "167838211": "10.1.2.3"}
+# Addresses of IPv6 with one of these inside: NAT64 of everybody and of one's own, 6to4, Teredo's server and client, SIIT, compatible.
+WITHIN = ("64:ff9b::a9fe:a9fe", "64:ff9b::a01:203", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a01:2:300::", "2002:a9fe:a9fe::1", "2002:a01:203::1",
+          "2001:0:a9fe:a9fe::1", "2001:0:5db8:d70e:8000:63bf:5601:5601", "2001:0:5db8:d70e::f5fe:fdfc", "::ffff:0:a9fe:a9fe", "::ffff:0:a01:203",
+          "::a9fe:a9fe", "::a01:203")
+PROTOCOLS = (2, 4, 41, 47, 50, 51, 89, 103, 132, 136, 253)
+
+
+@pytest.mark.skipif(guestpy.missing() is not None, reason=str(guestpy.missing()))
+def test_no_form_of_an_address_and_no_other_protocol(bed, msb, tmp_path):
+    """What getaddrinfo makes of numbers, addresses within addresses, packets past the guest's kernel: refused at once, nothing out, all told."""
+    seen = [bed.serve(a, 80, page) for a in (netbed.METADATA, netbed.PRIVATE[0])]
+    heard = [bed.socket(netbed.PUBLIC4, p, netbed.RAW) for p in PROTOCOLS]
+    shutil.copy(ROOT / "tests/tools/net-probe.py", tmp_path)
+    probes = [["spelled", host, 80] for host in SPELLED] + [["tcp", a, 80] for a in (*WITHIN, "::ffff:169.254.169.254")]
+    # A loose source route by way of a private address, and a record of the way.
+    probes += [["raw", a, p] for a in (netbed.PUBLIC4, netbed.PRIVATE[0]) for p in PROTOCOLS]
+    probes += [["raw", netbed.PUBLIC4, 17, "83070a01020300" + "00"], ["raw", netbed.PUBLIC4, 6, "07070400000000" + "00"]]
+    (tmp_path / "probes").write_text(json.dumps(probes))
+    with Inside(bed, msb, *guestpy.OPTIONS, "-v", f"{tmp_path}:/x:ro") as inside:
+        r = inside.call("exec", "attacker", "--", *guestpy.command("/x/net-probe.py", "/x/probes"))
+        assert r.returncode == 0, r.stderr
+        got = json.loads(r.stdout)
+        for (kind, *words), answer in zip(probes, got):
+            if kind == "spelled":
+                assert answer == [SPELLED[words[0]], "ECONNREFUSED"], (words, answer)
+            else:
+                assert answer in (("ECONNREFUSED", "ENETUNREACH") if kind == "tcp" else ("sent",)), (words, answer)
+        wanted = {netbed.METADATA, "10.1.2.3", *(a for (kind, a, *_), answer in zip(probes, got) if kind == "tcp" and answer == "ECONNREFUSED")}
+        inside.until(lambda events: {e.get("address") for e in events if e["event"] == "denied"} >= wanted - {"::ffff:169.254.169.254"})
+        inside.until(lambda events: sum(e["packets"] for e in events if e["event"] == "dropped") >= 2 * len(PROTOCOLS) + 2)
+    assert not any(seen)
+    for s in heard:
+        s.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            s.recv(65536)
+        s.close()
+
+
+def test_requests_are_not_smuggled(bed, msb):
+    """What one server would take for one request and another one for two is answered 400 and told, and the second one never leaves."""
+    heard = []
+
+    def server(s, _peer):
+        with contextlib.suppress(ConnectionError):
+            while data := s.recv(65536):
+                heard.append(data)
+                if b"h2c" in data:
+                    s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+                elif data.startswith(b"GET"):
+                    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n")
+
+    bed.serve(netbed.PUBLIC4, 80, server)
+    bed.names.table["www.example"] = [netbed.PUBLIC4]
+    post = b"POST / HTTP/1.1\r\nHost: www.example\r\n"
+    chunked = post + b"Transfer-Encoding: chunked\r\n\r\n"
+    hidden = b"GET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n"
+    bad = {
+        "cl.te": post + b"Content-Length: 62\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+        "te.cl": post + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n35\r\n" + hidden + b"\r\n0\r\n\r\n",
+        "te.te": post + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" + hidden,
+        "te-x": post + b"Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n" + hidden,
+        "te-tab": post + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n" + hidden,
+        "te-space": post + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + hidden,
+        "te-folded": post + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n" + hidden,
+        "te-1.0": post.replace(b"1.1", b"1.0") + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden,
+        "cl.cl": post + b"Content-Length: 0\r\nContent-Length: 51\r\n\r\n" + hidden,
+        "cl-list": post + b"Content-Length: 0, 51\r\n\r\n" + hidden,
+        "cl-sign": post + b"Content-Length: +0\r\n\r\n" + hidden,
+        "lf": post + b"X: y\nContent-Length: 51\r\n\r\n" + hidden,
+        "cr": post + b"X: y\rContent-Length: 51\r\n\r\n" + hidden,
+        "nul": post + b"X: y\0\r\n\r\n" + hidden,
+    }
+    # Their heads are good, so the server hears those, and nothing of what follows.
+    late = {
+        "extension": chunked + b"0;\n\r\n\r\n" + hidden,
+        "size": chunked + b"10000000000000000\r\n" + hidden,
+        "longer": chunked + b"1\r\nxGET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n0\r\n\r\n",
+        "trailer": chunked + b"0\r\nContent-Length: 51\r\n\r\n" + hidden,
+    }
+    with Inside(bed, msb, "--tls-intercept-port", "80") as inside:
+        for name, data in {**bad, **late}.items():
+            out = inside.sh(f"cat >/tmp/r; nc -w 60 {netbed.PUBLIC4} 80 </tmp/r", stdin=data)
+            # Or reset, where the first bytes do not even say for whom they are.
+            assert out.startswith("HTTP/1.1 400 ") or (out == "" and name in bad), (name, out)
+            assert out.count("HTTP/1.1 ") <= 1, (name, out)
+        assert inside.sh("wget -qO- http://www.example/") == "hello\n"
+        upgrade = b"GET / HTTP/1.1\r\nHost: www.example\r\nUpgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        inside.sh(f"cat >/tmp/r; (cat /tmp/r; sleep 1; echo /smuggled) | nc -w 60 {netbed.PUBLIC4} 80", stdin=upgrade)
+        inside.until(lambda events: sum(e["event"] == "denied" and e.get("port") == 80 for e in events) >= len(bad) + len(late))
+    assert not any(b"smuggled" in h for h in heard), heard
+    assert sum(h.startswith(b"POST") for h in heard) <= len(late)
+
+
 def test_names_do_not_lead_inside(bed, msb):
     """A name whose answer changes, one that is another name of a private host; the forwarder's answers are what counts."""
+    bed.names.ttl = 0
     private = bed.serve(netbed.PRIVATE[0], 80, page)
     public = bed.serve(netbed.PUBLIC4, 80, page)
     bed.names.table.update({"turns.example": [netbed.PUBLIC4], "alias.example": ["secret.example"],
@@ -105,6 +219,8 @@ def test_frames_past_the_kernel(bed, msb):
                         f"/x/net-attack overlap {netbed.PUBLIC4} 9; /x/net-attack scan {netbed.PRIVATE[0]} 80; "
                         f"/x/net-attack flood {netbed.PRIVATE[0]} 80; wget -qO- http://{netbed.PUBLIC4}/")
         told = inside.told()
+        for what in ("from an address that is not the sandbox's", "fragments that do not fit"):
+            inside.until(lambda events, what=what: any(e["event"] == "dropped" and what in e["text"] for e in events))
     assert out == "1000 refused\nhello\n", out
     assert heard == [b"0123456789", b"abcdefghij"]
     assert len(public) == 1 and not private

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+RAW = -socket.SOCK_RAW  # for Bed.socket(): the "port" is a protocol of IP
 CLONE_NEWNET = 0x40000000
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -174,6 +175,10 @@ class Bed:
     def socket(self, address, port, kind=socket.SOCK_STREAM):
         """A bound socket of the namespace."""
         def make():
+            if kind == RAW:
+                s = socket.socket(socket.AF_INET, socket.SOCK_RAW, port)
+                s.bind((address, 0))
+                return s
             s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind((address, port))

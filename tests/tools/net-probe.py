@@ -162,6 +162,19 @@ def dns(server, name, kind="A", stream=False, size=0, questions=1):
             return no(e)
 
 
+def raw(address, protocol, options=""):
+    """A packet of any protocol and with any options (hexadecimal) of IPv4, past the kernel's own transports."""
+    options = bytes.fromhex(options)
+    head = struct.pack("!BBHHHBBH4s4s", 0x45 + len(options) // 4, 0, 0, 7, 0, 64, protocol, 0, b"\0" * 4, socket.inet_aton(address))
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+        try:
+            # The kernel fills in length, checksum and source.
+            s.sendto(head + options + bytes(range(32)), (address, 0))
+        except OSError as e:
+            return no(e)
+    return "sent"
+
+
 def sh(command):
     with os.popen(command) as p:
         return p.read()
@@ -170,7 +183,7 @@ def sh(command):
 def main():
     with open(sys.argv[1], encoding="utf-8") as f:
         probes = json.load(f)
-    known = {f.__name__: f for f in (tcp, spelled, udp, path_mtu, echo, dns, sh)}
+    known = {f.__name__: f for f in (tcp, spelled, udp, path_mtu, echo, dns, raw, sh)}
     json.dump([known[name](*words) for name, *words in probes], sys.stdout)
 
 
