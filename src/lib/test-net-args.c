@@ -132,3 +132,51 @@ TEST(limits)
 	ASSERT_ERR(PARSE("--net-egress-ops", "5", "--net-egress-ops-burst", "5/1s"), EINVAL);
 	ASSERT_ERR(PARSE("--net-egress-bandwidth", "0"), EINVAL);
 }
+
+/* What the options of TLS come to; 0, or what is wrong is in @err. */
+static int parse_tls(const char *const *argv, struct args *args, struct tls_settings *ret,
+	struct opt_words *words, struct msb_err *err)
+{
+	int argc = 0;
+	int r;
+
+	while (argv[argc])
+		argc++;
+	*args = (struct args){0};
+	r = opt_parse(&program, &command, argc, (char **)(uintptr_t)argv, args, words, err);
+	return r == 0 ? run_tls_apply(&args->net.tls, ret, err) : r;
+}
+
+TEST(authorities_for_some_hosts)
+{
+	static const char *const good[] = {"--tls-upstream-ca-cert-for", "*.corp=/dev/null",
+		"--tls-upstream-ca-cert-for=db.corp=/dev/zero", NULL};
+	static const struct {
+		const char *word, *says;
+	} bad[] = {{"/dev/null", "is not a host"}, {"=/dev/null", "is not a host"},
+		{"a b=/dev/null", "not the name"}, {"x.corp=/nowhere", "No such file"}};
+	struct opt_words words = {0};
+	struct tls_settings s = {.on = false};
+	struct msb_err err = {0};
+	struct args args;
+
+	ASSERT_OK(parse_tls(good, &args, &s, &words, &err));
+	ASSERT_TRUE(s.on);
+	ASSERT_EQ(s.n_ca_for, 2);
+	ASSERT_STREQ(s.ca_for[0].pattern, "*.corp");
+	ASSERT_STREQ(s.ca_for[0].file, "/dev/null");
+	ASSERT_STREQ(s.ca_for[1].file, "/dev/zero");
+	for (size_t i = 0;; i++) {
+		const char *words_of[] = {"--tls-upstream-ca-cert-for", NULL, NULL};
+
+		run_net_deinit(&args.net);
+		opt_deinit(&program, &command, &args);
+		opt_words_deinit(&words);
+		if (i == ARRAY_SIZE(bad))
+			break;
+		words_of[1] = bad[i].word;
+		ASSERT_TRUE(parse_tls(words_of, &args, &s, &words, &err) < 0);
+		if (!strstr(err.msg, bad[i].says))
+			ASSERT_STREQ(err.msg, bad[i].says);
+	}
+}

@@ -42,6 +42,35 @@ static int add_names(const char *option, const struct opt_list *l, const char **
 	return 0;
 }
 
+/* PATTERN=FILE: no name of a host has a '='. */
+static int add_files_for(struct run_tls *t, struct tls_settings *s, struct msb_err *err)
+{
+	static const char option[] = "tls-upstream-ca-cert-for";
+	int r = 0;
+
+	if (t->upstream_ca_for.n > TLS_FILES_MAX)
+		return msb_err_usage(err, "option --%s: more than %d files", option, TLS_FILES_MAX);
+	for (size_t i = 0; i < t->upstream_ca_for.n && r == 0; i++) {
+		const char *text = t->upstream_ca_for.items[i];
+		const char *file = strchr(text, '=');
+		struct tls_ca_for *c = &s->ca_for[s->n_ca_for];
+		char *pattern;
+
+		if (!file || file == text)
+			return msb_err_usage(err,
+				"option --%s: '%.100s' is not a host, '=' and a file", option,
+				text);
+		pattern = strndup(text, (size_t)(file - text));
+		if (!pattern)
+			return msb_err_errno(err, -ENOMEM, "option --%s", option);
+		t->patterns[t->n_patterns++] = pattern;
+		c->pattern = pattern;
+		r = add_path(t, option, file + 1, &c->file, err);
+		s->n_ca_for += r == 0;
+	}
+	return r;
+}
+
 static int add_files(struct run_tls *t, struct tls_settings *s, struct msb_err *err)
 {
 	int r = 0;
@@ -52,6 +81,8 @@ static int add_files(struct run_tls *t, struct tls_settings *s, struct msb_err *
 	for (size_t i = 0; i < t->upstream_ca.n && r == 0; i++)
 		r = add_path(t, "tls-upstream-ca-cert", t->upstream_ca.items[i],
 			&s->upstream_ca[s->n_upstream_ca++], err);
+	if (r == 0)
+		r = add_files_for(t, s, err);
 	if (r == 0 && t->ca_cert)
 		r = add_path(t, "tls-intercept-ca-cert", t->ca_cert, &s->ca_cert, err);
 	if (r == 0 && t->ca_key)
@@ -62,8 +93,8 @@ static int add_files(struct run_tls *t, struct tls_settings *s, struct msb_err *
 int run_tls_apply(struct run_tls *t, struct tls_settings *ret, struct msb_err *err)
 {
 	struct tls_settings s = {.on = t->intercept || t->allow_quic || t->ports.n || t->bypass.n ||
-				       t->no_verify.n || t->upstream_ca.n || t->ca_cert ||
-				       t->ca_key,
+				       t->no_verify.n || t->upstream_ca.n || t->upstream_ca_for.n ||
+				       t->ca_cert || t->ca_key,
 		.allow_quic = t->allow_quic};
 	int r = add_ports(&t->ports, &s, err);
 
@@ -85,4 +116,6 @@ void run_tls_deinit(struct run_tls *t)
 {
 	while (t->n_paths > 0)
 		free(t->paths[--t->n_paths]);
+	while (t->n_patterns > 0)
+		free(t->patterns[--t->n_patterns]);
 }

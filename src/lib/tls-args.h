@@ -16,9 +16,12 @@ struct run_tls {
 	struct opt_list bypass;
 	struct opt_list no_verify;
 	struct opt_list upstream_ca;
+	struct opt_list upstream_ca_for;
 	const char *ca_cert;
 	const char *ca_key;
-	char *paths[TLS_FILES_MAX + 2]; /* owned: absolute */
+	char *paths[2 * TLS_FILES_MAX + 2]; /* owned: absolute */
+	char *patterns[TLS_FILES_MAX]; /* owned */
+	uint32_t n_patterns;
 	uint32_t n_paths;
 };
 
@@ -67,6 +70,13 @@ void run_tls_deinit(struct run_tls *t);
 			.arg = "FILE",                                                        \
 			.complete = OPT_COMPLETE_FILE,                                        \
 			.help = "Authorities of servers (PEM) to trust besides the host's"},  \
+		{.name = "tls-upstream-ca-cert-for",                                          \
+			.type = OPT_LIST,                                                     \
+			RUN_TLS_AT(T, M, upstream_ca_for),                                    \
+			.arg = "NAME|*.SUFFIX=FILE",                                          \
+			.help = "The same for some hosts only; of the patterns that a host "  \
+				"matches the most specific one counts, also beside "          \
+				"--tls-no-verify-upstream-for"},                              \
 		{.name = "tls-no-verify-upstream-for",                                        \
 			.type = OPT_LIST,                                                     \
 			RUN_TLS_AT(T, M, no_verify),                                          \

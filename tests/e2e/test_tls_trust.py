@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from conftest import LIMIT, MSB, ROOT, Msb, children, reap, wait_gone
-from test_tls import LOADER, PYTHON, Server, authority
+from test_tls import HOST_BUNDLE, LOADER, PYTHON, Server, authority
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
 import netbed  # noqa: E402
 
-HOST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 pytestmark = [

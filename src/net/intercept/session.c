@@ -176,7 +176,8 @@ static bool ask_server(struct session *s)
 {
 	const struct tls_hello *h = tls_conn_hello(s->guest.tls);
 	const char *host = host_of(s);
-	bool verify = !name_pattern_any(s->in->no_verify, s->in->n_no_verify, host);
+	bool verify;
+	struct tls_client *client = upstream_find(&s->in->upstream, host, &verify);
 
 	/* The policy has seen the same bytes. If not, it has allowed something else. */
 	if (!streq(h->name, s->flow.authority)) {
@@ -192,8 +193,7 @@ static bool ask_server(struct session *s)
 		return true;
 	}
 	s->stage = STAGE_SERVER;
-	return tls_connect(s->in->client, s->server.fd, host, &h->offer, verify, &s->server.tls) ==
-	       0;
+	return tls_connect(client, s->server.fd, host, &h->offer, verify, &s->server.tls) == 0;
 }
 
 static void on_answered(void *ctx, const struct exchange_request *r)
@@ -588,6 +588,7 @@ static void on_deadline(struct loop_timer *t)
 void intercept_take(struct intercept *in, const struct intercept_flow *flow, int guest, int server)
 {
 	struct session *s = calloc(1, sizeof(*s));
+	bool verify;
 
 	if (!s) {
 		fd_close(guest);
@@ -608,12 +609,12 @@ void intercept_take(struct intercept *in, const struct intercept_flow *flow, int
 	buf_init(&s->up.bytes, (size_t)2 * EXCHANGE_BYTES);
 	buf_init(&s->down.bytes, (size_t)2 * EXCHANGE_BYTES);
 	exchange_init(&s->exchange, host_of(s), flow->port);
+	(void)upstream_find(&in->upstream, host_of(s), &verify);
 	s->secrets = secrets_ref(in->secrets);
 	s->exchange.upload.secrets = s->secrets;
 	s->exchange.upload.total = &in->kept;
 	s->exchange.upload.place = (struct secret_place){.host = host_of(s),
-		.tls = flow->kind == INTERCEPT_TLS &&
-		       !name_pattern_any(in->no_verify, in->n_no_verify, host_of(s)),
+		.tls = flow->kind == INTERCEPT_TLS && verify,
 		.pinned = flow->pinned || !flow->authority[0]};
 	s->exchange.done = on_answered;
 	s->exchange.ctx = s;
@@ -645,17 +646,14 @@ int intercept_init(struct intercept *in, struct loop *loop, struct net_events *e
 	int r = 0;
 
 	*in = (struct intercept){.loop = loop, .events = events};
-	for (; in->n_no_verify < t->n_no_verify && r == 0; in->n_no_verify++)
-		r = name_pattern_parse(
-			t->no_verify[in->n_no_verify], &in->no_verify[in->n_no_verify], err);
-	if (r == 0 && c->secrets.n)
+	if (c->secrets.n)
 		r = secrets_new(&c->secrets, secrets_fd, &in->secrets, err);
 	if (r == 0)
 		r = tls_ca_open(t->ca_cert, t->ca_key, &in->ca, err);
 	if (r == 0)
 		r = tls_server_new(in->ca, &in->server, err);
 	if (r == 0)
-		r = tls_client_new(t->upstream_ca, t->n_upstream_ca, &in->client, err);
+		r = upstream_init(&in->upstream, t, err);
 	/* Whatever the library reads or sets up at its first certificate, it does now. */
 	if (r == 0 && !tls_ca_leaf(in->ca, "localhost"))
 		r = msb_err_set(err, -EIO, MSB_FAIL, "cannot make a certificate");
@@ -669,7 +667,7 @@ void intercept_deinit(struct intercept *in)
 	while (in->sessions)
 		session_free(in->sessions);
 	in->secrets = secrets_free(in->secrets);
-	in->client = tls_client_free(in->client);
+	upstream_deinit(&in->upstream);
 	in->server = tls_server_free(in->server);
 	in->ca = tls_ca_free(in->ca);
 }

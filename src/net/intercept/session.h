@@ -9,8 +9,8 @@
 
 #include "net/events.h"
 #include "net/intercept/config.h"
+#include "net/intercept/upstream.h"
 #include "net/intercept/wire.h"
-#include "net/policy/pattern.h"
 #include "net/secrets/secret.h"
 #include "tls/conn.h"
 
@@ -21,9 +21,7 @@ struct intercept {
 	struct net_events *events;
 	struct tls_ca *ca;
 	struct tls_server *server;
-	struct tls_client *client;
-	uint32_t n_no_verify;
-	struct name_pattern no_verify[TLS_NAMES_MAX];
+	struct upstream upstream;
 	struct secrets *secrets; /* NULL: none */
 	size_t kept; /* bytes of bodies that wait for values */
 	struct session *sessions;

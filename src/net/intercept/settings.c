@@ -23,6 +23,16 @@ void tls_settings_to_json(const struct tls_settings *s, struct json_out *o, cons
 	put_list(o, "bypass", s->bypass, s->n_bypass);
 	put_list(o, "no_verify", s->no_verify, s->n_no_verify);
 	put_list(o, "upstream_ca", s->upstream_ca, s->n_upstream_ca);
+	if (s->n_ca_for)
+		json_begin_array(o, "upstream_ca_for");
+	for (uint32_t i = 0; i < s->n_ca_for; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "hosts", s->ca_for[i].pattern);
+		json_put_str(o, "file", s->ca_for[i].file);
+		json_end_object(o);
+	}
+	if (s->n_ca_for)
+		json_end_array(o);
 	if (s->ca_cert)
 		json_put_str(o, "ca_cert", s->ca_cert);
 	if (s->ca_key)
@@ -69,10 +79,38 @@ static int get_ports(const struct json *obj, struct tls_settings *s, struct msb_
 	return 0;
 }
 
+static int get_ca_for(const struct json *obj, struct tls_settings *s, struct msb_err *err)
+{
+	static const char *const keys[] = {"hosts", "file"};
+	const struct json *list = NULL;
+	int r = json_find(obj, "upstream_ca_for")
+			? json_get_array(obj, "upstream_ca_for", &list, err)
+			: 0;
+
+	if (r < 0 || !list)
+		return r;
+	if (json_len(list) > TLS_FILES_MAX)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "upstream_ca_for: more than %d", TLS_FILES_MAX);
+	json_foreach (item, list) {
+		struct tls_ca_for *c = &s->ca_for[s->n_ca_for];
+
+		r = json_only(item, keys, ARRAY_SIZE(keys), err);
+		if (r == 0)
+			r = json_get_str(item, "hosts", &c->pattern, err);
+		if (r == 0)
+			r = json_get_str(item, "file", &c->file, err);
+		if (r < 0)
+			return msb_err_prefix(err, r, "upstream_ca_for");
+		s->n_ca_for++;
+	}
+	return 0;
+}
+
 int tls_settings_from_json(const struct json *obj, struct tls_settings *ret, struct msb_err *err)
 {
-	static const char *const keys[] = {
-		"allow_quic", "ports", "bypass", "no_verify", "upstream_ca", "ca_cert", "ca_key"};
+	static const char *const keys[] = {"allow_quic", "ports", "bypass", "no_verify",
+		"upstream_ca", "upstream_ca_for", "ca_cert", "ca_key"};
 	struct tls_settings s = {.on = true};
 	int r = json_only(obj, keys, ARRAY_SIZE(keys), err);
 
@@ -88,6 +126,8 @@ int tls_settings_from_json(const struct json *obj, struct tls_settings *ret, str
 		r = get_list(
 			obj, "upstream_ca", s.upstream_ca, TLS_FILES_MAX, &s.n_upstream_ca, err);
 	if (r == 0)
+		r = get_ca_for(obj, &s, err);
+	if (r == 0)
 		r = json_opt_str(obj, "ca_cert", &s.ca_cert, err);
 	if (r == 0)
 		r = json_opt_str(obj, "ca_key", &s.ca_key, err);
@@ -96,6 +136,21 @@ int tls_settings_from_json(const struct json *obj, struct tls_settings *ret, str
 	if (r == 0)
 		*ret = s;
 	return r;
+}
+
+static int check_ca_for(const struct tls_settings *s, struct msb_err *err)
+{
+	struct name_pattern p;
+
+	for (uint32_t i = 0; i < s->n_ca_for; i++) {
+		int r = name_pattern_parse(s->ca_for[i].pattern, &p, err);
+
+		if (r < 0)
+			return r;
+		if (s->ca_for[i].file[0] != '/')
+			return msb_err_usage(err, "%.100s: not absolute", s->ca_for[i].file);
+	}
+	return 0;
 }
 
 static int check_names(const char *const *names, uint32_t n, struct msb_err *err)
@@ -123,6 +178,8 @@ int tls_settings_check(const struct tls_settings *s, struct msb_err *err)
 	}
 	if ((s->ca_cert && s->ca_cert[0] != '/') || (s->ca_key && s->ca_key[0] != '/'))
 		return msb_err_usage(err, "%.100s: not absolute", s->ca_cert);
-	r = check_names(s->bypass, s->n_bypass, err);
+	r = check_ca_for(s, err);
+	if (r == 0)
+		r = check_names(s->bypass, s->n_bypass, err);
 	return r == 0 ? check_names(s->no_verify, s->n_no_verify, err) : r;
 }

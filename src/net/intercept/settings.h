@@ -10,6 +10,12 @@
 
 enum { TLS_PORT = 443, TLS_PORTS_MAX = 16, TLS_NAMES_MAX = 64, TLS_FILES_MAX = 16 };
 
+/* Authorities for some hosts only. */
+struct tls_ca_for {
+	const char *pattern; /* net/policy/pattern.h */
+	const char *file; /* absolute path */
+};
+
 struct tls_settings {
 	bool on;
 	bool allow_quic; /* UDP to the ports passes; clients may go around the interception */
@@ -21,6 +27,8 @@ struct tls_settings {
 	const char *no_verify[TLS_NAMES_MAX];
 	uint32_t n_upstream_ca; /* files with more authorities; absolute paths */
 	const char *upstream_ca[TLS_FILES_MAX];
+	uint32_t n_ca_for; /* the same for some hosts, besides */
+	struct tls_ca_for ca_for[TLS_FILES_MAX];
 	const char *ca_cert, *ca_key; /* NULL: the installation's; absolute paths */
 };
 

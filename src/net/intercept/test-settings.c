@@ -19,6 +19,8 @@ static struct tls_settings full(void)
 		.no_verify = {"*"},
 		.n_upstream_ca = 1,
 		.upstream_ca = {"/etc/ca.pem"},
+		.n_ca_for = 2,
+		.ca_for = {{"*.corp", "/etc/corp.pem"}, {"*.corp", "/etc/corp2.pem"}},
 		.ca_cert = "/tls/ca.crt",
 		.ca_key = "/tls/ca.key"};
 }
@@ -47,6 +49,9 @@ TEST(there_and_back)
 	ASSERT_STREQ(got.tls.bypass[0], "*.pinned.example");
 	ASSERT_STREQ(got.tls.no_verify[0], "*");
 	ASSERT_STREQ(got.tls.upstream_ca[0], "/etc/ca.pem");
+	ASSERT_EQ(got.tls.n_ca_for, 2);
+	ASSERT_STREQ(got.tls.ca_for[1].pattern, "*.corp");
+	ASSERT_STREQ(got.tls.ca_for[1].file, "/etc/corp2.pem");
 	ASSERT_STREQ(got.tls.ca_key, "/tls/ca.key");
 	intercept_config_deinit(&got);
 	buf_deinit(&text);
@@ -84,6 +89,15 @@ TEST(every_mistake_is_named)
 		 "[], "
 		 "\"upstream_ca\": [], \"more\": 1}}",
 			"more"},
+		{"{\"tls\": {\"allow_quic\": false, \"ports\": [], \"bypass\": [], \"no_verify\": "
+		 "[], "
+		 "\"upstream_ca\": [], \"upstream_ca_for\": [{\"hosts\": \"a\"}]}}",
+			"file"},
+		{"{\"tls\": {\"allow_quic\": false, \"ports\": [], \"bypass\": [], \"no_verify\": "
+		 "[], "
+		 "\"upstream_ca\": [], \"upstream_ca_for\": [{\"hosts\": \"a\", \"file\": "
+		 "\"ca.pem\"}]}}",
+			"not absolute"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
