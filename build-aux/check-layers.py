@@ -12,7 +12,7 @@ from pathlib import Path
 
 LEVELS = {
     "base": 0, "proto": 0, "tls": 0,
-    "vmm": 1, "net": 1, "fs": 1, "image": 1, "agent": 1,
+    "vmm": 1, "net": 1, "fs": 1, "vsock": 1, "image": 1, "agent": 1,
     "engine": 2,
     "sandbox": 3,
     "lib": 4,
@@ -22,8 +22,8 @@ LEVELS = {
 CONTRACTS = {("proto", "base"), ("tls", "base")}
 OWNERS = {"openssl/": "tls", "curl/": "image/registry", "nghttp2/": "net/intercept", "sqlite3.h": "server",
           "seccomp.h": "vmm/jail", "libssh/": "server/ssh"}
-# Reading rings in the memory of a guest is done by one piece of code (no state, no I/O) in both processes that do it.
-SHARED = {("fs", "vmm/mem.h"), ("fs", "vmm/virtio/queue.h")}
+# Reading rings in the memory of a guest is done by one piece of code (no state, no I/O) in all processes that do it.
+SHARED = {(user, name) for user in ("fs", "vsock") for name in ("vmm/mem.h", "vmm/virtio/queue.h", "vmm/virtio/vhost-user.h")}
 # Commands that use libmsb as any other program does: its public headers, and of src/lib what it cannot have in them:
 # tables of options, and text for people. Files may only be added.
 PUBLIC_ONLY = {f"cli/{name}.c" for name in ("api", "cmd-cp", "cmd-load", "cmd-modify", "cmd-ping", "cmd-rename", "cmd-start",

@@ -36,13 +36,14 @@ static uint64_t take(struct input *in, size_t n)
 /* As QEMU begins: memory at 0 (QEMU's address 1 << 32), two small queues. */
 static void set_up(struct vhost *v, int memory)
 {
-	uint8_t reply[VHOST_PAYLOAD_MAX];
+	uint8_t reply[VHOST_USER_PAYLOAD_MAX];
 	uint32_t size;
 	uint64_t table[5] = {1, 0, MEMORY, UINT64_C(1) << 32, 0};
-	struct vhost_head h = {5, 1, sizeof(table)};
+	struct vhost_user_head h = {5, 1, sizeof(table)};
 	int fd = fcntl(memory, F_DUPFD_CLOEXEC, 0);
 
-	REQUIRE(vhost_message(v, &h, (const uint8_t *)table, &fd, 1, reply, &size) == 0);
+	REQUIRE(vhost_user_message(&v->user, &h, (const uint8_t *)table, &fd, 1, reply, &size) ==
+		0);
 	fd_close(fd);
 	for (uint32_t i = 0; i < VHOST_QUEUES; i++) {
 		uint64_t base = (UINT64_C(1) << 32) + i * 0x1000;
@@ -51,24 +52,28 @@ static void set_up(struct vhost *v, int memory)
 		uint32_t enable[2] = {i, 1};
 		uint64_t kick = i;
 
-		h = (struct vhost_head){8, 1, sizeof(num)};
-		REQUIRE(vhost_message(v, &h, (const uint8_t *)num, NULL, 0, reply, &size) == 0);
-		h = (struct vhost_head){9, 1, sizeof(addr)};
-		REQUIRE(vhost_message(v, &h, (const uint8_t *)addr, NULL, 0, reply, &size) == 0);
-		h = (struct vhost_head){18, 1, sizeof(enable)};
-		REQUIRE(vhost_message(v, &h, (const uint8_t *)enable, NULL, 0, reply, &size) == 0);
+		h = (struct vhost_user_head){8, 1, sizeof(num)};
+		REQUIRE(vhost_user_message(
+				&v->user, &h, (const uint8_t *)num, NULL, 0, reply, &size) == 0);
+		h = (struct vhost_user_head){9, 1, sizeof(addr)};
+		REQUIRE(vhost_user_message(
+				&v->user, &h, (const uint8_t *)addr, NULL, 0, reply, &size) == 0);
+		h = (struct vhost_user_head){18, 1, sizeof(enable)};
+		REQUIRE(vhost_user_message(
+				&v->user, &h, (const uint8_t *)enable, NULL, 0, reply, &size) == 0);
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		h = (struct vhost_head){12, 1, sizeof(kick)};
-		REQUIRE(vhost_message(v, &h, (const uint8_t *)&kick, &fd, 1, reply, &size) == 0);
+		h = (struct vhost_user_head){12, 1, sizeof(kick)};
+		REQUIRE(vhost_user_message(
+				&v->user, &h, (const uint8_t *)&kick, &fd, 1, reply, &size) == 0);
 		fd_close(fd);
 	}
 }
 
 static void message(struct vhost *v, struct input *in, int memory)
 {
-	uint8_t payload[VHOST_PAYLOAD_MAX] = {0};
-	uint8_t reply[VHOST_PAYLOAD_MAX];
-	struct vhost_head h = {(uint32_t)take(in, 1) % 24, (uint32_t)take(in, 1), 0};
+	uint8_t payload[VHOST_USER_PAYLOAD_MAX] = {0};
+	uint8_t reply[VHOST_USER_PAYLOAD_MAX];
+	struct vhost_user_head h = {(uint32_t)take(in, 1) % 24, (uint32_t)take(in, 1), 0};
 	uint8_t how = (uint8_t)take(in, 1);
 	unsigned int n = how % 3;
 	uint32_t size = 0;
@@ -80,7 +85,7 @@ static void message(struct vhost *v, struct input *in, int memory)
 	for (unsigned int i = 0; i < n; i++)
 		fds[i] = how & 0x80 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
 				    : fcntl(memory, F_DUPFD_CLOEXEC, 0);
-	if (vhost_message(v, &h, payload, fds, n, reply, &size) == 0)
+	if (vhost_user_message(&v->user, &h, payload, fds, n, reply, &size) == 0)
 		REQUIRE(size <= sizeof(reply));
 	for (unsigned int i = 0; i < n; i++)
 		fd_close(fds[i]);
