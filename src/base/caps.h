@@ -27,6 +27,7 @@
 #define LIMIT_MOUNTS	    64u
 #define LIMIT_RLIMITS	    16u
 #define LIMIT_PORTS	    64u /* published by one sandbox */
+#define LIMIT_VSOCKS	    16u /* sockets of the host that one sandbox may reach */
 #define LIMIT_LABELS	    1024u /* of one sandbox or image */
 #define LIMIT_LABEL_BYTES   (256u * 1024u) /* names and values together */
 #define LIMIT_SCRIPTS	    64u

@@ -249,6 +249,13 @@ static int put_text(const struct sandbox_info *info, struct buf *out)
 
 		r = line(out, i ? "" : "Ports", port_text(info, i, port));
 	}
+	for (uint32_t i = 0; i < info->spec.vsocks.n && r == 0; i++) {
+		const struct vsock_route *v = &info->spec.vsocks.list[i];
+		char what[VSOCK_PATH_SIZE + 16];
+
+		(void)snprintf(what, sizeof(what), "%s:%" PRIu32, v->path, v->port);
+		r = line(out, i ? "" : "Host sockets", what);
+	}
 	return r < 0 ? r : put_guest(&info->spec, out);
 }
 

@@ -132,9 +132,10 @@ static void check_installation(struct doctor_report *r)
 	check_file(r, dir, "vmlinux", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "initramfs.cpio", R_OK, DOCTOR_FAIL);
 	check_file(r, dir, "base.erofs", R_OK, DOCTOR_FAIL);
-	/* Without them there are no shared directories, no look into TLS, no images of registries,
-	 * no archives. */
+	/* Without them there are no shared directories, no sockets of the host, no look into TLS,
+	 * no images of registries, no archives. */
 	check_file(r, dir, "msb-fs", X_OK, DOCTOR_WARN);
+	check_file(r, dir, "msb-vsock", X_OK, DOCTOR_WARN);
 	check_file(r, dir, "msb-tls", X_OK, DOCTOR_WARN);
 	check_file(r, dir, "msb-pull", X_OK, DOCTOR_WARN);
 	check_file(r, dir, "msb-layer", X_OK, DOCTOR_WARN);

@@ -14,6 +14,7 @@
 
 #include "engine/cgroup.h"
 #include "fs/server.h"
+#include "vsock/route.h"
 
 enum engine_kind { ENGINE_AUTO = 0, ENGINE_KVM, ENGINE_QEMU };
 
@@ -54,7 +55,17 @@ struct engine_net {
 	uint8_t mac[6]; /* of the guest */
 };
 
-enum { ENGINE_NET_HELPERS = 2 };
+/* Sockets of the host that the guest may reach, by processes of msb-vsock. */
+struct engine_vsock {
+	const char *path; /* of msb-vsock; NULL: none, no device */
+	const struct vsock_routes *routes; /* borrowed */
+};
+
+enum {
+	ENGINE_NET_HELPERS = 2,
+	ENGINE_VSOCK_HELPERS = 2,
+	ENGINE_HELPERS_MAX = LIMIT_SHARES + ENGINE_NET_HELPERS + ENGINE_VSOCK_HELPERS,
+};
 
 struct engine_helper {
 	const char *name; /* of the program */
@@ -80,6 +91,7 @@ struct engine_spec {
 	struct engine_share shares[LIMIT_SHARES];
 	const char *fs_path; /* path of msb-fs, when there are shares */
 	struct engine_net net;
+	struct engine_vsock vsock;
 	const char *cmdline_extra; /* appended to the engine's kernel command line, may be "" */
 	const char *vmm_path; /* kvm: path of msb-vmm; qemu: path of the QEMU binary or NULL to
 				 search */
@@ -102,9 +114,9 @@ struct engine_vm {
 	int stderr_fd; /* owned: what the process says about itself; reaped() looks for the reason
 			  of a failure there */
 	uint32_t n_helpers;
-	/* Owned: msb-fs of the share of that index, then msb-net, then msb-tls; they end with the
-	 * machine. */
-	struct engine_helper helpers[LIMIT_SHARES + ENGINE_NET_HELPERS];
+	/* Owned: msb-fs of the share of that index, then msb-net, msb-tls and msb-vsock; they end
+	 * with the machine. */
+	struct engine_helper helpers[ENGINE_HELPERS_MAX];
 	struct cgroup cgroup; /* owned, usually none: bounds of the process */
 	void *priv; /* the engine's own state, freed by engine_vm_deinit() */
 	uint64_t spawned_ns;

@@ -21,11 +21,12 @@
 #include "engine/net.h"
 #include "engine/probe.h"
 #include "engine/share.h"
+#include "engine/vsock.h"
 #include "vmm/config.h"
 
 /* Descriptors of the VMM process behind VMM_FD_CONTROL. */
 enum { KFD_KVM = VMM_FD_CONTROL + 1, KFD_KERNEL, KFD_INITRAMFS, KFD_CHANNEL, KFD_LOG, KFD_DISK };
-_Static_assert(KFD_DISK + LIMIT_EXTENTS + LIMIT_SHARES + 1 <= SPAWN_FDS_MAX,
+_Static_assert(KFD_DISK + LIMIT_EXTENTS + LIMIT_SHARES + 2 <= SPAWN_FDS_MAX,
 	"disks must fit the spawn table");
 
 /* Private memory of the VMM is 2 MiB; the rest is for KVM's own and the page cache in passing. */
@@ -47,6 +48,7 @@ struct kvm_fds {
 	int err;
 	struct share_fds shares;
 	int net;
+	int vsock;
 };
 
 static void kvm_fds_deinit(struct kvm_fds *f)
@@ -58,6 +60,7 @@ static void kvm_fds_deinit(struct kvm_fds *f)
 	fd_close(f->err);
 	share_fds_deinit(&f->shares);
 	fd_close(f->net);
+	fd_close(f->vsock);
 }
 
 static int make_pair(int type, int *ret_ours, int *ret_theirs)
@@ -151,6 +154,11 @@ static int net_fd(const struct engine_spec *spec)
 	return shares_first(spec) + (int)spec->n_shares;
 }
 
+static int vsock_fd(const struct engine_spec *spec)
+{
+	return net_fd(spec) + 1;
+}
+
 static int fill_config(const struct engine_spec *spec, struct vmm_config *c, struct msb_err *err)
 {
 	int r;
@@ -168,6 +176,7 @@ static int fill_config(const struct engine_spec *spec, struct vmm_config *c, str
 		.log_fd = KFD_LOG,
 		.cgroup_fd = -1,
 		.net = {.fd = -1},
+		.vsock_fd = spec->vsock.path ? vsock_fd(spec) : -1,
 		.n_disks = spec->n_disks,
 	};
 	fill_disks(spec, c);
@@ -212,6 +221,8 @@ static int run(const struct engine_spec *spec, const struct kvm_fds *f, struct e
 		spawn_add_fd(&s, f->shares.fds[i], shares_first(spec) + (int)i);
 	if (f->net >= 0)
 		spawn_add_fd(&s, f->net, net_fd(spec));
+	if (f->vsock >= 0)
+		spawn_add_fd(&s, f->vsock, vsock_fd(spec));
 	vm->spawned_ns = clock_mono_ns();
 	return spawn_run(&s, &vm->pid, &vm->pidfd);
 }
@@ -237,7 +248,9 @@ static int prepare(const struct engine_spec *spec, struct kvm_fds *f, struct eng
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of msb-vmm");
 	r = shares_start(spec, FS_LINK, f->err, vm, &f->shares, err);
-	return r < 0 ? r : net_start(spec, NET_HEADERS, f->err, vm, &f->net, err);
+	if (r == 0)
+		r = net_start(spec, NET_HEADERS, f->err, vm, &f->net, err);
+	return r < 0 ? r : vsock_start(spec, VSOCK_LINK, f->err, vm, &f->vsock, err);
 }
 
 static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
@@ -247,7 +260,8 @@ static int kvm_start(const struct engine_spec *spec, struct engine_vm *ret, stru
 		.channel = -EBADF,
 		.log = -EBADF,
 		.err = -EBADF,
-		.net = -EBADF};
+		.net = -EBADF,
+		.vsock = -EBADF};
 	struct engine_vm vm;
 	int r;
 

@@ -34,6 +34,7 @@
 #include "engine/qemu-room.h"
 #include "engine/qmp.h"
 #include "engine/share.h"
+#include "engine/vsock.h"
 #include "vmm/config.h"
 
 /* Descriptors of the QEMU process. */
@@ -94,6 +95,12 @@ static void MSB_PRINTF(2, 3) arg(struct qemu_args *a, const char *fmt, ...)
 	a->used += (size_t)n + 1;
 }
 
+/* msb-fs and msb-vsock work on the guest's memory themselves; otherwise it stays private. */
+static bool shares_memory(const struct engine_spec *spec)
+{
+	return spec->n_shares > 0 || spec->vsock.path;
+}
+
 static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 {
 	uint32_t mem_mib = engine_max_mem_mib(spec);
@@ -101,9 +108,8 @@ static void args_machine(struct qemu_args *a, const struct engine_spec *spec)
 
 	arg(a, "%s", arch_qemu_binary);
 	arg(a, "-M");
-	arg(a, "%s%s", arch_qemu_machine, spec->n_shares > 0 ? ",memory-backend=ram" : "");
-	/* msb-fs works on the guest's memory itself; without shares the memory stays private. */
-	if (spec->n_shares > 0) {
+	arg(a, "%s%s", arch_qemu_machine, shares_memory(spec) ? ",memory-backend=ram" : "");
+	if (shares_memory(spec)) {
 		arg(a, "-object");
 		arg(a, "memory-backend-memfd,id=ram,share=on,size=%uM", mem_mib);
 	}
@@ -188,6 +194,16 @@ static void args_net(struct qemu_args *a, const struct engine_spec *spec, int fd
 		m[0], m[1], m[2], m[3], m[4], m[5]);
 }
 
+static void args_vsock(struct qemu_args *a, const struct engine_spec *spec, int fd)
+{
+	if (!spec->vsock.path)
+		return;
+	arg(a, "-chardev");
+	arg(a, "socket,id=vsock,fd=%d", fd);
+	arg(a, "-device");
+	arg(a, "vhost-user-vsock-device,chardev=vsock");
+}
+
 static void args_devices(
 	struct qemu_args *a, const struct qemu_disks *disks, const struct qemu_room *room)
 {
@@ -227,11 +243,12 @@ struct qemu_fds {
 	struct qemu_disks disks;
 	struct share_fds shares;
 	int net;
+	int vsock;
 };
 
 static void qemu_fds_init(struct qemu_fds *f)
 {
-	f->qmp = f->channel = f->console = f->err = f->net = -EBADF;
+	f->qmp = f->channel = f->console = f->err = f->net = f->vsock = -EBADF;
 	qemu_disks_init(&f->disks, QFD_DISK);
 	share_fds_init(&f->shares);
 }
@@ -246,6 +263,11 @@ static int net_fd(const struct qemu_disks *d, const struct engine_spec *spec)
 	return shares_first(d) + (int)spec->n_shares;
 }
 
+static int vsock_fd(const struct qemu_disks *d, const struct engine_spec *spec)
+{
+	return net_fd(d, spec) + 1;
+}
+
 static void qemu_fds_deinit(struct qemu_fds *f)
 {
 	fd_close(f->qmp);
@@ -254,6 +276,7 @@ static void qemu_fds_deinit(struct qemu_fds *f)
 	fd_close(f->err);
 	share_fds_deinit(&f->shares);
 	fd_close(f->net);
+	fd_close(f->vsock);
 	qemu_disks_deinit(&f->disks);
 	qemu_fds_init(f);
 }
@@ -461,6 +484,8 @@ static int run(const struct engine_spec *spec, const char *binary, struct qemu_a
 		spawn_add_fd(&s, f->shares.fds[i], shares_first(&f->disks) + (int)i);
 	if (f->net >= 0)
 		spawn_add_fd(&s, f->net, net_fd(&f->disks, spec));
+	if (f->vsock >= 0)
+		spawn_add_fd(&s, f->vsock, vsock_fd(&f->disks, spec));
 	vm->spawned_ns = clock_mono_ns();
 	return run_apart(
 		&s, world_readable(spec->kernel_fd) && world_readable(spec->initramfs_fd), vm);
@@ -490,6 +515,7 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	args_devices(args, &f->disks, &room);
 	args_shares(args, spec, shares_first(&f->disks));
 	args_net(args, spec, net_fd(&f->disks, spec));
+	args_vsock(args, spec, vsock_fd(&f->disks, spec));
 	if (args->error < 0)
 		return msb_err_set(err, args->error, MSB_LIMIT, "kernel command line too long");
 
@@ -497,7 +523,9 @@ static int prepare(const struct engine_spec *spec, const struct arch_clock *star
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot make the sockets of QEMU");
 	r = shares_start(spec, FS_VHOST, f->err, vm, &f->shares, err);
-	return r < 0 ? r : net_start(spec, NET_BARE, f->err, vm, &f->net, err);
+	if (r == 0)
+		r = net_start(spec, NET_BARE, f->err, vm, &f->net, err);
+	return r < 0 ? r : vsock_start(spec, VSOCK_VHOST, f->err, vm, &f->vsock, err);
 }
 
 static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, struct msb_err *err)
@@ -520,7 +548,7 @@ static int qemu_start(const struct engine_spec *spec, struct engine_vm *ret, str
 		r = find_binary(spec, binary, sizeof(binary), err);
 	if (r == 0)
 		r = confine_init(&confine,
-			QFD_DISK + (int)(engine_extents(spec) + spec->n_disks + spec->n_shares + 1),
+			QFD_DISK + (int)(engine_extents(spec) + spec->n_disks + spec->n_shares + 2),
 			err);
 	if (r == 0)
 		r = confine_qemu(&confine, spec, binary, err);

@@ -412,6 +412,9 @@ TEST(devices_are_counted)
 	spec.n_shares = 3;
 	ASSERT_OK(qemu_room_make(&spec, &room, &err));
 	ASSERT_TRUE(room.balloon && !room.rng);
+	spec.vsock.path = "msb-vsock";
+	ASSERT_EQ(qemu_room_make(&spec, &room, &err), -E2BIG);
+	ASSERT_TRUE(strstr(err.msg, "1 network, 1 for --vsock, 1 for --max-memory"));
 }
 
 /* All that an image of the largest number of layers needs. */

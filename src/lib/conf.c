@@ -288,6 +288,7 @@ static const struct conf_field fields[] = {
 	{NULL, "pull_policy", conf_apply_option, "pull"},
 	{NULL, "registry", apply_unsupported, NULL},
 	{NULL, "ports", conf_apply_options, "port"},
+	{NULL, "vsock", conf_apply_options, "vsock"},
 	{"resources", "cpus", conf_apply_option, "cpus"},
 	{"resources", "memory", conf_apply_option, "memory"},
 	{"resources", "max_cpus", conf_apply_option, "max-cpus"},

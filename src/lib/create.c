@@ -249,6 +249,15 @@ const struct opt create_opts[] = {
 		.help = "Mount a raw disk image or block device with a file system; options: ro, "
 			"noexec, nosuid, nodev, fstype=ext4|xfs|erofs|squashfs"},
 	RUN_NET_OPTS(struct create_args, net),
+	{.name = "vsock",
+		.type = OPT_PARSE,
+		AT(vsocks),
+		.parse = run_parse_vsock,
+		.arg = "PATH:PORT",
+		MACHINE,
+		.repeatable = true,
+		.help = "Let the guest connect to the Unix socket PATH of the host, by a vsock "
+			"stream to PORT of the host (CID 2)"},
 	{.name = "tmpfs",
 		.type = OPT_PARSE,
 		AT(tmpfs),
@@ -517,6 +526,7 @@ static void fill_spec(struct sandbox_spec *spec, const struct create_args *a)
 	spec->init = a->init;
 	spec->n_tmpfs = a->tmpfs.n;
 	memcpy(spec->tmpfs, a->tmpfs.list, sizeof(spec->tmpfs));
+	spec->vsocks = a->vsocks;
 	spec->n_rlimits = a->rlimits.n;
 	memcpy(spec->rlimits, a->rlimits.list, sizeof(spec->rlimits));
 	spec->restricted = a->security == SECURITY_RESTRICTED;
@@ -532,7 +542,8 @@ static int configure_net(struct create *run, struct msb_err *err)
 	int r = run_net_apply(&run->args->net, &run->policy, &net->dns, err);
 
 	if (r == 0)
-		r = tenant_apply(run->home, run->args->tenancy, &run->args->net, &run->policy, err);
+		r = tenant_apply(run->home, run->args->tenancy, &run->args->net, &run->args->vsocks,
+			&run->policy, err);
 	if (r == 0)
 		r = run_tls_apply(&run->args->net.tls, &net->tls, err);
 	if (r == 0)

@@ -24,6 +24,7 @@
 #include "lib/run-config.h"
 #include "lib/script-args.h"
 #include "lib/volume-args.h"
+#include "lib/vsock-args.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
 
@@ -49,6 +50,7 @@ struct create_args {
 	struct run_tmpfs tmpfs;
 	struct run_volumes volumes;
 	struct run_net net;
+	struct vsock_routes vsocks;
 	struct run_rlimits rlimits;
 	struct run_scripts scripts;
 	struct run_patches patches;

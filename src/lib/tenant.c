@@ -30,13 +30,14 @@ static int configured(const char *home, bool *ret, struct msb_err *err)
 	return r;
 }
 
-static int check(const struct run_net *n, struct msb_err *err)
+static int check(const struct run_net *n, const struct vsock_routes *vsocks, struct msb_err *err)
 {
 	const struct {
 		bool given;
 		const char *option;
 	} open[] = {
 		{n->ports.n > 0, "port"},
+		{vsocks->n > 0, "vsock"},
 		{n->servers.n_servers > 0, "dns-nameserver"},
 		{n->tls.trust_host_cas, "trust-host-cas"},
 		{n->no_rebind_protection, "no-dns-rebind-protection"},
@@ -58,8 +59,8 @@ static int check(const struct run_net *n, struct msb_err *err)
 	return 0;
 }
 
-int tenant_apply(const char *home, int profile, const struct run_net *n, struct policy *policy,
-	struct msb_err *err)
+int tenant_apply(const char *home, int profile, const struct run_net *n,
+	const struct vsock_routes *vsocks, struct policy *policy, struct msb_err *err)
 {
 	bool all = false;
 	int r = profile == TENANT_MULTI ? 0 : configured(home, &all, err);
@@ -67,5 +68,5 @@ int tenant_apply(const char *home, int profile, const struct run_net *n, struct 
 	if (r < 0 || (profile != TENANT_MULTI && !all))
 		return r;
 	policy->public_only = true;
-	return check(n, err);
+	return check(n, vsocks, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sandboxes of several tenants on one host: what their network may not be.
+ * Sandboxes of several tenants on one host: what they may not reach.
  *
  * Whoever starts a sandbox for somebody else (a service that takes orders) does not want the order
  * to open the service's own network. With the profile multi-tenant no rule, profile or default
@@ -10,6 +10,7 @@
 #pragma once
 
 #include "lib/net-args.h"
+#include "vsock/route.h"
 
 enum { TENANT_SINGLE, TENANT_MULTI };
 
@@ -20,5 +21,6 @@ extern const char *const tenant_profiles[];
  * @home: where config.json is; it has the last word
  * @profile: of the options
  */
-int tenant_apply(const char *home, int profile, const struct run_net *n, struct policy *policy,
-	struct msb_err *err) MSB_MUST_CHECK;
+int tenant_apply(const char *home, int profile, const struct run_net *n,
+	const struct vsock_routes *vsocks, struct policy *policy, struct msb_err *err)
+	MSB_MUST_CHECK;

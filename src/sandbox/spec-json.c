@@ -6,6 +6,7 @@
  * newer version. Reading is strict: what this version does not know is an error, not a default.
  */
 #include "base/json.h"
+#include "base/str.h"
 
 #include "net/policy/rule.h"
 #include "sandbox/spec.h"
@@ -199,6 +200,21 @@ static void put_network(struct json_out *o, const struct sandbox_net *n, bool se
 	json_end_object(o);
 }
 
+static void put_vsocks(struct json_out *o, const struct vsock_routes *v)
+{
+	if (v->n == 0)
+		return;
+	json_begin_array(o, "vsock");
+	for (uint32_t i = 0; i < v->n; i++) {
+		json_begin_object(o, NULL);
+		json_put_str(o, "path", v->list[i].path);
+		json_put_u64(o, "port", v->list[i].port);
+		json_put_str(o, "kind", "stream");
+		json_end_object(o);
+	}
+	json_end_array(o);
+}
+
 static void put_labels(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "labels");
@@ -264,6 +280,7 @@ static int to_json(const struct sandbox_spec *spec, bool secret, struct buf *out
 	put_scripts(&o, spec);
 	put_mounts(&o, spec);
 	put_network(&o, &spec->net, secret);
+	put_vsocks(&o, &spec->vsocks);
 	put_guest(&o, spec);
 	put_host(&o, spec);
 	json_end_object(&o);
@@ -593,6 +610,54 @@ static int get_network(const struct json *root, struct sandbox_spec *spec, struc
 	return r == 0 && secrets ? secret_settings_from_json(secrets, &spec->net.secrets, err) : r;
 }
 
+static int get_vsock(const struct json *obj, struct vsock_routes *to, struct msb_err *err)
+{
+	static const char *const keys[] = {"path", "port", "kind"};
+	static const char *const kinds[] = {"stream"};
+	struct vsock_route route = {.port = 0};
+	const char *path = NULL;
+	unsigned int kind;
+	int r = json_only(obj, keys, ARRAY_SIZE(keys), err);
+
+	if (r == 0)
+		r = json_get_str(obj, "path", &path, err);
+	if (r == 0)
+		r = json_get_u32(obj, "port", 0, UINT32_MAX, &route.port, err);
+	if (r == 0)
+		r = get_choice(obj, "kind", kinds, ARRAY_SIZE(kinds), &kind, err);
+	if (r < 0)
+		return r;
+	if (str_copy(route.path, sizeof(route.path), path) < 0)
+		return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE,
+			"the path of a host socket has %d bytes or more", VSOCK_PATH_SIZE);
+	return vsock_routes_add(to, &route, err);
+}
+
+static int get_vsocks(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	const struct json *list = NULL;
+	int r = json_opt_array(root, "vsock", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	json_foreach (item, list) {
+		r = json_type(item) == JSON_OBJECT
+			    ? get_vsock(item, &spec->vsocks, err)
+			    : msb_err_set(err, -EINVAL, MSB_USAGE, "vsock: not an object");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What can be reached from inside. */
+static int get_outside(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
+{
+	int r = get_network(root, spec, err);
+
+	return r < 0 ? r : get_vsocks(root, spec, err);
+}
+
 /* null stands for unlimited: the value does not fit an integer of JSON. */
 static int get_limit(const struct json *obj, const char *key, uint64_t *ret, struct msb_err *err)
 {
@@ -704,7 +769,8 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 	static const char *const keys[] = {"version", "name", "ephemeral", "detached", "created_ns",
 		"engine", "image", "root_disk", "snapshot", "vcpus", "mem_mib", "max_vcpus",
 		"max_mem_mib", "max_duration_ns", "idle_timeout_ns", "boot_timeout_ns", "command",
-		"labels", "scripts", "shares", "disks", "network", "guest", "host", "prepare"};
+		"labels", "scripts", "shares", "disks", "network", "vsock", "guest", "host",
+		"prepare"};
 	uint32_t version;
 	unsigned int engine = 0;
 	int r = json_get_u32(root, "version", 1, UINT32_MAX, &version, err);
@@ -779,7 +845,7 @@ int sandbox_spec_from_json(
 		if (r == 0)
 			r = get_disks(root, &spec, err);
 		if (r == 0)
-			r = get_network(root, &spec, err);
+			r = get_outside(root, &spec, err);
 		if (r == 0)
 			r = get_guest(root, &spec, err);
 		if (r == 0)

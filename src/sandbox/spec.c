@@ -234,6 +234,24 @@ static int check_shares(const struct sandbox_spec *spec, struct msb_err *err)
 	return 0;
 }
 
+static int check_vsocks(const struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct vsock_routes seen = {.n = 0};
+
+	if (spec->vsocks.n > LIMIT_VSOCKS)
+		return msb_err_set(
+			err, -E2BIG, MSB_LIMIT, "more than %u host sockets", LIMIT_VSOCKS);
+	for (uint32_t i = 0; i < spec->vsocks.n; i++) {
+		int r = vsock_route_check(&spec->vsocks.list[i], err);
+
+		if (r == 0)
+			r = vsock_routes_add(&seen, &spec->vsocks.list[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int check_rlimits(const struct sandbox_spec *spec, struct msb_err *err)
 {
 	if (spec->n_rlimits > LIMIT_RLIMITS)
@@ -382,6 +400,8 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 		r = check_tmpfs(spec, err);
 	if (r == 0)
 		r = check_shares(spec, err);
+	if (r == 0)
+		r = check_vsocks(spec, err);
 	if (r == 0)
 		r = check_rlimits(spec, err);
 	if (r == 0 && spec->stop_signal > LIMIT_SIGNAL)

@@ -25,6 +25,7 @@
 #include "net/secrets/settings.h"
 #include "proto/msg.h"
 #include "sandbox/share.h"
+#include "vsock/route.h"
 
 enum { SANDBOX_SPEC_VERSION = 1 };
 
@@ -126,6 +127,7 @@ struct sandbox_spec {
 	struct sandbox_disk disks[LIMIT_SHARES];
 
 	struct sandbox_net net;
+	struct vsock_routes vsocks; /* sockets of the host that the guest may reach */
 
 	uint32_t n_labels;
 	const struct sandbox_label *labels; /* names differ */

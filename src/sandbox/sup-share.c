@@ -201,13 +201,22 @@ void sup_shares_config(const struct supervisor *sup, struct msg_config *m)
 			.options = sup->disk_notes[i].mount};
 }
 
+/* What helper @i does, in words; "": a share. */
+static const char *helper_does(const struct supervisor *sup, uint32_t i)
+{
+	if (i < sup->spec.n_shares)
+		return "";
+	return streq(sup->vm.helpers[i].name, "msb-vsock") ? "sockets of the host" : "the network";
+}
+
 static void machine_patience(struct loop_timer *t)
 {
 	struct sup_share_watch *w = container_of(t, struct sup_share_watch, patience);
 	struct msb_err err;
 
 	(void)msb_err_set(&err, -EPIPE, MSB_GUEST, "the machine has closed its connection to %s",
-		w->index < w->sup->spec.n_shares ? "a shared directory" : "the network");
+		w->index < w->sup->spec.n_shares ? "a shared directory"
+						 : helper_does(w->sup, w->index));
 	sup_fail(w->sup, &err);
 }
 
@@ -237,7 +246,7 @@ static void share_event(struct loop_fd *src, uint32_t events)
 		(void)msb_err_prefix(
 			&err, r, "the share at %.100s", w->sup->spec.shares[w->index].path);
 	else
-		(void)msb_err_prefix(&err, r, "the network");
+		(void)msb_err_prefix(&err, r, "%s", helper_does(w->sup, w->index));
 	sup_fail(w->sup, &err);
 }
 

@@ -118,15 +118,24 @@ int sup_open_file(const char *what, const char *path, int flags, int *ret_fd, st
 	return 0;
 }
 
+static int lib_path(
+	const struct sandbox_spec *spec, const char *name, char to[PATH_MAX], struct msb_err *err)
+{
+	int r = snprintf(to, PATH_MAX, "%s/%s", spec->lib_dir, name);
+
+	return r >= 0 && r < PATH_MAX ? 0
+				      : msb_err_set(err, -ENAMETOOLONG, MSB_USAGE,
+						"the program directory's path is too long");
+}
+
 static int open_lib(const struct supervisor *sup, const char *what, const char *name, int *ret_fd,
 	struct msb_err *err)
 {
 	char path[PATH_MAX];
-	int r = snprintf(path, sizeof(path), "%s/%s", sup->spec.lib_dir, name);
+	int r = lib_path(&sup->spec, name, path, err);
 
-	if (r < 0 || (size_t)r >= sizeof(path))
-		return msb_err_set(
-			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
+	if (r < 0)
+		return r;
 	r = sup_open_file(what, path, O_RDONLY, ret_fd, err);
 	if (r == -ENOENT)
 		(void)msb_err_hint(err, r, "the installation is incomplete, run scripts/setup.sh");
@@ -192,6 +201,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 		.kernel = -EBADF, .initramfs = -EBADF, .disk = -EBADF};
 	const struct sandbox_spec *spec = &sup->spec;
 	char vmm_path[PATH_MAX];
+	char vsock_path[PATH_MAX];
 	cleanup_with(sup_shares_deinit) struct sup_shares shares;
 	cleanup_with(sup_net_deinit) struct sup_net net = {.config_fd = -EBADF,
 		.events_fd = -EBADF,
@@ -215,15 +225,18 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 		r = sup_shares_open(sup, &shares, &es, err);
 	if (r == 0)
 		r = sup_net_open(sup, &net, &es, err);
+	if (r == 0 && spec->vsocks.n > 0) {
+		r = lib_path(spec, "msb-vsock", vsock_path, err);
+		es.vsock = (struct engine_vsock){.path = vsock_path, .routes = &spec->vsocks};
+	}
 	if (r < 0)
 		return r;
 	es.kernel_fd = f.kernel;
 	es.initramfs_fd = f.initramfs;
 	if (is_kvm(ops)) {
-		r = snprintf(vmm_path, sizeof(vmm_path), "%s/msb-vmm", spec->lib_dir);
-		if (r < 0 || (size_t)r >= sizeof(vmm_path))
-			return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE,
-				"the program directory's path is too long");
+		r = lib_path(spec, "msb-vmm", vmm_path, err);
+		if (r < 0)
+			return r;
 		es.vmm_path = vmm_path;
 	} else if (spec->qemu_path && spec->qemu_path[0]) {
 		es.vmm_path = spec->qemu_path;

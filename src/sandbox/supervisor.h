@@ -76,7 +76,7 @@ struct supervisor {
 	struct loop_fd console_src;
 	int net_events_fd; /* what msb-net tells, -EBADF: nothing */
 	struct loop_fd net_events_src;
-	struct sup_share_watch share_watches[LIMIT_SHARES + ENGINE_NET_HELPERS]; /* as vm.helpers */
+	struct sup_share_watch share_watches[ENGINE_HELPERS_MAX]; /* as vm.helpers */
 
 	int signal_fd;
 	struct loop_fd signal_src;

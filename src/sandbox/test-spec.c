@@ -52,6 +52,9 @@ static void fill(struct sandbox_spec *s)
 	s->net.dns.timeout_ms = 250;
 	s->net.ports.n = 1;
 	s->net.ports.list[0] = (struct net_port){.bind = {.family = NET_V6}, .host = 7, .guest = 8};
+	s->vsocks.n = 2;
+	s->vsocks.list[0] = (struct vsock_route){.port = 5000, .path = "/run/a.sock"};
+	s->vsocks.list[1] = (struct vsock_route){.port = UINT32_MAX - 1, .path = "/b"};
 	s->n_labels = ARRAY_SIZE(labels);
 	s->labels = labels;
 	s->n_tmpfs = 2;
@@ -125,6 +128,11 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 
 		ASSERT_STREQ(net_port_text(&a->net.ports.list[i], text[0]),
 			net_port_text(&b->net.ports.list[i], text[1]));
+	}
+	ASSERT_EQ(a->vsocks.n, b->vsocks.n);
+	for (uint32_t i = 0; i < b->vsocks.n; i++) {
+		ASSERT_EQ(a->vsocks.list[i].port, b->vsocks.list[i].port);
+		ASSERT_STREQ(a->vsocks.list[i].path, b->vsocks.list[i].path);
 	}
 	ASSERT_EQ(!a->net.policy, !b->net.policy);
 	if (b->net.policy) {
@@ -294,6 +302,18 @@ static int read_changed(const char *from, const char *to)
 	buf_deinit(&json);
 	buf_deinit(&changed);
 	return r;
+}
+
+TEST(host_sockets_are_checked)
+{
+	ASSERT_OK(read_changed("\"port\":5000", "\"port\":5001"));
+	ASSERT_ERR(read_changed("\"port\":5000", "\"port\":0"), EINVAL);
+	ASSERT_ERR(read_changed("\"port\":5000", "\"port\":123"), EINVAL);
+	ASSERT_ERR(read_changed("\"port\":5000", "\"port\":4294967295"), EINVAL);
+	ASSERT_ERR(read_changed("\"port\":5000", "\"port\":4294967294"), EEXIST);
+	ASSERT_ERR(read_changed("/run/a.sock", "run/a.sock"), EINVAL);
+	ASSERT_ERR(read_changed("\"kind\":\"stream\"", "\"kind\":\"dgram\""), EINVAL);
+	ASSERT_ERR(read_changed("{\"path\":\"/b\"", "{\"x\":\"/b\""), EINVAL);
 }
 
 TEST(reader_is_strict)

@@ -50,7 +50,8 @@ static bool fds_ok(const struct vmm_config *c)
 		!fd_ok(c->channel_fd, taken) ||
 		(c->initramfs_fd != -1 && !fd_ok(c->initramfs_fd, taken)) ||
 		(c->log_fd != -1 && !fd_ok(c->log_fd, taken)) ||
-		(c->net.fd != -1 && !fd_ok(c->net.fd, taken)))
+		(c->net.fd != -1 && !fd_ok(c->net.fd, taken)) ||
+		(c->vsock_fd != -1 && !fd_ok(c->vsock_fd, taken)))
 		return false;
 	for (uint32_t i = 0; i < c->n_extents; i++) {
 		if (!fd_ok(c->extents[i].fd, taken))

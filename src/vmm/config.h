@@ -62,6 +62,7 @@ struct vmm_config {
 	uint32_t n_shares;
 	struct vmm_share shares[LIMIT_SHARES];
 	struct vmm_net net;
+	int32_t vsock_fd; /* a socket to msb-vsock, see proto/vsocklink.h; -1: none */
 	uint32_t n_extents; /* of all disks */
 	struct vmm_extent extents[LIMIT_EXTENTS]; /* the message ends with the last one in use */
 };

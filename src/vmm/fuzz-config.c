@@ -6,7 +6,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct vmm_config c = {.magic = VMM_CONFIG_MAGIC, .size = sizeof(c), .net = {.fd = -1}};
+	struct vmm_config c = {
+		.magic = VMM_CONFIG_MAGIC, .size = sizeof(c), .net = {.fd = -1}, .vsock_fd = -1};
 	struct msb_err err;
 
 	/* The header is given: random bytes should reach what is behind it. */

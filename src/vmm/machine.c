@@ -15,7 +15,9 @@ static int attach(struct machine *m, struct virtio_dev *dev, struct msb_err *err
 	uint64_t gpa = arch_devices.mmio_gpa + slot * arch_devices.mmio_size;
 	int r;
 
-	assert(slot < MACHINE_DEVICES_MAX && slot < arch_devices.max);
+	assert(slot < MACHINE_DEVICES_MAX);
+	if (slot >= arch_devices.max)
+		return msb_err_set(err, -ENOSPC, MSB_LIMIT, "more than %u devices", slot);
 	_Static_assert((int)MACHINE_DEVICES_MAX <= (int)BUS_DEVS_MAX, "room on the bus");
 	virtio_mmio_init(t, dev, gpa);
 	r = bus_add(&m->mmio, &t->bus);
@@ -88,6 +90,19 @@ static int add_net(struct machine *m, const struct vmm_config *c, const struct v
 	return attach(m, &m->net.dev, err);
 }
 
+static int add_vsock(struct machine *m, const struct vmm_config *c, const struct virtio_env *env,
+	struct msb_err *err)
+{
+	int r;
+
+	if (c->vsock_fd < 0)
+		return 0;
+	r = virtio_vsock_init(&m->vsock, env, c->vsock_fd);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot create the socket device");
+	return attach(m, &m->vsock.dev, err);
+}
+
 /*
  * An open channel is closed by the death of the agent or by the kernel, when it resets its devices
  * for a halt or a power-off that this machine has no button for: nothing will happen any more.
@@ -150,6 +165,8 @@ static int add_devices(struct machine *m, const struct vmm_config *c, struct msb
 		r = add_shares(m, c, &env, err);
 	if (r == 0)
 		r = add_net(m, c, &env, err);
+	if (r == 0)
+		r = add_vsock(m, c, &env, err);
 	if (r < 0)
 		return r;
 	r = virtio_rng_init(&m->rng, &env);
@@ -367,6 +384,8 @@ static void remove_devices(struct machine *m)
 		virtio_balloon_deinit(&m->balloon);
 	if (m->rng.dev.ops)
 		virtio_rng_deinit(&m->rng);
+	if (m->vsock.dev.ops)
+		virtio_vsock_deinit(&m->vsock);
 	if (m->net.dev.ops)
 		virtio_net_deinit(&m->net);
 	while (m->n_shares > 0)

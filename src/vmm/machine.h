@@ -24,8 +24,9 @@
 #include "vmm/virtio/mmio.h"
 #include "vmm/virtio/net.h"
 #include "vmm/virtio/rng.h"
+#include "vmm/virtio/vsock.h"
 
-enum { MACHINE_DEVICES_MAX = 4 + LIMIT_DISKS + LIMIT_SHARES };
+enum { MACHINE_DEVICES_MAX = 5 + LIMIT_DISKS + LIMIT_SHARES };
 
 struct machine {
 	struct loop *loop;
@@ -51,6 +52,7 @@ struct machine {
 	struct virtio_fs shares[LIMIT_SHARES];
 	unsigned int n_shares;
 	struct virtio_net net; /* without operations: none */
+	struct virtio_vsock vsock; /* the same */
 	struct blk_extent extents[LIMIT_EXTENTS]; /* of all disks */
 	struct virtio_mmio transports[MACHINE_DEVICES_MAX]; /* in the order of their addresses */
 	unsigned int n_transports;

@@ -74,7 +74,7 @@ static int read_config(struct vmm_config *c, struct msb_err *err)
 
 static int close_foreign_fds(const struct vmm_config *c, struct msb_err *err)
 {
-	int keep[7 + LIMIT_EXTENTS + LIMIT_SHARES] = {
+	int keep[8 + LIMIT_EXTENTS + LIMIT_SHARES] = {
 		VMM_FD_CONTROL, c->kvm_fd, c->kernel_fd, c->initramfs_fd, c->channel_fd, c->log_fd};
 	unsigned int n = 6;
 
@@ -83,6 +83,7 @@ static int close_foreign_fds(const struct vmm_config *c, struct msb_err *err)
 	for (uint32_t i = 0; i < c->n_shares; i++)
 		keep[n++] = c->shares[i].fd;
 	keep[n++] = c->net.fd; /* -1: none */
+	keep[n++] = c->vsock_fd; /* the same */
 	return jail_close_fds(keep, n, err);
 }
 

@@ -20,6 +20,7 @@ static struct vmm_config good(void)
 		.n_shares = 1,
 		.shares = {{.fd = 13, .tag = "msb0"}},
 		.net = {.fd = 14, .mac = {2, 0x6d, 0x73, 0, 1, 2}},
+		.vsock_fd = 15,
 		.cmdline = "console=hvc0",
 		.n_extents = 4,
 		.extents = {{.fd = 9, .len = 4096}, {.fd = 12, .len = 512},
@@ -50,6 +51,13 @@ TEST(shares)
 	REJECTED(c.shares[0].fd = -1);
 	REJECTED(c.shares[0].tag[0] = '\0');
 	REJECTED(memset(c.shares[0].tag, 'x', sizeof(c.shares[0].tag)));
+}
+
+TEST(host_sockets)
+{
+	ACCEPTED(c.vsock_fd = -1);
+	REJECTED(c.vsock_fd = 0);
+	REJECTED(c.vsock_fd = c.net.fd);
 }
 
 TEST(network)

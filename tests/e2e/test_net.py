@@ -84,7 +84,7 @@ def test_tenants_reach_public_addresses_only(bed, run, msb):
     # The file has the last word, and no option leads around it.
     (msb.home / "config.json").write_text('{"deployment_profile": "multi-tenant"}')
     for option in (["-p", "0:80"], ["--dns-nameserver", "9.9.9.9"], ["--no-dns-rebind-protection"], ["--max-connections", "257"],
-                   ["--net-ipv4-pool", "10.0.0.0/8"]):
+                   ["--net-ipv4-pool", "10.0.0.0/8"], ["--vsock", "./s:5000"]):
         r = run("--deployment-profile", "single-tenant", *option, "--", "true")
         assert r.returncode == 2 and b"not with the deployment profile multi-tenant" in r.stderr, r.stderr
 

@@ -170,6 +170,7 @@ static void start(const struct options *o, struct session *ss)
 		.log_fd = FD_LOG,
 		.cgroup_fd = -1,
 		.net = {.fd = -1},
+		.vsock_fd = -1,
 		.n_disks = o->n_disks,
 		.n_extents = o->n_disks};
 	char *const argv[] = {(char *)(uintptr_t) "msb-vmm", NULL};

@@ -92,7 +92,8 @@ static void configure(const struct guest *g, unsigned int vcpus)
 		.channel_fd = channel[1],
 		.log_fd = log[1],
 		.cgroup_fd = -1,
-		.net = {.fd = -1}};
+		.net = {.fd = -1},
+		.vsock_fd = -1};
 	env.channel = channel[0];
 	env.log = log[0];
 	ASSERT_OK(loop_init(&env.loop));

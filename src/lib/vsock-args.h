@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --vsock: sockets of the host that the guest may reach. */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+/**
+ * run_parse_vsock - PATH:PORT[/stream]; appends to the struct vsock_routes @target
+ *
+ * The path is made absolute and free of symbolic links, but for its last part, which need not exist
+ * yet and must not be one when it is used.
+ */
+int run_parse_vsock(void *target, const char *value, struct msb_err *err) MSB_MUST_CHECK;
