@@ -37,6 +37,12 @@ done
 cp -r "$prefix" "$stage/prefix"
 cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$stage/tests/"
 cp "$root/tests/tools/msbproto.py" "$stage/tests/tools/"
+# The image that several of them run; L1 has nothing to build it with.
+python=$(PYTHONPATH=$root/tests/lib python3 -c 'import offline; print(offline.image("python"))') || python=
+if [ -n "$python" ]; then
+	mkdir -p "$stage/cache/msb/images"
+	cp "$python" "$stage/cache/msb/images/"
+fi
 for group in e2e e2e-images e2e-life e2e-net fault fault-life; do
 	cp "$here/l1-pytest" "$stage/lab-tests/$group-kvm"
 done

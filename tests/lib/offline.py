@@ -17,13 +17,15 @@ class Missing(Exception):
 
 def image(name, packages=()):
     """Path of an OCI archive of the image @name (debian, python, node) with more Debian @packages."""
+    stem = "+".join((name, *packages))
+    more = ["--with", ",".join(packages)] if packages else []
+    path = CACHE / f"{stem}.tar"
+    if path.exists():
+        return path
     for tool in ("mmdebstrap", "umoci", "skopeo"):
         if not shutil.which(tool):
             raise Missing(f"{tool} is missing, which builds images")
     CACHE.mkdir(parents=True, exist_ok=True)
-    stem = "+".join((name, *packages))
-    more = ["--with", ",".join(packages)] if packages else []
-    path = CACHE / f"{stem}.tar"
     with open(CACHE / f"{stem}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
