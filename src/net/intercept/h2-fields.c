@@ -276,8 +276,7 @@ int h2_fields_fill(const struct h2_fields *f, const struct h2_rules *rules, bool
 		const struct http_field one = {
 			.name = h2_field_name(f, i), .value = h2_field_value(f, i)};
 
-		if (!length &&
-			(http_is(&one.name, "content-length") || http_is(&one.name, "expect")))
+		if (!length && http_is(&one.name, "content-length"))
 			continue;
 		r = fill_one(to, rules, &one, field(f, i)->no_index, ret_v);
 	}

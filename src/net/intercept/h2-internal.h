@@ -102,7 +102,7 @@ unsigned int h2_fields_status(const struct h2_fields *f);
 
 /**
  * h2_fields_fill - the same fields with values of secrets in them
- * @length: keep the Content-Length and Expect; otherwise the body may become another one
+ * @length: keep the Content-Length; otherwise the body may become another one
  *
  * Return: as net/secrets/secret.h says, and @ret_v why.
  */

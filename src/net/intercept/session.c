@@ -460,11 +460,34 @@ static bool relay(struct session *s, bool *ret_wait)
 	return !(s->up.closed && s->down.closed);
 }
 
+/* A server that is gone may have said what the guest is still to hear. */
+static int h2_lane_fill(struct session *s, struct lane *l)
+{
+	int r = lane_fill(l);
+
+	if (r >= 0 || r == -ENOMEM || l == &s->up)
+		return r;
+	l->ended = true;
+	return 1;
+}
+
+static int h2_lane_flush(struct session *s, struct lane *l)
+{
+	int r = l->closed ? 0 : lane_flush(l);
+
+	if (r < 0 && l == &s->up)
+		l->closed = true;
+	if (!l->closed)
+		return r;
+	buf_consume(&l->bytes, buf_len(&l->bytes));
+	return 0;
+}
+
 /* Bytes of one direction with HTTP/2. Return: 1: some, 0: none, negative: the flow is over. */
 static int h2_lane_run(struct session *s, struct lane *l)
 {
 	enum h2_side from = l == &s->up ? H2_GUEST : H2_SERVER;
-	int filled = lane_fill(l);
+	int filled = h2_lane_fill(s, l);
 	int written;
 	int flushed;
 
@@ -481,7 +504,7 @@ static int h2_lane_run(struct session *s, struct lane *l)
 	if (l->ended && (buf_len(&l->in) == 0 || h2_over(s->h2, from)))
 		h2_end(s->h2, from);
 	written = h2_write(s->h2, !from, &l->bytes);
-	flushed = written < 0 ? written : lane_flush(l);
+	flushed = written < 0 ? written : h2_lane_flush(s, l);
 	return flushed < 0 ? flushed : filled + written + flushed;
 }
 
@@ -513,7 +536,7 @@ static bool relay_h2(struct session *s, bool *ret_wait)
 	if (!h2_over(s->h2, H2_GUEST) || !*ret_wait)
 		return true;
 	h2_end(s->h2, H2_GUEST);
-	if (h2_write(s->h2, H2_SERVER, &s->up.bytes) < 0 || lane_flush(&s->up) < 0)
+	if (h2_write(s->h2, H2_SERVER, &s->up.bytes) < 0 || h2_lane_flush(s, &s->up) < 0)
 		return false;
 	if (buf_len(&s->up.bytes) == 0 && buf_len(&s->down.bytes) == 0) {
 		say_end(&s->guest);
