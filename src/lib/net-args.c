@@ -6,18 +6,7 @@
 
 int run_parse_nameserver(void *target, const char *value, struct msb_err *err)
 {
-	struct dns_settings *s = target;
-	struct net_addr a;
-	int r = dns_settings_add(s, value, err);
-
-	if (r < 0)
-		return r;
-	if (net_addr_parse(s->servers[s->n_servers - 1].host, &a) == 0)
-		return 0;
-	s->n_servers--;
-	r = msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
-		"'%.100s': a name server is given by its address", value);
-	return msb_err_hint(err, r, "write what `getent hosts` says of it");
+	return dns_settings_add(target, value, err);
 }
 
 int run_parse_port(void *target, const char *value, struct msb_err *err)

@@ -125,7 +125,7 @@ void run_net_deinit(struct run_net *n);
 			.type = OPT_PARSE,                                                         \
 			RUN_NET_AT(T, M, servers),                                                 \
 			.parse = run_parse_nameserver,                                             \
-			.arg = "ADDRESS[:PORT]",                                                   \
+			.arg = "HOST[:PORT]",                                                      \
 			.repeatable = true,                                                        \
 			.help = "Name server to ask instead of the host's; the next one "          \
 				"is asked when it does not answer"},                               \

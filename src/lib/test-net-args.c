@@ -48,8 +48,9 @@ TEST(everything_arrives)
 	ASSERT_OK(PARSE("--net-rule", "allow@host,allow@10.0.0.1", "--net=private",
 		"--dns-block-domain", "ads.example.com", "--dns-block-suffix", "evil.example",
 		"--net-strict", "--dns-nameserver", "1.1.1.1", "--dns-nameserver=[::1]:54",
-		"--dns-query-timeout-ms", "700", "--no-dns-rebind-protection", "--max-connections",
-		"9", "--net-ipv4-pool", "10.9.8.0/30", "--net-ipv6-pool=fd00::/48", "-p", "8080:80",
+		"--dns-nameserver", "dns.example:5353", "--dns-query-timeout-ms", "700",
+		"--no-dns-rebind-protection", "--max-connections", "9", "--net-ipv4-pool",
+		"10.9.8.0/30", "--net-ipv6-pool=fd00::/48", "-p", "8080:80",
 		"--publish=[::1]:0:53/udp"));
 	ASSERT_EQ(args.net.ports.n, 2);
 	ASSERT_EQ(args.net.ports.list[1].guest, 53);
@@ -59,7 +60,8 @@ TEST(everything_arrives)
 	ASSERT_STREQ(policy_rule_text(&p.rules[3], text, sizeof(text)), "allow@10.0.0.1");
 	ASSERT_STREQ(policy_rule_text(&p.rules[5], text, sizeof(text)), "allow@private");
 	ASSERT_TRUE(p.strict);
-	ASSERT_EQ(dns.n_servers, 2);
+	ASSERT_EQ(dns.n_servers, 3);
+	ASSERT_STREQ(dns.servers[2].host, "dns.example");
 	ASSERT_EQ(dns.servers[1].port, 54);
 	ASSERT_EQ(dns.timeout_ms, 700);
 	ASSERT_TRUE(!dns.rebind_protection);
@@ -104,7 +106,7 @@ TEST(complaints_name_the_option)
 	ASSERT_ERR(PARSE("--net", "public", "--net-default", "deny"), EINVAL);
 	ASSERT_STREQ(err.msg, "--net brings its own defaults: --net-default does not go with it");
 	ASSERT_ERR(PARSE("--dns-nameserver", "1.1.1.300"), EINVAL);
-	ASSERT_ERR(PARSE("--dns-nameserver", "dns.example"), EOPNOTSUPP);
+	ASSERT_ERR(PARSE("--dns-nameserver", "dns.example:99999"), EINVAL);
 	ASSERT_ERR(PARSE("--max-connections", "4097"), EINVAL);
 	ASSERT_ERR(PARSE("--net-ipv4-pool", "172.16.0.0/31"), EINVAL);
 	ASSERT_ERR(PARSE("--dns-query-timeout-ms", "5"), EINVAL);

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <endian.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -70,6 +71,35 @@ static void host_servers(struct dns_settings *d)
 	dns_settings_add_host(d, text, n > 0 ? (size_t)n : 0);
 }
 
+/* Servers by name: asked for at every start, of the host, which is the only one to know them. */
+static int find_servers(struct dns_settings *d, struct msb_err *err)
+{
+	const struct addrinfo hints = {.ai_flags = AI_ADDRCONFIG, .ai_socktype = SOCK_DGRAM};
+
+	for (uint32_t i = 0; i < d->n_servers; i++) {
+		char *host = d->servers[i].host;
+		struct addrinfo *found = NULL;
+		struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+		struct net_peer peer;
+		struct net_addr a;
+		int r;
+
+		if (net_addr_parse(host, &a) == 0)
+			continue;
+		r = getaddrinfo(host, NULL, &hints, &found);
+		if (r != 0)
+			return msb_err_set(err, -EHOSTUNREACH, MSB_NOT_FOUND,
+				"name server '%.100s': %s", host, gai_strerror(r));
+		memcpy(&sa, found->ai_addr, MIN((size_t)found->ai_addrlen, sizeof(sa)));
+		freeaddrinfo(found);
+		r = net_peer_from_sockaddr(&sa, &peer);
+		if (r < 0)
+			return msb_err_errno(err, r, "name server '%.100s'", host);
+		net_addr_text(&peer.addr, host);
+	}
+	return 0;
+}
+
 /* The description goes to msb-net in a file that has no name. */
 static int write_config(const struct net_config *c, int *ret_fd)
 {
@@ -107,6 +137,7 @@ int sup_net_open(
 	struct supervisor *sup, struct sup_net *n, struct engine_spec *es, struct msb_err *err)
 {
 	const struct sandbox_spec *spec = &sup->spec;
+	struct dns_settings dns = spec->net.dns;
 	struct net_config c;
 	int r;
 
@@ -116,7 +147,11 @@ int sup_net_open(
 	if (r < 0 || (size_t)r >= sizeof(n->path))
 		return msb_err_set(
 			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
-	r = sup_ports_open(&spec->net.ports, &n->ports, err);
+	if (dns.n_servers == 0)
+		host_servers(&dns);
+	r = find_servers(&dns, err);
+	if (r == 0)
+		r = sup_ports_open(&spec->net.ports, &n->ports, err);
 	if (r < 0)
 		return r;
 	net_config_init(&c, SLOT, host_has_ipv6());
@@ -125,9 +160,7 @@ int sup_net_open(
 	c.ports = spec->net.ports;
 	c.limits = spec->net.limits;
 	c.proxy = spec->net.proxy;
-	c.dns = spec->net.dns;
-	if (c.dns.n_servers == 0)
-		host_servers(&c.dns);
+	c.dns = dns;
 	r = policy_copy(&c.policy, spec->net.policy);
 	if (r == 0)
 		r = net_config_intercept(&c, &spec->net.tls);

@@ -302,11 +302,12 @@ def ruled(world, plain):
         names.codes.update({"servfail.wild.example": 2, "refused.wild.example": 5})
         names.silent.add("mute.wild.example")
     bed.first.silent.add("slow.wild.example")
+    bed.names.table["names.example"] = [NAMES2]
     bed.serve(netbed.PRIVATE[1], 81, page)
     bed.serve(netbed.PUBLIC4_OTHER, 8444, page)
     bed.datagrams(netbed.PUBLIC4_OTHER, 5000, lambda d: d)
     world.create("ruled", "--net-default", "deny", "--net-rule", ",".join(RULES), "--dns-nameserver", f"{NAMES1}:5300",
-                 "--dns-nameserver", f"{NAMES2}:5301", "--dns-query-timeout-ms", "1000", "--no-dns-rebind-protection", "--dns-block-suffix", "ads.example",
+                 "--dns-nameserver", "names.example:5301", "--dns-query-timeout-ms", "1000", "--no-dns-rebind-protection", "--dns-block-suffix", "ads.example",
                  "--net-ipv4-pool", "10.77.0.0/16", "--net-ipv6-pool", "fd77::/64")
     return world.ask("ruled", RULED)
 
@@ -354,7 +355,7 @@ def test_pins(ruled):
 
 
 def test_name_servers(ruled, world):
-    """--dns-nameserver with a port, several in order: the next one after silence, not after SERVFAIL or REFUSED; then the time is up."""
+    """--dns-nameserver with a port, by address or name, several in order: the next one after silence, not after SERVFAIL or REFUSED; then the time is up."""
     first, last = ([n for n, _ in s.asked] for s in (world.bed.first, world.bed.last))
     assert ruled.lookup(GATE4, "servfail.wild.example") == (2, []) and ruled.lookup(GATE4, "refused.wild.example") == (5, [])
     assert "servfail.wild.example" in first and "servfail.wild.example" not in last and "refused.wild.example" not in last
