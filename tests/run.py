@@ -244,7 +244,8 @@ def setup():
     again = time.monotonic() - start
     print(f"setup: {first:.0f} s, again {again:.1f} s", flush=True)
     R.add("setup-again-takes-seconds", again < 20, f"the second run took {again:.1f} s")
-    programs = [p for p in [*PREFIX.glob("bin/*"), *PREFIX.glob("lib/msb/msb-*")] if p.read_bytes()[:4] == b"\x7fELF"]
+    places = ("bin/*", "lib/msb/msb-*", "lib/libmsb.so.*.*")
+    programs = [p for place in places for p in PREFIX.glob(place) if p.read_bytes()[:4] == b"\x7fELF"]
     print("installed: " + ", ".join(f"{p.name} {p.stat().st_size // 1024} KiB" for p in sorted(programs)), flush=True)
     for p in programs:
         code, out = sh("readelf", "-SW", p)

@@ -120,6 +120,38 @@ MSB_API unsigned int msb_info_memory_mib(const struct msb_info *i);
 MSB_API uint64_t msb_info_created_ns(const struct msb_info *i);
 MSB_API uint64_t msb_info_started_ns(const struct msb_info *i);
 MSB_API uint64_t msb_info_ended_ns(const struct msb_info *i);
+/* What it has now if it runs, and otherwise what it will start with; how far that can be changed
+ * while it runs. */
+MSB_API unsigned int msb_info_cpus_now(const struct msb_info *i);
+MSB_API unsigned int msb_info_cpus_max(const struct msb_info *i);
+MSB_API unsigned int msb_info_memory_mib_now(const struct msb_info *i);
+MSB_API unsigned int msb_info_memory_mib_max(const struct msb_info *i);
+/** msb_info_command - word @n of its main process; NULL when there are fewer */
+MSB_API const char *msb_info_command(const struct msb_info *i, size_t n);
+
+#define MSB_PORT_BIND 48
+
+/* A published port. */
+struct msb_port {
+	size_t size; /* set by the caller: MSB_PORT_INIT */
+	char bind[MSB_PORT_BIND]; /* address on the host */
+	unsigned int host_port; /* 0: the host chooses one when it starts */
+	unsigned int guest_port;
+	int udp; /* otherwise tcp */
+	int reserved;
+};
+
+/* clang-format off */
+#define MSB_PORT_INIT {sizeof(struct msb_port), "", 0, 0, 0, 0}
+/* clang-format on */
+
+/** msb_info_port - published port @n; 0: there are fewer */
+MSB_API int msb_info_port(const struct msb_info *i, size_t n, struct msb_port *ret);
+
+/** msb_info_json - all that is known, as msb inspect --format json prints it, for free(); NULL: no
+ * memory */
+MSB_API char *msb_info_json(const struct msb_info *i);
+
 /** msb_info_label - value of label @key ("" if it has none), NULL if there is no such label */
 MSB_API const char *msb_info_label(const struct msb_info *i, const char *key);
 

@@ -25,10 +25,12 @@ struct msb_log_entry {
 	uint64_t id; /* of the command; 0: the supervisor */
 	const char *data; /* a piece as it was written: not always a line, NUL may be inside */
 	size_t len;
+	const char *line; /* the entry as it is kept, one JSON object; not NUL-terminated */
+	size_t line_len;
 };
 
 /* clang-format off */
-#define MSB_LOG_ENTRY_INIT {sizeof(struct msb_log_entry), NULL, NULL, 0, NULL, 0}
+#define MSB_LOG_ENTRY_INIT {sizeof(struct msb_log_entry), NULL, NULL, 0, NULL, 0, NULL, 0}
 /* clang-format on */
 
 /**
@@ -39,6 +41,21 @@ struct msb_log_entry {
  * errno.
  */
 MSB_API int msb_logs_next(struct msb_logs *l, struct msb_log_entry *ret, struct msb_error *err);
+
+/** msb_logs_lost - 1: something was overwritten before it was read; says so once */
+MSB_API int msb_logs_lost(struct msb_logs *l);
+
+/** msb_logs_running - 0: what msb_logs_next() finds from now on is all that will come */
+MSB_API int msb_logs_running(const struct msb_logs *l);
+
+/** msb_logs_wait - until something may have been written, or the time is over; -ECANCELED, see
+ * msb_set_cancel(). The end of a sandbox is no reason to return */
+MSB_API int msb_logs_wait(struct msb_logs *l, unsigned int timeout_ms, struct msb_error *err);
+
+/** msb_kernel_log - the console of its guest since the last start, as it is, for free(); @ret_len
+ * may be NULL */
+MSB_API int msb_kernel_log(
+	struct msb *m, const char *name, char **ret, size_t *ret_len, struct msb_error *err);
 
 struct msb_metrics {
 	size_t size; /* set by the caller: MSB_METRICS_INIT */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb inspect: everything that is known about a sandbox. */
-#include "base/json.h"
-
 #include "cli/cli.h"
 #include "cli/ports.h"
 #include "cli/table.h"
 #include "lib/human.h"
+#include "lib/info-json.h"
 #include "sandbox/info.h"
 #include "sandbox/state.h"
 
@@ -36,85 +35,6 @@ static const struct opt_example examples[] = {
 	{"For people", "msb inspect dev"},
 	{"For programs", "msb inspect --format json dev"},
 };
-
-static void put_time(struct json_out *o, const char *key, uint64_t real_ns)
-{
-	char text[TIME_TEXT];
-
-	json_put_str(o, key, real_ns ? time_rfc3339(real_ns, text) : NULL);
-}
-
-/* The description as it is kept: its form is part of the output. */
-static int put_config(struct json_out *o, const struct sandbox_info *info)
-{
-	cleanup_json struct json *doc = NULL;
-	struct sandbox_spec spec = info->spec;
-	struct buf text;
-	int r;
-
-	/* It may have been renamed since it was made. */
-	spec.name = info->name;
-	if (!info->readable) {
-		json_put_null(o, "config");
-		return 0;
-	}
-	buf_init(&text, LIMIT_JSON_BYTES);
-	r = sandbox_spec_to_json(&spec, &text);
-	if (r == 0)
-		r = json_parse((const char *)buf_data(&text), buf_len(&text), &doc, NULL);
-	if (r == 0)
-		json_put_value(o, "config", doc);
-	buf_deinit(&text);
-	return r;
-}
-
-/* What runs, beside what is configured: the two differ by changes that wait for a start. */
-static void put_active(struct json_out *o, const struct sandbox_info *info)
-{
-	const struct sandbox_machine m = sandbox_info_machine(info);
-
-	if (!sandbox_status_alive(info->record.status)) {
-		json_put_null(o, "active_config");
-		return;
-	}
-	json_begin_object(o, "active_config");
-	json_put_u64(o, "cpus", m.vcpus);
-	json_put_u64(o, "max_cpus", m.max_vcpus);
-	json_put_u64(o, "memory_mib", m.mem_mib);
-	json_put_u64(o, "max_memory_mib", m.max_mem_mib);
-	json_end_object(o);
-}
-
-static int put_json(const struct sandbox_info *info, struct buf *out)
-{
-	const struct sandbox_record *rec = &info->record;
-	struct json_out o;
-	int r;
-
-	json_out_init(&o, out, JSON_PRETTY);
-	json_begin_object(&o, NULL);
-	json_put_str(&o, "name", info->name);
-	json_put_str(&o, "status", sandbox_status_name(rec->status));
-	put_time(&o, "created_at", info->spec.created_ns);
-	put_time(&o, "started_at", rec->started_ns);
-	put_time(&o, "ended_at", sandbox_status_alive(rec->status) ? 0 : rec->ended_ns);
-	json_put_str(&o, "engine", rec->engine[0] ? rec->engine : NULL);
-	if (sandbox_status_alive(rec->status))
-		json_put_int(&o, "pid", rec->pid);
-	else
-		json_put_null(&o, "pid");
-	json_put_str(&o, "reason", sandbox_reason_name(rec->reason));
-	json_put_str(&o, "detail", rec->detail);
-	if (rec->exit_status >= 0)
-		json_put_int(&o, "exit_status", rec->exit_status);
-	else
-		json_put_null(&o, "exit_status");
-	ports_members(&o, info);
-	put_active(&o, info);
-	r = put_config(&o, info);
-	json_end_object(&o);
-	return r < 0 ? r : json_out_end(&o);
-}
 
 /* One line; text that is not printable is shown as '?'. */
 static int line(struct buf *out, const char *key, const char *value)
@@ -219,6 +139,7 @@ static int put_text(const struct sandbox_info *info, struct buf *out)
 	const struct sandbox_record *rec = &info->record;
 	char text[TIME_TEXT];
 	char exit_status[16];
+	struct msb_port p;
 	int r = line(out, "Name", info->name);
 
 	if (r == 0)
@@ -244,10 +165,10 @@ static int put_text(const struct sandbox_info *info, struct buf *out)
 	r = line(out, "Image", info->spec.image);
 	if (r == 0)
 		r = put_machine(info, out);
-	for (uint32_t i = 0; i < info->spec.net.ports.n && r == 0; i++) {
-		char port[NET_PORT_TEXT];
+	for (size_t i = 0; r == 0 && info_port(info, i, &p); i++) {
+		char port[PORT_TEXT];
 
-		r = line(out, i ? "" : "Ports", port_text(info, i, port));
+		r = line(out, i ? "" : "Ports", port_text(&p, port));
 	}
 	for (uint32_t i = 0; i < info->spec.vsocks.n && r == 0; i++) {
 		const struct vsock_route *v = &info->spec.vsocks.list[i];
@@ -273,7 +194,7 @@ static int run_inspect(void *args, const struct opt_words *words)
 		sandbox_info_get(home, words->operands.items[0], &info, &err) < 0)
 		return cli_fail(&err);
 	buf_init(&out, (size_t)LIMIT_JSON_BYTES * 2);
-	r = a->format == FORMAT_JSON ? put_json(&info, &out) : put_text(&info, &out);
+	r = a->format == FORMAT_JSON ? info_json(&info, &out) : put_text(&info, &out);
 	if (r < 0) {
 		(void)msb_err_errno(&err, r, "writing the description");
 		status = cli_fail(&err);

@@ -1,23 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb logs: what the commands of a sandbox have written. */
-#include <fcntl.h>
 #include <regex.h>
 
-#include "base/io.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/follow.h"
-#include "cli/table.h"
-#include "sandbox/log-read.h"
-#include "sandbox/record.h"
-#include "sandbox/state.h"
 
 enum {
 	TEXT_MAX = 128 << 20,
 	FLUSH_BYTES = 64 * 1024,
 	PARTS = 64,
 	PART_BYTES = 1024 * 1024,
+	LOOK_AGAIN_MS = 500,
 };
 
 enum source {
@@ -158,7 +153,7 @@ static const struct opt_example examples[] = {
 
 /* The beginning of a line whose end has not been read yet. */
 struct part {
-	uint32_t id;
+	uint64_t id;
 	unsigned int source;
 	char time[TIME_TEXT];
 	struct buf text; /* empty: the slot is free */
@@ -166,6 +161,9 @@ struct part {
 
 struct logs {
 	const struct logs_args *args;
+	struct cli_api api;
+	const char *name;
+	struct msb_logs *log;
 	unsigned int sources;
 	char since[TIME_TEXT];
 	char until[TIME_TEXT];
@@ -219,7 +217,7 @@ static unsigned int source_bit(const char *source)
 					  : 0;
 }
 
-static bool wanted(const struct logs *l, const struct log_entry *e)
+static bool wanted(const struct logs *l, const struct msb_log_entry *e)
 {
 	return (source_bit(e->source) & l->sources) &&
 	       (!l->since[0] || strcmp(e->time, l->since) >= 0) &&
@@ -244,7 +242,7 @@ static bool matches(struct logs *l, const char *p, size_t n)
 }
 
 /* What stands in front of a line. */
-static int put_head(struct logs *l, const char *time, uint32_t id)
+static int put_head(struct logs *l, const char *time, uint64_t id)
 {
 	const struct logs_args *a = l->args;
 	bool show_id = a->show_id || a->color_sessions;
@@ -253,17 +251,17 @@ static int put_head(struct logs *l, const char *time, uint32_t id)
 	if (!l->at_line_start || !(a->timestamps || show_id))
 		return 0;
 	if (l->color)
-		r = buf_printf(&l->out, "\033[%" PRIu32 "m", 31 + id % 6);
+		r = buf_printf(&l->out, "\033[%" PRIu64 "m", 31 + id % 6);
 	if (r == 0 && a->timestamps)
 		r = buf_printf(&l->out, "%s%s", time, show_id ? " " : "");
 	if (r == 0 && show_id)
-		r = buf_printf(&l->out, "[id:%" PRIu32 "]", id);
+		r = buf_printf(&l->out, "[id:%" PRIu64 "]", id);
 	return r == 0 ? buf_printf(&l->out, "%s ", l->color ? "\033[0m" : "") : r;
 }
 
 /* With --grep, or the whole line, or a piece of one. */
 static int put_line(
-	struct logs *l, const char *time, uint32_t id, const char *p, size_t n, bool whole)
+	struct logs *l, const char *time, uint64_t id, const char *p, size_t n, bool whole)
 {
 	int r;
 
@@ -298,7 +296,7 @@ static int parts_end(struct logs *l)
 }
 
 /* What the line of @e begins with; NULL when it begins there. */
-static struct part *part_find(struct logs *l, const struct log_entry *e)
+static struct part *part_find(struct logs *l, const struct msb_log_entry *e)
 {
 	for (struct part *p = l->parts; p < l->parts + PARTS; p++) {
 		if (buf_len(&p->text) && p->id == e->id && p->source == source_bit(e->source))
@@ -308,7 +306,7 @@ static struct part *part_find(struct logs *l, const struct log_entry *e)
 }
 
 /* The beginning of a line. When nothing can be kept it is taken for a whole one. */
-static int part_begin(struct logs *l, const struct log_entry *e, const char *at, size_t n)
+static int part_begin(struct logs *l, const struct msb_log_entry *e, const char *at, size_t n)
 {
 	struct part *p = l->parts;
 
@@ -324,7 +322,8 @@ static int part_begin(struct logs *l, const struct log_entry *e, const char *at,
 }
 
 /* The next @n bytes of a line, with its end or not: whoever picks lines looks at whole ones. */
-static int pick_line(struct logs *l, const struct log_entry *e, const char *at, size_t n, bool ends)
+static int pick_line(
+	struct logs *l, const struct msb_log_entry *e, const char *at, size_t n, bool ends)
 {
 	struct part *p = part_find(l, e);
 	int r;
@@ -337,7 +336,7 @@ static int pick_line(struct logs *l, const struct log_entry *e, const char *at, 
 	return r < 0 ? r : pick_line(l, e, at, n, ends);
 }
 
-static int put_entry(struct logs *l, const struct log_entry *e)
+static int put_entry(struct logs *l, const struct msb_log_entry *e)
 {
 	const char *at = e->data;
 	size_t left = e->len;
@@ -370,110 +369,116 @@ static int flush(struct logs *l)
 }
 
 /* All that is there now. Returns an exit status. */
-static int drain(struct logs *l, struct log_reader *reader, bool collect)
+static int drain(struct logs *l, bool collect)
 {
+	struct msb_log_entry e = MSB_LOG_ENTRY_INIT;
+	struct msb_error error = MSB_ERROR_INIT;
 	struct msb_err err = {0};
-	struct log_entry e;
 	int status = 0;
-	int r;
+	int got = 0;
+	int r = 0;
 
-	while (status == 0 && (r = log_reader_next(reader, &e)) == 0) {
+	while (status == 0 && r == 0 && (got = msb_logs_next(l->log, &e, &error)) > 0) {
 		/* Its commands are numbered anew. */
 		r = source_bit(e.source) == SOURCE_SYSTEM ? parts_end(l) : 0;
 		if (r == 0 && wanted(l, &e))
 			r = put_entry(l, &e);
-		log_entry_deinit(&e);
-		if (r < 0)
-			break;
-		if (!collect && buf_len(&l->out) > FLUSH_BYTES)
+		if (r == 0 && !collect && buf_len(&l->out) > FLUSH_BYTES)
 			status = flush(l);
 	}
-	if (reader->lost) {
+	if (msb_logs_lost(l->log))
 		cli_note("some of the log was overwritten before it could be read");
-		reader->lost = false;
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "reading the log");
+		return cli_fail(&err);
 	}
-	if (status || r == -EAGAIN)
-		return status;
-	(void)msb_err_errno(&err, r, "reading the log");
-	return cli_fail(&err);
+	return got < 0 ? cli_api_fail(&error) : status;
 }
 
-static int print_kernel_log(struct logs *l, int dir_fd)
+static int print_kernel_log(struct logs *l)
 {
 	cleanup_free char *text = NULL;
 	size_t len = 0;
-	int r;
 
-	if (!(l->sources & SOURCE_KERNEL) || l->args->json)
+	if (!(l->sources & SOURCE_KERNEL) || l->args->json ||
+		msb_kernel_log(l->api.msb, l->name, &text, &len, NULL) < 0)
 		return 0;
-	r = io_read_file(dir_fd, SANDBOX_LOG, LIMIT_CONSOLE_LOG + 4096, &text, &len);
-	return r < 0 ? 0 : buf_append(&l->out, text, len);
+	return buf_append(&l->out, text, len);
 }
 
 /* Until the sandbox has ended and everything it said is out. */
-static int follow(struct logs *l, struct log_reader *reader, int dir_fd)
+static int follow(struct logs *l)
 {
-	cleanup_fd int watch = follow_open(dir_fd);
 	int status = 0;
 
 	while (status == 0) {
-		/* Asked first: what it says at the end is there when it is not alive any more. */
-		bool alive = sandbox_dir_alive(dir_fd);
+		/* Asked first: what it says at the end is there when it does not run any more. */
+		bool more = msb_logs_running(l->log);
 
-		status = drain(l, reader, false);
+		status = drain(l, false);
 		if (status == 0)
 			status = flush(l);
-		if (!alive || status)
+		if (!more || status)
 			break;
-		follow_wait(watch);
+		(void)msb_logs_wait(l->log, LOOK_AGAIN_MS, NULL);
 	}
 	if (status == 0)
 		status = parts_end(l) < 0 ? CLI_EXIT_FAILED : flush(l);
 	return status;
 }
 
-static int show(struct logs *l, int dir_fd)
+/* Also of one that is removed at this moment. */
+static void say_crashed(const struct logs *l)
 {
-	struct log_reader reader;
-	struct sandbox_record rec;
+	struct msb_info *info = NULL;
+
+	if (msb_inspect(l->api.msb, l->name, &info, NULL) < 0)
+		return;
+	if (msb_info_status(info) == MSB_STATUS_CRASHED)
+		cli_note("the sandbox crashed: %s",
+			msb_info_detail(info)[0] ? msb_info_detail(info) : msb_info_reason(info));
+	(void)msb_info_free(info);
+}
+
+static int show(struct logs *l)
+{
 	int status;
 
-	sandbox_record_read(dir_fd, &rec);
-	if (rec.status == SANDBOX_CRASHED)
-		cli_note("the sandbox crashed: %s",
-			rec.detail[0] ? rec.detail : sandbox_reason_name(rec.reason));
-	log_reader_init(&reader, dir_fd);
-	if (print_kernel_log(l, dir_fd) < 0)
+	say_crashed(l);
+	if (print_kernel_log(l) < 0)
 		cli_note("the kernel's log is too large");
-	status = drain(l, &reader, l->tail != UINT64_MAX);
+	status = drain(l, l->tail != UINT64_MAX);
 	if (status == 0 && !l->args->follow && parts_end(l) < 0)
 		status = CLI_EXIT_FAILED;
 	if (l->tail != UINT64_MAX)
 		follow_cut_to_tail(&l->out, l->tail);
 	if (status == 0)
 		status = flush(l);
-	if (status == 0 && l->args->follow)
-		status = follow(l, &reader, dir_fd);
-	log_reader_deinit(&reader);
+	return status == 0 && l->args->follow ? follow(l) : status;
+}
+
+static int open_and_show(struct logs *l)
+{
+	struct msb_error e = MSB_ERROR_INIT;
+	int r = cli_api_open(&l->api, &l->args->common, &e);
+	int status;
+
+	if (r == 0)
+		r = msb_logs_open(l->api.msb, l->name, &l->log, &e);
+	status = r < 0 ? cli_api_fail(&e) : show(l);
+	(void)msb_logs_close(l->log);
+	cli_api_close(&l->api);
 	return status;
 }
 
 static int run_logs(void *args, const struct opt_words *words)
 {
-	struct logs l = {.args = args, .at_line_start = true};
-	cleanup_fd int dir_fd = -EBADF;
+	struct logs l = {.args = args, .name = words->operands.items[0], .at_line_start = true};
 	struct msb_err err = {0};
-	char home[PATH_MAX];
 	int status;
-	int r;
 
 	buf_init(&l.out, TEXT_MAX);
-	r = prepare(&l, &err);
-	if (r == 0)
-		r = sandbox_home_default(home, sizeof(home), &err);
-	if (r == 0)
-		r = sandbox_dir_find(home, words->operands.items[0], &dir_fd, &err);
-	status = r < 0 ? cli_fail(&err) : show(&l, dir_fd);
+	status = prepare(&l, &err) < 0 ? cli_fail(&err) : open_and_show(&l);
 	if (l.use_regex)
 		regfree(&l.regex);
 	for (struct part *p = l.parts; p < l.parts + PARTS; p++)

@@ -3,13 +3,10 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/ports.h"
 #include "cli/table.h"
 #include "lib/human.h"
-#include "lib/labels.h"
-#include "sandbox/info.h"
-#include "sandbox/state.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
 enum { IMAGE_WIDTH = 36, COMMAND_WIDTH = 40 };
@@ -84,55 +81,55 @@ static const struct opt_example ps_examples[] = {
 struct view {
 	size_t columns;
 	const char *const *header;
-	void (*row)(struct table *t, const struct sandbox_info *info);
-	void (*members)(struct json_out *o, const struct sandbox_info *info);
+	void (*row)(struct table *t, const struct msb_info *info);
+	void (*members)(struct json_out *o, const struct msb_info *info);
 };
 
-static const char *status_text(const struct sandbox_info *info, char *to, size_t size)
+static const char *status_text(const struct msb_info *info, char *to, size_t size)
 {
 	size_t n = 0;
 
-	for (const char *at = sandbox_status_name(info->record.status); *at && n < size - 1; at++)
+	for (const char *at = msb_info_status_name(info); *at && n < size - 1; at++)
 		to[n++] = (char)(*at >= 'A' && *at <= 'Z' ? *at - 'A' + 'a' : *at);
 	to[n] = '\0';
 	return to;
 }
 
-static const char *image_text(const struct sandbox_info *info)
+static const char *image_text(const struct msb_info *info)
 {
-	return info->readable && info->spec.image[0] ? info->spec.image : "-";
+	return msb_info_image(info)[0] ? msb_info_image(info) : "-";
 }
 
-static void ls_row(struct table *t, const struct sandbox_info *info)
+static void ls_row(struct table *t, const struct msb_info *info)
 {
 	char status[16];
 	char when[TIME_TEXT];
 
-	table_add(t, info->name, 0);
+	table_add(t, msb_info_name(info), 0);
 	table_add(t, image_text(info), IMAGE_WIDTH);
 	table_add(t, status_text(info, status, sizeof(status)), 0);
-	table_add(t, time_local(info->spec.created_ns, when), 0);
+	table_add(t, time_local(msb_info_created_ns(info), when), 0);
 }
 
-static void ls_members(struct json_out *o, const struct sandbox_info *info)
+static void ls_members(struct json_out *o, const struct msb_info *info)
 {
 	char when[TIME_TEXT];
 
-	json_put_str(o, "name", info->name);
-	json_put_str(o, "status", sandbox_status_name(info->record.status));
-	json_put_str(o, "created_at", time_rfc3339(info->spec.created_ns, when));
+	json_put_str(o, "name", msb_info_name(info));
+	json_put_str(o, "status", msb_info_status_name(info));
+	json_put_str(o, "created_at", time_rfc3339(msb_info_created_ns(info), when));
 	json_put_str(o, "image", image_text(info));
 	ports_members(o, info);
 }
 
 /* The main process, words with blanks in quotes; "-" if there is none. */
-static const char *command_text(const struct sandbox_info *info, char *to, size_t size)
+static const char *command_text(const struct msb_info *info, char *to, size_t size)
 {
+	const char *word;
 	size_t used = 0;
 
 	(void)snprintf(to, size, "-");
-	for (size_t i = 0; info->spec.command && info->spec.command[i] && used < size; i++) {
-		const char *word = info->spec.command[i];
+	for (size_t i = 0; used < size && (word = msb_info_command(info, i)); i++) {
 		const char *quote = !word[0] || strpbrk(word, " \t\n\"'") ? "\"" : "";
 		int n = snprintf(
 			to + used, size - used, "%s%s%s%s", i ? " " : "", quote, word, quote);
@@ -154,25 +151,25 @@ static void add_of(struct table *t, const char *now, const char *max)
 	table_add(t, streq(now, max) ? now : text, 0);
 }
 
-static void add_machine(struct table *t, const struct sandbox_info *info)
+static void add_machine(struct table *t, const struct msb_info *info)
 {
-	const struct sandbox_machine m = sandbox_info_machine(info);
 	char now[TIME_TEXT];
 	char max[TIME_TEXT];
 
-	(void)snprintf(now, sizeof(now), "%" PRIu32, m.vcpus);
-	(void)snprintf(max, sizeof(max), "%" PRIu32, m.max_vcpus);
+	(void)snprintf(now, sizeof(now), "%u", msb_info_cpus_now(info));
+	(void)snprintf(max, sizeof(max), "%u", msb_info_cpus_max(info));
 	add_of(t, now, max);
-	add_of(t, size_mib(m.mem_mib, now), size_mib(m.max_mem_mib, max));
+	add_of(t, size_mib(msb_info_memory_mib_now(info), now),
+		size_mib(msb_info_memory_mib_max(info), max));
 }
 
-static void ps_row(struct table *t, const struct sandbox_info *info)
+static void ps_row(struct table *t, const struct msb_info *info)
 {
 	char command[256];
 	char ports[512];
 	char text[TIME_TEXT];
 
-	table_add(t, info->name, 0);
+	table_add(t, msb_info_name(info), 0);
 	table_add(t, image_text(info), IMAGE_WIDTH);
 	table_add(t, command_text(info, command, sizeof(command)), COMMAND_WIDTH);
 	add_machine(t, info);
@@ -180,19 +177,18 @@ static void ps_row(struct table *t, const struct sandbox_info *info)
 	table_add(t, ports_text(info, ports, sizeof(ports)), 0);
 }
 
-static void ps_members(struct json_out *o, const struct sandbox_info *info)
+static void ps_members(struct json_out *o, const struct msb_info *info)
 {
-	const struct sandbox_machine m = sandbox_info_machine(info);
-	char command[LIMIT_PATH];
+	char command[PATH_MAX];
 
-	json_put_str(o, "name", info->name);
-	json_put_str(o, "status", sandbox_status_name(info->record.status));
+	json_put_str(o, "name", msb_info_name(info));
+	json_put_str(o, "status", msb_info_status_name(info));
 	json_put_str(o, "image", image_text(info));
 	json_put_str(o, "command", command_text(info, command, sizeof(command)));
-	json_put_u64(o, "cpus", m.vcpus);
-	json_put_u64(o, "max_cpus", m.max_vcpus);
-	json_put_u64(o, "memory_mib", m.mem_mib);
-	json_put_u64(o, "max_memory_mib", m.max_mem_mib);
+	json_put_u64(o, "cpus", msb_info_cpus_now(info));
+	json_put_u64(o, "max_cpus", msb_info_cpus_max(info));
+	json_put_u64(o, "memory_mib", msb_info_memory_mib_now(info));
+	json_put_u64(o, "max_memory_mib", msb_info_memory_mib_max(info));
 	ports_members(o, info);
 }
 
@@ -209,8 +205,13 @@ static const struct view ps_view = {.columns = ARRAY_SIZE(ps_header),
 	.row = ps_row,
 	.members = ps_members};
 
-static int put_json(
-	const struct view *v, const struct sandbox_list *list, bool one, struct buf *out)
+/* What is shown, in this order. */
+struct chosen {
+	const struct msb_info **items;
+	size_t n;
+};
+
+static int put_json(const struct view *v, const struct chosen *list, bool one, struct buf *out)
 {
 	struct json_out o;
 
@@ -219,7 +220,7 @@ static int put_json(
 		json_begin_array(&o, NULL);
 	for (size_t i = 0; i < list->n; i++) {
 		json_begin_object(&o, NULL);
-		v->members(&o, &list->items[i]);
+		v->members(&o, list->items[i]);
 		json_end_object(&o);
 	}
 	if (!one)
@@ -227,30 +228,30 @@ static int put_json(
 	return json_out_end(&o);
 }
 
-static int put_table(const struct view *v, const struct sandbox_list *list, struct buf *out)
+static int put_table(const struct view *v, const struct chosen *list, struct buf *out)
 {
 	struct table t;
 	int r;
 
 	table_init(&t, v->header, v->columns);
 	for (size_t i = 0; i < list->n; i++)
-		v->row(&t, &list->items[i]);
+		v->row(&t, list->items[i]);
 	r = table_format(&t, out);
 	table_deinit(&t);
 	return r;
 }
 
-static int put_names(const struct sandbox_list *list, struct buf *out)
+static int put_names(const struct chosen *list, struct buf *out)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < list->n && r == 0; i++)
-		r = buf_printf(out, "%s\n", list->items[i].name);
+		r = buf_printf(out, "%s\n", msb_info_name(list->items[i]));
 	return r;
 }
 
-static int show(const struct ls_args *a, const struct view *v, const struct sandbox_list *list,
-	bool one, const char *none)
+static int show(const struct ls_args *a, const struct view *v, const struct chosen *list, bool one,
+	const char *none)
 {
 	struct msb_err err = {0};
 	struct buf out;
@@ -276,43 +277,49 @@ static int show(const struct ls_args *a, const struct view *v, const struct sand
 	return status;
 }
 
-/* Drops what was not asked for. */
-static void filter(const struct ls_args *a, bool running, bool stopped, struct sandbox_list *list)
+static bool is_alive(const struct msb_info *info)
 {
-	size_t kept = 0;
+	enum msb_status s = msb_info_status(info);
 
-	for (size_t i = 0; i < list->n; i++) {
-		struct sandbox_info *info = &list->items[i];
-		bool alive = sandbox_status_alive(info->record.status);
-		bool match = (!running || alive) && (!stopped || !alive) &&
-			     labels_match(&info->spec, &a->labels);
+	return s == MSB_STATUS_STARTING || s == MSB_STATUS_RUNNING || s == MSB_STATUS_STOPPING;
+}
 
-		if (match)
-			list->items[kept++] = *info;
-		else
-			sandbox_info_deinit(info);
+static int show_list(const struct ls_args *a, const struct view *v, const struct msb_list *all,
+	bool running, bool stopped)
+{
+	size_t n = msb_list_size(all);
+	struct chosen list = {.items = calloc(n + 1, sizeof(list.items[0]))};
+	int status;
+
+	if (!list.items) {
+		cli_note("out of memory");
+		return CLI_EXIT_FAILED;
 	}
-	list->n = kept;
+	for (size_t i = 0; i < n; i++) {
+		const struct msb_info *info = msb_list_at(all, i);
+		bool alive = is_alive(info);
+
+		if ((!running || alive) && (!stopped || !alive))
+			list.items[list.n++] = info;
+	}
+	status = show(a, v, &list, false, running ? "no running sandboxes" : "no sandboxes");
+	free(list.items);
+	return status;
 }
 
 static int run_list(const struct ls_args *a, const struct view *v, bool running, bool stopped)
 {
-	struct sandbox_list list = {.n = 0};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_list *list = NULL;
+	struct cli_api api;
 	int status;
+	int r = cli_api_open(&api, &a->common, &e);
 
-	if (labels_check(&a->labels, &err) < 0 ||
-		sandbox_home_default(home, sizeof(home), &err) < 0)
-		return cli_fail(&err);
-	if (sandbox_list_get(home, &list, &err) < 0)
-		return cli_fail(&err);
-	/* Nothing else reaps when nobody starts anything. */
-	if (list.stale)
-		(void)sandbox_reap_stale(home);
-	filter(a, running, stopped, &list);
-	status = show(a, v, &list, false, running ? "no running sandboxes" : "no sandboxes");
-	sandbox_list_deinit(&list);
+	if (r == 0)
+		r = msb_list(api.msb, a->labels.items, &list, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_list(a, v, list, running, stopped);
+	(void)msb_list_free(list);
+	cli_api_close(&api);
 	return status;
 }
 
@@ -325,20 +332,27 @@ static int run_ls(void *args, const struct opt_words *words)
 
 static int run_ps(void *args, const struct opt_words *words)
 {
+	struct msb_error e = MSB_ERROR_INIT;
 	const struct ls_args *a = args;
-	struct sandbox_info info;
-	struct sandbox_list list = {.items = &info, .n = 1};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
+	struct msb_info *info = NULL;
+	struct cli_api api;
 	int status;
+	int r;
 
 	if (!words->operands.n)
 		return run_list(a, &ps_view, !a->all, false);
-	if (sandbox_home_default(home, sizeof(home), &err) < 0 ||
-		sandbox_info_get(home, words->operands.items[0], &info, &err) < 0)
-		return cli_fail(&err);
-	status = show(a, &ps_view, &list, true, "");
-	sandbox_info_deinit(&info);
+	r = cli_api_open(&api, &a->common, &e);
+	if (r == 0)
+		r = msb_inspect(api.msb, words->operands.items[0], &info, &e);
+	if (r < 0) {
+		status = cli_api_fail(&e);
+	} else {
+		const struct msb_info *one = info;
+
+		status = show(a, &ps_view, &(struct chosen){.items = &one, .n = 1}, true, "");
+	}
+	(void)msb_info_free(info);
+	cli_api_close(&api);
 	return status;
 }
 

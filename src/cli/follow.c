@@ -3,11 +3,7 @@
 #include "cli/follow.h"
 
 #include <ctype.h>
-#include <poll.h>
-#include <sys/inotify.h>
 #include <time.h>
-
-enum { LOOK_AGAIN_MS = 500 };
 
 /* +02:00 or -0530 as seconds; false when it is neither, nor Z or nothing. */
 static bool parse_zone(const char *at, long *ret)
@@ -76,26 +72,6 @@ int follow_parse_time(
 	}
 	return msb_err_set(err, -EINVAL, MSB_USAGE,
 		"option --%s: a time is 30s, 5m, 2h or 1d ago, or 2026-11-21T05:45:06Z", option);
-}
-
-int follow_open(int dir_fd)
-{
-	cleanup_fd int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", dir_fd);
-	if (fd < 0 || inotify_add_watch(fd, path, IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE_SELF) < 0)
-		return -EBADF;
-	return TAKE_FD(fd);
-}
-
-void follow_wait(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	char drop[4096];
-
-	if (poll(&p, 1, LOOK_AGAIN_MS) == 1)
-		(void)!read(fd, drop, sizeof(drop));
 }
 
 void follow_cut_to_tail(struct buf *b, uint64_t n)

@@ -6,6 +6,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include "lib/follow.h"
+
 /**
  * follow_parse_time - 5m, 2h, 1d ago, or RFC 3339 (UTC without a zone); both become text that sorts
  * by time
@@ -14,13 +16,6 @@
  */
 int follow_parse_time(const char *option, const char *value, char to[TIME_TEXT],
 	struct msb_err *err) MSB_MUST_CHECK;
-
-/** follow_open - a descriptor for follow_wait() on the directory @dir_fd; negative: it will do, too
- */
-int follow_open(int dir_fd);
-
-/** follow_wait - until something there has been written, or for half a second */
-void follow_wait(int fd);
 
 /** follow_cut_to_tail - of the lines in @b only the last @n */
 void follow_cut_to_tail(struct buf *b, uint64_t n);

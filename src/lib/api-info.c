@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libmsb: what there is. */
 #include "lib/api.h"
+#include "lib/info-json.h"
 #include "lib/labels.h"
 #include "msb/sandbox.h"
 #include "sandbox/info.h"
@@ -115,6 +116,60 @@ uint64_t msb_info_started_ns(const struct msb_info *i)
 uint64_t msb_info_ended_ns(const struct msb_info *i)
 {
 	return i->info.record.ended_ns;
+}
+
+unsigned int msb_info_cpus_now(const struct msb_info *i)
+{
+	return sandbox_info_machine(&i->info).vcpus;
+}
+
+unsigned int msb_info_cpus_max(const struct msb_info *i)
+{
+	return sandbox_info_machine(&i->info).max_vcpus;
+}
+
+unsigned int msb_info_memory_mib_now(const struct msb_info *i)
+{
+	return sandbox_info_machine(&i->info).mem_mib;
+}
+
+unsigned int msb_info_memory_mib_max(const struct msb_info *i)
+{
+	return sandbox_info_machine(&i->info).max_mem_mib;
+}
+
+const char *msb_info_command(const struct msb_info *i, size_t n)
+{
+	const char *const *words = i->info.spec.command;
+
+	for (size_t k = 0; words && words[k]; k++) {
+		if (k == n)
+			return words[k];
+	}
+	return NULL;
+}
+
+int msb_info_port(const struct msb_info *i, size_t n, struct msb_port *ret)
+{
+	struct msb_port p;
+
+	if (!info_port(&i->info, n, &p))
+		return 0;
+	p.size = ret->size;
+	memcpy(ret, &p, MIN(ret->size, sizeof(p)));
+	return 1;
+}
+
+char *msb_info_json(const struct msb_info *i)
+{
+	char *copy = NULL;
+	struct buf text;
+
+	buf_init(&text, (size_t)LIMIT_JSON_BYTES * 2);
+	if (info_json(&i->info, &text) == 0 && buf_cstr(&text))
+		copy = strdup(buf_cstr(&text));
+	buf_deinit(&text);
+	return copy;
 }
 
 const char *msb_info_label(const struct msb_info *i, const char *key)

@@ -38,7 +38,9 @@ static struct msb *open_here(void)
 static void put_sandbox(const char *name)
 {
 	static const char *const env[] = {"A=1", "B=2", NULL};
+	static const char *const command[] = {"sh", "-l", NULL};
 	struct msb_err err = {.msg = ""};
+	struct policy policy = {.n_rules = 0};
 	struct sandbox_spec spec;
 	struct sandbox_dir d;
 	struct buf json;
@@ -52,6 +54,10 @@ static void put_sandbox(const char *name)
 	spec.mem_mib = 256;
 	spec.created_ns = 1;
 	spec.env = env;
+	spec.command = command;
+	spec.net.policy = &policy;
+	spec.net.ports = (struct net_ports){.n = 1,
+		.list = {{.bind = {.family = NET_V4, .b = {127, 0, 0, 1}}, .guest = 80}}};
 	buf_init(&json, MIB);
 	ASSERT_OK(sandbox_spec_to_json(&spec, &json));
 	ASSERT_OK(sandbox_dir_create(test_tmpdir(), name, &d, &err));
@@ -400,4 +406,75 @@ TEST(copies_need_a_sandbox)
 	o.size = sizeof(o);
 	ASSERT_ERR(msb_copy(m, "a", "nobody:/b", &o, NULL, &e), ENOENT);
 	(void)msb_close(m);
+}
+
+TEST(what_is_known)
+{
+	struct msb_port port = MSB_PORT_INIT;
+	struct msb *m = open_here();
+	struct msb_info *info = NULL;
+	struct msb_list *list = NULL;
+	char *json;
+
+	put_sandbox("box");
+	put_sandbox("car");
+	ASSERT_OK(msb_inspect(m, "box", &info, &e));
+	ASSERT_STREQ(msb_info_name(info), "box");
+	ASSERT_EQ(msb_info_status(info), MSB_STATUS_CREATED);
+	ASSERT_EQ(msb_info_cpus_now(info), 1);
+	ASSERT_EQ(msb_info_cpus_max(info), 1);
+	ASSERT_EQ(msb_info_memory_mib_now(info), 256);
+	ASSERT_EQ(msb_info_memory_mib_max(info), 256);
+	ASSERT_STREQ(msb_info_command(info, 0), "sh");
+	ASSERT_STREQ(msb_info_command(info, 1), "-l");
+	ASSERT_TRUE(!msb_info_command(info, 2) && !msb_info_command(info, 3));
+	ASSERT_EQ(msb_info_port(info, 0, &port), 1);
+	ASSERT_STREQ(port.bind, "127.0.0.1");
+	ASSERT_EQ(port.host_port, 0);
+	ASSERT_EQ(port.guest_port, 80);
+	ASSERT_EQ(msb_info_port(info, 1, &port), 0);
+	/* Only what the caller has room for. */
+	port = (struct msb_port){.size = sizeof(size_t)};
+	ASSERT_EQ(msb_info_port(info, 0, &port), 1);
+	ASSERT_STREQ(port.bind, "");
+	json = msb_info_json(info);
+	ASSERT_TRUE(json && strstr(json, "\"host_port\": null"));
+	ASSERT_TRUE(strstr(json, "\"status\": \"Created\""));
+	free(json);
+	ASSERT_TRUE(!msb_info_free(info) && !msb_info_free(NULL));
+	ASSERT_OK(msb_list(m, NULL, &list, &e));
+	ASSERT_EQ(msb_list_size(list), 2);
+	ASSERT_STREQ(msb_info_name(msb_list_at(list, 1)), "car");
+	ASSERT_TRUE(!msb_list_at(list, 2));
+	(void)msb_list_free(list);
+	ASSERT_FAILS(msb_list(m, (const char *const[]){"=", NULL}, &list, &e), EINVAL, "usage");
+	ASSERT_TRUE(!list && !msb_list_free(NULL));
+	(void)msb_close(m);
+}
+
+TEST(logs_of_what_has_never_run)
+{
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
+	struct msb *m = open_here();
+	struct msb_logs *l = NULL;
+	char *text = NULL;
+
+	put_sandbox("box");
+	ASSERT_FAILS(msb_logs_open(m, "nobody", &l, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!l && !msb_logs_close(l));
+	ASSERT_OK(msb_logs_open(m, "box", &l, &e));
+	ASSERT_EQ(msb_logs_next(l, &entry, &e), 0);
+	ASSERT_EQ(msb_logs_lost(l), 0);
+	ASSERT_EQ(msb_logs_running(l), 0);
+	/* The first time it only begins to look. */
+	ASSERT_OK(msb_logs_wait(l, 3600 * 1000, &e));
+	ASSERT_OK(msb_logs_wait(l, 1, &e));
+	msb_set_cancel(m, fd, NULL, NULL);
+	ASSERT_FAILS(msb_logs_wait(l, 3600 * 1000, &e), ECANCELED, "canceled");
+	ASSERT_FAILS(msb_kernel_log(m, "box", &text, NULL, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!text);
+	(void)msb_logs_close(l);
+	(void)msb_close(m);
+	close(fd);
 }
