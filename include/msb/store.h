@@ -91,6 +91,17 @@ MSB_API int msb_image_save(struct msb *m, const char *const *references, const c
 MSB_API int msb_volume_create(
 	struct msb *m, const char *name, const char *kind, uint64_t bytes, struct msb_error *err);
 
+/** msb_volume_create_any - one with a name that nobody has; @ret_name: MSB_NAME_SIZE bytes */
+MSB_API int msb_volume_create_any(
+	struct msb *m, const char *kind, uint64_t bytes, char *ret_name, struct msb_error *err);
+
+/** msb_volume_inspect - one of them; @ret: msb_items_free() */
+MSB_API int msb_volume_inspect(
+	struct msb *m, const char *name, struct msb_items **ret, struct msb_error *err);
+
+/** msb_volume_path - its directory or its image on the host, for free() */
+MSB_API int msb_volume_path(struct msb *m, const char *name, char **ret, struct msb_error *err);
+
 /** msb_volume_list - @ret: msb_items_free() */
 MSB_API int msb_volume_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
 
@@ -101,8 +112,8 @@ MSB_API int msb_volume_used(struct msb *m, const char *name, uint64_t *ret, stru
  */
 MSB_API int msb_volume_remove(struct msb *m, const char *name, struct msb_error *err);
 
-/** msb_volume_users - sandboxes that have it, running or not; one that cannot be read may have any.
- * @ret: msb_items_free() */
+/** msb_volume_users - sandboxes that have it, running or not, and, with the kind "unknown", those
+ * whose descriptions cannot be read: they may have it. @ret: msb_items_free() */
 MSB_API int msb_volume_users(
 	struct msb *m, const char *name, struct msb_items **ret, struct msb_error *err);
 

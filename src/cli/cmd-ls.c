@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb ls, msb ps: what sandboxes there are. */
+#include "base/caps.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -179,7 +180,7 @@ static void ps_row(struct table *t, const struct msb_info *info)
 
 static void ps_members(struct json_out *o, const struct msb_info *info)
 {
-	char command[PATH_MAX];
+	char command[LIMIT_PATH];
 
 	json_put_str(o, "name", msb_info_name(info));
 	json_put_str(o, "status", msb_info_status_name(info));

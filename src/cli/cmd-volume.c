@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb volume: named volumes. */
+#include "base/caps.h"
 #include "base/json.h"
 #include "base/str.h"
 
 #include "cli/api.h"
-#include "cli/cli.h"
 #include "cli/table.h"
 #include "lib/human.h"
-#include "lib/volumes.h"
-#include "sandbox/info.h"
-#include "sandbox/state.h"
-#include "sandbox/volume.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
 
 struct volume_args {
 	struct cli_common common;
 	const char *name;
-	int kind; /* enum volume_kind */
+	int kind; /* index into kinds */
 	uint32_t size_mib; /* 0: none */
 	int format;
 	bool force;
@@ -25,6 +21,7 @@ struct volume_args {
 	bool quiet;
 };
 
+static const char *const kinds[] = {"dir", "disk", NULL};
 static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", NULL};
 
 #define AT(field) .offset = offsetof(struct volume_args, field)
@@ -38,56 +35,53 @@ static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "j
 		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = text, \
 	}
 
-static int generated_name(char to[LIMIT_SANDBOX_NAME + 1])
-{
-	char name[SANDBOX_NAME_GENERATED];
-	int r = sandbox_name_generate(name);
-
-	if (r < 0)
-		return r;
-	(void)snprintf(to, LIMIT_SANDBOX_NAME + 1, "vol-%s", name + strlen("msb-"));
-	return 0;
-}
-
 static int print_name(const char *name)
 {
 	struct buf text;
 	int status = CLI_EXIT_FAILED;
 
-	buf_init(&text, LIMIT_SANDBOX_NAME + 2);
+	buf_init(&text, MSB_NAME_SIZE + 1);
 	if (buf_printf(&text, "%s\n", name) == 0)
 		status = cli_print(&text);
 	buf_deinit(&text);
 	return status;
 }
 
+static int create(struct msb *m, const struct volume_args *a, const char *given,
+	char name[MSB_NAME_SIZE], struct msb_error *e)
+{
+	uint64_t bytes = (uint64_t)a->size_mib * MIB;
+	const char *kind = kinds[a->kind];
+	int r = given ? msb_volume_create(m, given, kind, bytes, e)
+		      : msb_volume_create_any(m, kind, bytes, name, e);
+
+	if (r == 0 && given)
+		(void)snprintf(name, MSB_NAME_SIZE, "%s", given);
+	return r;
+}
+
 static int run_create(void *args, const struct opt_words *words)
 {
 	const struct volume_args *a = args;
 	const char *operand = words->operands.n ? words->operands.items[0] : NULL;
-	const char *name = operand ? operand : a->name;
-	struct volume_info info = {
-		.kind = (enum volume_kind)a->kind, .size_bytes = a->size_mib * MIB};
+	const char *given = operand ? operand : a->name;
+	struct msb_error e = MSB_ERROR_INIT;
+	char name[MSB_NAME_SIZE] = "";
 	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	struct cli_api api;
+	int r;
 
-	if (r == 0 && operand && a->name)
-		r = msb_err_set(&err, -EINVAL, MSB_USAGE, "the name is given twice");
-	if (r == 0 && info.kind == VOLUME_DISK && !info.size_bytes)
-		r = msb_err_hint(&err,
-			msb_err_set(&err, -EINVAL, MSB_USAGE, "a disk volume needs a size"),
-			"give --size, e.g. --size 10G");
-	if (r == 0 && name)
-		r = volume_name_check(name, &err);
-	if (r == 0)
-		r = name ? str_copy(info.name, sizeof(info.name), name) : generated_name(info.name);
-	if (r == 0)
-		r = volume_create(home, &info, &err);
-	if (r < 0)
+	if (operand && a->name) {
+		(void)msb_err_usage(&err, "the name is given twice");
 		return cli_fail(&err);
-	volume_reap(home);
-	return a->quiet ? 0 : print_name(info.name);
+	}
+	r = cli_api_open(&api, &a->common, &e);
+	if (r == 0)
+		r = create(api.msb, a, given, name, &e);
+	cli_api_close(&api);
+	if (r < 0)
+		return cli_api_fail(&e);
+	return a->quiet ? 0 : print_name(name);
 }
 
 static const struct opt create_opts[] = {
@@ -100,7 +94,7 @@ static const struct opt create_opts[] = {
 		.type = OPT_CHOICE,
 		AT(kind),
 		.arg = "KIND",
-		.choices = volume_kind_names,
+		.choices = kinds,
 		.def = "dir",
 		.help = "dir: a directory that many sandboxes can share; disk: an ext4 disk for "
 			"one "
@@ -152,28 +146,35 @@ static void put_size(struct json_out *o, const char *key, bool known, uint64_t v
 		json_put_null(o, key);
 }
 
-/* What takes too long or fails is null: it must not hide the rest. */
-static void put_members(struct json_out *o, const char *home, const struct volume_info *info)
+static bool is_disk(const struct msb_items *l, size_t i)
 {
-	bool disk = info->kind == VOLUME_DISK;
-	uint64_t used = 0;
-	bool known = volume_used(home, info, &used, NULL) == 0;
-	char when[TIME_TEXT];
-
-	json_put_str(o, "name", info->name);
-	json_put_str(o, "kind", volume_kind_names[info->kind]);
-	put_size(o, "quota_mib", !disk && info->size_bytes, info->size_bytes / MIB);
-	put_size(o, "used_bytes", known, used);
-	put_size(o, "capacity_bytes", disk, info->size_bytes);
-	json_put_str(o, "disk_format", disk ? "raw" : NULL);
-	json_put_str(o, "disk_fstype", disk ? "ext4" : NULL);
-	json_put_str(o, "created_at", time_rfc3339(info->created_ns, when));
+	return streq(msb_items_kind(l, i), "disk");
 }
 
-static int put_list(const struct volume_args *a, const char *home, const struct volume_list *list,
-	struct buf *out)
+/* What takes too long or fails is null: it must not hide the rest. */
+static void put_members(struct json_out *o, struct msb *m, const struct msb_items *l, size_t i)
+{
+	uint64_t bytes = msb_items_bytes(l, i);
+	bool disk = is_disk(l, i);
+	uint64_t used = 0;
+	bool known = msb_volume_used(m, msb_items_name(l, i), &used, NULL) == 0;
+	char when[TIME_TEXT];
+
+	json_put_str(o, "name", msb_items_name(l, i));
+	json_put_str(o, "kind", msb_items_kind(l, i));
+	put_size(o, "quota_mib", !disk && bytes, bytes / MIB);
+	put_size(o, "used_bytes", known, used);
+	put_size(o, "capacity_bytes", disk, bytes);
+	json_put_str(o, "disk_format", disk ? "raw" : NULL);
+	json_put_str(o, "disk_fstype", disk ? "ext4" : NULL);
+	json_put_str(o, "created_at", time_rfc3339(msb_items_created_ns(l, i), when));
+}
+
+static int put_list(
+	const struct volume_args *a, struct msb *m, const struct msb_items *list, struct buf *out)
 {
 	static const char *const header[] = {"NAME", "KIND", "SIZE", "CREATED"};
+	size_t n = msb_items_size(list);
 	struct json_out o;
 	struct table t;
 	int r = 0;
@@ -181,59 +182,70 @@ static int put_list(const struct volume_args *a, const char *home, const struct 
 	if (a->format == FORMAT_JSON) {
 		json_out_init(&o, out, JSON_PRETTY);
 		json_begin_array(&o, NULL);
-		for (size_t i = 0; i < list->n; i++) {
+		for (size_t i = 0; i < n; i++) {
 			json_begin_object(&o, NULL);
-			put_members(&o, home, &list->items[i]);
+			put_members(&o, m, list, i);
 			json_end_object(&o);
 		}
 		json_end_array(&o);
 		return json_out_end(&o);
 	}
 	if (a->quiet) {
-		for (size_t i = 0; i < list->n && r == 0; i++)
-			r = buf_printf(out, "%s\n", list->items[i].name);
+		for (size_t i = 0; i < n && r == 0; i++)
+			r = buf_printf(out, "%s\n", msb_items_name(list, i));
 		return r;
 	}
 	table_init(&t, header, ARRAY_SIZE(header));
-	for (size_t i = 0; i < list->n; i++) {
-		const struct volume_info *v = &list->items[i];
+	for (size_t i = 0; i < n; i++) {
+		uint64_t bytes = msb_items_bytes(list, i);
 		char text[TIME_TEXT];
 
-		table_add(&t, v->name, 0);
-		table_add(&t, volume_kind_names[v->kind], 0);
-		table_add(&t, v->size_bytes ? size_mib(v->size_bytes / MIB, text) : "-", 0);
-		table_add(&t, time_local(v->created_ns, text), 0);
+		table_add(&t, msb_items_name(list, i), 0);
+		table_add(&t, msb_items_kind(list, i), 0);
+		table_add(&t, bytes ? size_mib(bytes / MIB, text) : "-", 0);
+		table_add(&t, time_local(msb_items_created_ns(list, i), text), 0);
 	}
 	r = table_format(&t, out);
 	table_deinit(&t);
 	return r;
 }
 
-static int run_ls(void *args, const struct opt_words *words)
+static int show_list(const struct volume_args *a, struct msb *m, const struct msb_items *list)
 {
-	const struct volume_args *a = args;
-	cleanup_with(volume_list_deinit) struct volume_list list = {.n = 0};
 	struct msb_err err = {0};
-	char home[PATH_MAX];
 	struct buf out;
 	int status;
 	int r;
 
-	(void)words;
-	if (sandbox_home_default(home, sizeof(home), &err) < 0 ||
-		volume_list_get(home, &list, &err) < 0)
-		return cli_fail(&err);
-	if (!list.n && a->format != FORMAT_JSON) {
+	if (!msb_items_size(list) && a->format != FORMAT_JSON) {
 		if (!a->quiet)
 			cli_note("No volumes found.");
 		return 0;
 	}
 	buf_init(&out, 16 * CLI_TEXT_MAX);
-	r = put_list(a, home, &list, &out);
+	r = put_list(a, m, list, &out);
 	if (r < 0)
 		(void)msb_err_errno(&err, r, "writing the list");
 	status = r < 0 ? cli_fail(&err) : cli_print(&out);
 	buf_deinit(&out);
+	return status;
+}
+
+static int run_ls(void *args, const struct opt_words *words)
+{
+	const struct volume_args *a = args;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *list = NULL;
+	struct cli_api api;
+	int status;
+	int r = cli_api_open(&api, &a->common, &e);
+
+	(void)words;
+	if (r == 0)
+		r = msb_volume_list(api.msb, &list, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_list(a, api.msb, list);
+	(void)msb_items_free(list);
+	cli_api_close(&api);
 	return status;
 }
 
@@ -253,80 +265,107 @@ const struct cli_command cmd_volume_ls = {
 	.run = run_ls,
 };
 
-static void put_users(
-	struct json_out *o, const struct sandbox_list *sandboxes, const struct volume_info *info)
+/* A volume and what is about it. */
+struct details {
+	struct msb_items *volume;
+	struct msb_items *users;
+	char *path;
+};
+
+static int get_details(struct msb *m, const char *name, struct details *d, struct msb_error *e)
 {
-	json_begin_array(o, "sandboxes");
-	for (size_t i = 0; i < sandboxes->n; i++) {
-		if (sandboxes->items[i].readable &&
-			volume_used_by(&sandboxes->items[i], info->name))
-			json_put_str(o, NULL, sandboxes->items[i].name);
-	}
-	json_end_array(o);
+	int r = msb_volume_inspect(m, name, &d->volume, e);
+
+	if (r == 0)
+		r = msb_volume_users(m, name, &d->users, e);
+	return r == 0 ? msb_volume_path(m, name, &d->path, e) : r;
 }
 
-static int put_text(const char *home, const struct volume_info *info,
-	const struct sandbox_list *sandboxes, struct buf *out)
+/* Those whose descriptions cannot be read are not known to have it. */
+static bool has_it(const struct msb_items *users, size_t i)
 {
-	bool disk = info->kind == VOLUME_DISK;
-	char path[PATH_MAX];
+	return !msb_items_kind(users, i)[0];
+}
+
+static int put_json(const struct details *d, struct msb *m, struct buf *out)
+{
+	struct json_out o;
+
+	json_out_init(&o, out, JSON_PRETTY);
+	json_begin_object(&o, NULL);
+	put_members(&o, m, d->volume, 0);
+	json_put_str(&o, "path", d->path);
+	json_begin_array(&o, "sandboxes");
+	for (size_t i = 0; i < msb_items_size(d->users); i++) {
+		if (has_it(d->users, i))
+			json_put_str(&o, NULL, msb_items_name(d->users, i));
+	}
+	json_end_array(&o);
+	json_end_object(&o);
+	return json_out_end(&o);
+}
+
+static int put_text(const struct details *d, struct msb *m, struct buf *out)
+{
+	const char *name = msb_items_name(d->volume, 0);
+	uint64_t size = msb_items_bytes(d->volume, 0);
+	bool disk = is_disk(d->volume, 0);
 	char text[TIME_TEXT];
 	char used[HUMAN_SIZE] = "-";
 	uint64_t bytes = 0;
 	int r = buf_printf(
-		out, "Name        %s\nKind        %s\n", info->name, volume_kind_names[info->kind]);
+		out, "Name        %s\nKind        %s\n", name, msb_items_kind(d->volume, 0));
 
-	if (volume_used(home, info, &bytes, NULL) == 0)
+	if (msb_volume_used(m, name, &bytes, NULL) == 0)
 		(void)human_size(used, bytes);
 	if (r == 0 && disk)
 		r = buf_printf(out, "Format      raw\nFilesystem  ext4\n");
 	if (r == 0)
 		r = buf_printf(out, "%-11s %s\nUsed        %s\n", disk ? "Capacity" : "Quota",
-			info->size_bytes ? size_mib(info->size_bytes / MIB, text) : "-", used);
-	volume_path(home, info, path);
+			size ? size_mib(size / MIB, text) : "-", used);
 	if (r == 0)
-		r = buf_printf(out, "Path        %s\nCreated     %s\n", path,
-			time_local(info->created_ns, text));
-	for (size_t i = 0, n = 0; i < sandboxes->n && r == 0; i++) {
-		if (sandboxes->items[i].readable &&
-			volume_used_by(&sandboxes->items[i], info->name))
+		r = buf_printf(out, "Path        %s\nCreated     %s\n", d->path,
+			time_local(msb_items_created_ns(d->volume, 0), text));
+	for (size_t i = 0, n = 0; i < msb_items_size(d->users) && r == 0; i++) {
+		if (has_it(d->users, i))
 			r = buf_printf(out, "%-11s %s\n", n++ ? "" : "Sandboxes",
-				sandboxes->items[i].name);
+				msb_items_name(d->users, i));
 	}
 	return r;
+}
+
+static int show_details(const struct volume_args *a, struct msb *m, const struct details *d)
+{
+	struct msb_err err = {0};
+	struct buf out;
+	int status;
+	int r;
+
+	buf_init(&out, CLI_TEXT_MAX);
+	r = a->format == FORMAT_JSON ? put_json(d, m, &out) : put_text(d, m, &out);
+	if (r < 0)
+		(void)msb_err_errno(&err, r, "writing the description");
+	status = r < 0 ? cli_fail(&err) : cli_print(&out);
+	buf_deinit(&out);
+	return status;
 }
 
 static int run_inspect(void *args, const struct opt_words *words)
 {
 	const struct volume_args *a = args;
-	cleanup_with(sandbox_list_deinit) struct sandbox_list sandboxes = {.n = 0};
-	struct volume_info info;
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	char path[PATH_MAX];
-	struct json_out o;
-	struct buf out;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct details d = {.volume = NULL};
+	struct cli_api api;
 	int status;
+	int r = cli_api_open(&api, &a->common, &e);
 
-	if (sandbox_home_default(home, sizeof(home), &err) < 0 ||
-		volume_get(home, words->operands.items[0], &info, &err) < 0 ||
-		sandbox_list_get(home, &sandboxes, &err) < 0)
-		return cli_fail(&err);
-	buf_init(&out, CLI_TEXT_MAX);
-	if (a->format == FORMAT_JSON) {
-		volume_path(home, &info, path);
-		json_out_init(&o, &out, JSON_PRETTY);
-		json_begin_object(&o, NULL);
-		put_members(&o, home, &info);
-		json_put_str(&o, "path", path);
-		put_users(&o, &sandboxes, &info);
-		json_end_object(&o);
-		status = cli_print_json(&o, &out);
-	} else {
-		status = put_text(home, &info, &sandboxes, &out) < 0 ? CLI_EXIT_FAILED
-								     : cli_print(&out);
-	}
-	buf_deinit(&out);
+	if (r == 0)
+		r = get_details(api.msb, words->operands.items[0], &d, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_details(a, api.msb, &d);
+	(void)msb_items_free(d.volume);
+	(void)msb_items_free(d.users);
+	free(d.path);
+	cli_api_close(&api);
 	return status;
 }
 
@@ -351,44 +390,41 @@ const struct cli_command cmd_volume_inspect = {
 	.run = run_inspect,
 };
 
-static int remove_one(const char *home, const char *name, bool force, struct msb_err *err)
+static int remove_one(struct msb *m, const char *name, bool force, struct msb_error *e)
 {
-	cleanup_with(sandbox_list_deinit) struct sandbox_list sandboxes = {.n = 0};
-	struct volume_info info;
-	const char *user = NULL;
-	int r = volume_get(home, name, &info, err);
+	struct msb_items *users = NULL;
+	int r = msb_volume_users(m, name, &users, e);
 
-	/* One whose description is damaged can still be removed. */
-	if (r == -ENOENT || r == -EINVAL)
-		return r;
-	r = sandbox_list_get(home, &sandboxes, err);
-	if (r == 0 && !force)
-		user = volume_user(&sandboxes, name);
-	if (user) {
-		r = msb_err_set(
-			err, -EBUSY, MSB_BUSY, "volume '%s' is used by sandbox '%s'", name, user);
-		return msb_err_hint(err, r, "remove the sandbox first, or give --force");
+	if (r == 0 && !force && msb_items_size(users)) {
+		r = -EBUSY;
+		e->code = MSB_E_BUSY;
+		(void)snprintf(e->message, sizeof(e->message),
+			"volume '%s' is used by sandbox '%s'", name, msb_items_name(users, 0));
+		(void)snprintf(
+			e->hint, sizeof(e->hint), "remove the sandbox first, or give --force");
 	}
-	return r < 0 ? r : volume_remove(home, name, err);
+	(void)msb_items_free(users);
+	return r < 0 ? r : msb_volume_remove(m, name, e);
 }
 
 static int run_rm(void *args, const struct opt_words *words)
 {
 	const struct volume_args *a = args;
-	struct msb_err err = {0};
-	char home[PATH_MAX];
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
 	int status = 0;
 
-	if (sandbox_home_default(home, sizeof(home), &err) < 0)
-		return cli_fail(&err);
+	if (cli_api_open(&api, &a->common, &e) < 0)
+		return cli_api_fail(&e);
 	for (size_t i = 0; i < words->operands.n; i++) {
 		const char *name = words->operands.items[i];
 
-		if (remove_one(home, name, a->force, &err) < 0)
-			status = cli_fail(&err);
+		if (remove_one(api.msb, name, a->force, &e) < 0)
+			status = cli_api_fail(&e);
 		else if (!a->quiet)
 			cli_done("Removed", "%s", name);
 	}
+	cli_api_close(&api);
 	return status;
 }
 

@@ -15,6 +15,7 @@
 #include "lib/volumes.h"
 #include "msb/sandbox.h"
 #include "msb/store.h"
+#include "sandbox/state.h"
 #include "sandbox/volume.h"
 
 struct item {
@@ -297,27 +298,67 @@ int msb_image_save(struct msb *m, const char *const *references, const char *for
 
 /* Volumes. */
 
+static int create_volume(
+	struct msb *m, struct volume_info *info, const char *kind, struct msb_err *err)
+{
+	int k = 0;
+	int r = 0;
+
+	while (volume_kind_names[k] && !streq(volume_kind_names[k], kind))
+		k++;
+	if (!volume_kind_names[k])
+		return msb_err_usage(err, "a volume is a 'dir' or a 'disk'");
+	info->kind = (enum volume_kind)k;
+	if (info->kind == VOLUME_DISK && !info->size_bytes)
+		return msb_err_hint(err, msb_err_usage(err, "a disk volume needs a size"),
+			"give --size, e.g. --size 10G");
+	/* Only a directory may be without bound. */
+	if (info->size_bytes)
+		r = volume_size_check(info->kind, info->size_bytes, err);
+	if (r == 0)
+		r = volume_create(m->home, info, err);
+	if (r == 0)
+		volume_reap(m->home);
+	return r;
+}
+
 int msb_volume_create(
 	struct msb *m, const char *name, const char *kind, uint64_t bytes, struct msb_error *error)
 {
 	struct volume_info info = {.size_bytes = bytes};
 	struct msb_err err = {0};
 	int r = volume_name_check(name, &err);
-	int k = 0;
 
-	while (volume_kind_names[k] && !streq(volume_kind_names[k], kind))
-		k++;
-	if (r == 0 && !volume_kind_names[k])
-		r = msb_err_usage(&err, "a volume is a 'dir' or a 'disk'");
-	info.kind = (enum volume_kind)k;
-	/* Only a directory may be without bound. */
-	if (r == 0 && (bytes || info.kind == VOLUME_DISK))
-		r = volume_size_check(info.kind, bytes, &err);
 	if (r == 0)
 		r = str_copy(info.name, sizeof(info.name), name);
 	if (r == 0)
-		r = volume_create(m->home, &info, &err);
+		r = create_volume(m, &info, kind, &err);
 	return api_result(error, &err, r);
+}
+
+int msb_volume_create_any(
+	struct msb *m, const char *kind, uint64_t bytes, char *ret_name, struct msb_error *error)
+{
+	struct volume_info info = {.size_bytes = bytes};
+	char name[SANDBOX_NAME_GENERATED];
+	struct msb_err err = {0};
+	int r = sandbox_name_generate(name);
+
+	if (r == 0) {
+		(void)snprintf(info.name, sizeof(info.name), "vol-%s", name + strlen("msb-"));
+		r = create_volume(m, &info, kind, &err);
+	}
+	if (r == 0)
+		put(ret_name, MSB_NAME_SIZE, info.name);
+	return api_result(error, &err, r);
+}
+
+static void put_volume(struct item *to, const struct volume_info *info)
+{
+	put(to->name, sizeof(to->name), info->name);
+	to->kind = volume_kind_names[info->kind];
+	to->bytes = info->size_bytes;
+	to->created_ns = info->created_ns;
 }
 
 int msb_volume_list(struct msb *m, struct msb_items **ret, struct msb_error *error)
@@ -329,13 +370,38 @@ int msb_volume_list(struct msb *m, struct msb_items **ret, struct msb_error *err
 	*ret = NULL;
 	if (r == 0)
 		r = items_new(list.n, ret);
-	for (size_t i = 0; r == 0 && i < list.n; i++) {
-		struct item *to = &(*ret)->items[i];
+	for (size_t i = 0; r == 0 && i < list.n; i++)
+		put_volume(&(*ret)->items[i], &list.items[i]);
+	return api_result(error, &err, r);
+}
 
-		put(to->name, sizeof(to->name), list.items[i].name);
-		to->kind = volume_kind_names[list.items[i].kind];
-		to->bytes = list.items[i].size_bytes;
-		to->created_ns = list.items[i].created_ns;
+int msb_volume_inspect(
+	struct msb *m, const char *name, struct msb_items **ret, struct msb_error *error)
+{
+	struct volume_info info;
+	struct msb_err err = {0};
+	int r = volume_get(m->home, name, &info, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = items_new(1, ret);
+	if (r == 0)
+		put_volume(&(*ret)->items[0], &info);
+	return api_result(error, &err, r);
+}
+
+int msb_volume_path(struct msb *m, const char *name, char **ret, struct msb_error *error)
+{
+	struct volume_info info;
+	struct msb_err err = {0};
+	char path[PATH_MAX];
+	int r = volume_get(m->home, name, &info, &err);
+
+	*ret = NULL;
+	if (r == 0) {
+		volume_path(m->home, &info, path);
+		*ret = strdup(path);
+		r = *ret ? 0 : -ENOMEM;
 	}
 	return api_result(error, &err, r);
 }
@@ -368,7 +434,8 @@ int msb_volume_users(
 	int r = volume_get(m->home, name, &info, &err);
 
 	*ret = NULL;
-	if (r == 0)
+	/* One whose description is damaged has users, too. */
+	if (r != -ENOENT && r != -EINVAL)
 		r = sandbox_list_get(m->home, &list, &err);
 	if (r == 0)
 		r = items_new(list.n, ret);
@@ -378,6 +445,7 @@ int msb_volume_users(
 		if (!volume_used_by(&list.items[i], name))
 			continue;
 		put(to->name, sizeof(to->name), list.items[i].name);
+		to->kind = list.items[i].readable ? NULL : "unknown";
 		n++;
 	}
 	if (r == 0)

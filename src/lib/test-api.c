@@ -56,14 +56,25 @@ static void put_sandbox(const char *name)
 	spec.env = env;
 	spec.command = command;
 	spec.net.policy = &policy;
-	spec.net.ports = (struct net_ports){.n = 1,
-		.list = {{.bind = {.family = NET_V4, .b = {127, 0, 0, 1}}, .guest = 80}}};
+	spec.net.ports = (struct net_ports){
+		.n = 1, .list = {{.bind = {.family = NET_V4, .b = {127, 0, 0, 1}}, .guest = 80}}};
 	buf_init(&json, MIB);
 	ASSERT_OK(sandbox_spec_to_json(&spec, &json));
 	ASSERT_OK(sandbox_dir_create(test_tmpdir(), name, &d, &err));
 	ASSERT_OK(io_write_file_atomic(
 		d.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json), 0600, false));
 	buf_deinit(&json);
+	sandbox_dir_close(&d);
+}
+
+/* What it needs nobody knows. */
+static void broken_sandbox(const char *name)
+{
+	static const char text[] = "{\"version\":1,\"ephemeral\":false,\"cpus\":-1}";
+	struct sandbox_dir d;
+
+	ASSERT_OK(sandbox_dir_create(test_tmpdir(), name, &d, NULL));
+	ASSERT_OK(io_write_file_atomic(d.fd, SANDBOX_SPEC, text, sizeof(text) - 1, 0600, false));
 	sandbox_dir_close(&d);
 }
 
@@ -351,6 +362,8 @@ TEST(volumes_and_images)
 	struct msb_image_pruned pruned = MSB_IMAGE_PRUNED_INIT;
 	struct msb *m = open_here();
 	struct msb_items *l = NULL;
+	char name[MSB_NAME_SIZE];
+	char *path = NULL;
 	uint64_t used = 0;
 	unsigned int n = 0;
 
@@ -369,6 +382,27 @@ TEST(volumes_and_images)
 	ASSERT_OK(msb_volume_users(m, "data", &l, &e));
 	ASSERT_EQ(msb_items_size(l), 0);
 	l = msb_items_free(l);
+	put_sandbox("box");
+	broken_sandbox("car");
+	ASSERT_OK(msb_volume_users(m, "data", &l, &e));
+	ASSERT_EQ(msb_items_size(l), 1);
+	ASSERT_STREQ(msb_items_name(l, 0), "car");
+	ASSERT_STREQ(msb_items_kind(l, 0), "unknown");
+	l = msb_items_free(l);
+	ASSERT_OK(msb_volume_prune(m, never, NULL, &e));
+	ASSERT_OK(msb_remove(m, "car", 0, &e));
+	ASSERT_OK(msb_volume_inspect(m, "data", &l, &e));
+	ASSERT_STREQ(msb_items_name(l, 0), "data");
+	l = msb_items_free(l);
+	ASSERT_OK(msb_volume_path(m, "data", &path, &e));
+	ASSERT_TRUE(str_starts(path, test_tmpdir()));
+	free(path);
+	ASSERT_FAILS(msb_volume_path(m, "nothing", &path, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!path);
+	ASSERT_FAILS(msb_volume_create_any(m, "disk", 0, name, &e), EINVAL, "usage");
+	ASSERT_OK(msb_volume_create_any(m, "dir", MIB, name, &e));
+	ASSERT_TRUE(str_starts(name, "vol-"));
+	ASSERT_OK(msb_volume_remove(m, name, &e));
 	ASSERT_FAILS(msb_volume_users(m, "nothing", &l, &e), ENOENT, "not-found");
 	ASSERT_TRUE(!l);
 	ASSERT_OK(msb_volume_prune(m, count, &n, &e));
