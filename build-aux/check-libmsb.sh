@@ -15,6 +15,12 @@ symbols)
 	cat "$include"/msb/*.h | tr '\n' ' ' | grep -o 'MSB_API [a-z][^;(]*(' | grep -v 'define' |
 		sed 's/ *($//; s/.*[ *]//' | sort -u >"$work/declared"
 	case $lib in
+	*.a)
+		# Nothing but the C library is needed beside it.
+		echo 'int main(void) { return 0; }' | ${CC:-cc} -x c - -x none -Wl,--whole-archive "$lib" -Wl,--no-whole-archive -o "$work/program"
+		;;
+	esac
+	case $lib in
 	*.a) nm --defined-only -g "$lib" ;;
 	*) nm -D --defined-only "$lib" ;;
 	esac | awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u >"$work/exported"
