@@ -205,3 +205,54 @@ int io_mkdir_p(const char *path, unsigned int mode)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
+
+union one_fd {
+	struct cmsghdr head;
+	uint8_t room[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t io_send_fd(int sock, const void *p, size_t n, int fd)
+{
+	union one_fd control = {};
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	ssize_t sent;
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	do {
+		sent = sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : sent;
+}
+
+ssize_t io_recv_fd(int sock, void *p, size_t n, int flags, int *ret_fd)
+{
+	union one_fd control = {};
+	struct iovec iov = {.iov_base = p, .iov_len = n};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room)};
+	const struct cmsghdr *c;
+	ssize_t got;
+
+	*ret_fd = -EBADF;
+	do {
+		got = recvmsg(sock, &msg, flags | MSG_CMSG_CLOEXEC);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	c = CMSG_FIRSTHDR(&msg);
+	/* The kernel has closed all that there was no room for. */
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+	return got;
+}

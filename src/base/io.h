@@ -53,3 +53,12 @@ void io_close_range_from(int first);
 
 /** io_mkdir_p - make @path and its parents with @mode; existing directories are fine */
 int io_mkdir_p(const char *path, unsigned int mode) MSB_MUST_CHECK;
+
+/** io_send_fd - send() with a descriptor; never waits. Return: bytes sent or a negative errno */
+ssize_t io_send_fd(int sock, const void *p, size_t n, int fd) MSB_MUST_CHECK;
+
+/**
+ * io_recv_fd - recv() of a stream or packet, and of at most one descriptor that comes with it
+ * @ret_fd: owned by the caller, or -EBADF. Return: bytes, 0 at the end, or a negative errno
+ */
+ssize_t io_recv_fd(int sock, void *p, size_t n, int flags, int *ret_fd) MSB_MUST_CHECK;

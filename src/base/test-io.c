@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -199,6 +200,33 @@ TEST(close_range)
 	}
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	ASSERT_EQ(status, 0);
+}
+
+TEST(descriptors_on_their_way)
+{
+	char got[8] = "";
+	int sock[2];
+	int pipe_fds[2];
+	int fd;
+
+	ASSERT_OK(io_socketpair(SOCK_STREAM, sock));
+	ASSERT_OK(io_pipe(0, pipe_fds));
+	ASSERT_EQ(io_send_fd(sock[0], "ab", 2, pipe_fds[1]), 2);
+	ASSERT_EQ(send(sock[0], "cd", 2, 0), 2);
+	ASSERT_EQ(io_recv_fd(sock[1], got, sizeof(got), MSG_DONTWAIT, &fd), 2);
+	ASSERT_TRUE(fd >= 0);
+	ASSERT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	ASSERT_EQ(write(fd, "x", 1), 1);
+	ASSERT_EQ(read(pipe_fds[0], got, sizeof(got)), 1);
+	(void)close(fd);
+	ASSERT_EQ(io_recv_fd(sock[1], got, sizeof(got), MSG_DONTWAIT, &fd), 2);
+	ASSERT_EQ(fd, -EBADF);
+	ASSERT_EQ(io_recv_fd(sock[1], got, sizeof(got), MSG_DONTWAIT, &fd), -EAGAIN);
+	(void)close(sock[0]);
+	ASSERT_EQ(io_recv_fd(sock[1], got, sizeof(got), MSG_DONTWAIT, &fd), 0);
+	(void)close(sock[1]);
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
 }
 
 TEST(make_directories)

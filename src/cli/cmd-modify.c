@@ -42,6 +42,8 @@ static const struct opt_example examples[] = {
 		"msb modify -c 4 -m 2G dev"},
 	{"Another machine", "msb modify --restart --max-cpus 8 dev"},
 	{"Another address, at once", "msb modify --net-rule allow@10.0.0.5:tcp:5432 dev"},
+	{"The value that TOKEN has here, for new connections",
+		"msb modify --secret TOKEN@api.example.com dev"},
 	{"A label, at once", "msb modify --label state=done job"},
 };
 
@@ -114,7 +116,8 @@ const struct cli_command cmd_modify = {
 		.summary = "Change the settings of a sandbox",
 		.description =
 			"Labels and rules of the network change at once; connections that the "
-			"rules do not allow any more are reset. Environment and working directory "
+			"rules do not allow any more are reset. Secrets change for new connections "
+			"where TLS is intercepted already. Environment and working directory "
 			"change for commands that start from then on. Processors and memory of a "
 			"running sandbox "
 			"change at once up to the maximum it was started with (--max-cpus, "

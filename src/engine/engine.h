@@ -49,6 +49,7 @@ struct engine_net {
 	int events_fd; /* borrowed: takes the lines of net/events.h; negative: nobody hears them */
 	const char *tls_path; /* of msb-tls; NULL: TLS is not intercepted */
 	int tls_secrets_fd; /* borrowed: values, read by msb-tls alone; negative: none */
+	int tls_control_fd; /* borrowed: other secrets later; negative: none */
 	int tls_config_fd; /* borrowed: net/intercept/config.h, at its beginning */
 	const int *port_fds; /* borrowed: NET_FD_PORTS and so on */
 	uint32_t n_ports; /* at most LIMIT_PORTS */

@@ -60,6 +60,8 @@ static int start_tls(
 		spawn_add_fd(&s, net->events_fd, INTERCEPT_FD_EVENTS);
 	if (net->tls_secrets_fd >= 0)
 		spawn_add_fd(&s, net->tls_secrets_fd, INTERCEPT_FD_SECRETS);
+	if (net->tls_control_fd >= 0)
+		spawn_add_fd(&s, net->tls_control_fd, INTERCEPT_FD_CONTROL);
 	return run(&s, "msb-tls", vm, err);
 }
 

@@ -713,6 +713,53 @@ int life_policy(
 	return r;
 }
 
+static int ask_for_secrets(
+	struct talk *t, const struct secret_settings *s, int fd, struct msb_err *err)
+{
+	struct json_out o;
+	struct buf text;
+	int r;
+
+	buf_init(&text, LIMIT_FRAME_PAYLOAD);
+	json_out_init(&o, &text, JSON_COMPACT);
+	secret_settings_to_json(s, &o, NULL);
+	r = json_out_end(&o);
+	t->signal.ops = &policy_ops;
+	t->signal_err = err;
+	if (r == 0) {
+		r = sandbox_secrets(t->sb, &t->signal, buf_data(&text), buf_len(&text), fd);
+		r = await_answer(t, r, err);
+	} else {
+		fd_close(fd);
+		r = msb_err_set(err, r, MSB_LIMIT,
+			"the secrets are too many for a sandbox that runs: they need a restart");
+	}
+	buf_deinit(&text);
+	return r;
+}
+
+int life_secrets(const char *home, const char *name, const struct secret_settings *s, int fd,
+	struct msb_err *err)
+{
+	cleanup_fd int values = fd;
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 1)
+		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
+	if (r == 0)
+		r = ask_for_secrets(&t, s, TAKE_FD(values), err);
+	talk_deinit(&t);
+	return r;
+}
+
 int life_rename(const char *home, const char *name, const char *to, struct msb_err *err)
 {
 	struct sandbox_dir d;

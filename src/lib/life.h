@@ -96,6 +96,11 @@ struct life_change {
 int life_change(const char *home, const char *name, const struct life_change *c,
 	struct msb_err *err) MSB_MUST_CHECK;
 
+/** life_secrets - other secrets for new connections of a running one; @fd: their values
+ * (secret_value_write()), owned from here on, also on failure */
+int life_secrets(const char *home, const char *name, const struct secret_settings *s, int fd,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 /** life_policy - other rules for the network of a running one: what is open and not allowed by them
  * any more is reset */
 int life_policy(const char *home, const char *name, const struct policy *policy,

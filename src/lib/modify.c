@@ -13,6 +13,7 @@
 #include "lib/modify.h"
 
 #include <sys/file.h>
+#include <sys/mman.h>
 
 #include "base/str.h"
 
@@ -112,6 +113,21 @@ const struct opt modify_opts[] = {
 		CHANGE,
 		.repeatable = true,
 		.help = "Remove rules, written as msb inspect shows them"},
+	{.name = "secret",
+		.type = OPT_PARSE,
+		AT(secrets),
+		.parse = run_parse_secret,
+		.arg = "ENV[=VALUE]@HOST,...",
+		CHANGE,
+		.repeatable = true,
+		.help = "Another value for a secret, the one of ENV here, and more hosts; or a new "
+			"secret"},
+	{.name = "secret-rm",
+		.type = OPT_LIST,
+		AT(secrets_rm),
+		.arg = "ENV",
+		CHANGE,
+		.help = "Forget a secret; with --secret only the hosts that it was for"},
 	{.name = NULL},
 };
 
@@ -129,12 +145,16 @@ struct change {
 	struct policy policy;
 	const struct policy *old_policy;
 	bool rules; /* the policy is another one */
+	struct secret_settings secrets; /* new */
+	struct secret_settings old_secrets;
+	bool secrets_live; /* they are another ones, and what runs is told */
 	struct modify_plan *plan;
 	bool waits; /* something that a running sandbox does not take */
 };
 
 void modify_args_deinit(struct modify_args *a)
 {
+	run_secrets_deinit(&a->secrets);
 	policy_choice_deinit(&a->rules);
 	policy_choice_deinit(&a->rules_rm);
 }
@@ -451,6 +471,115 @@ static int change_rules(struct change *c, struct msb_err *err)
 	return 0;
 }
 
+static const struct secret_rule *find_secret(const struct secret_settings *s, const char *name)
+{
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (streq(s->rules[i].name, name))
+			return &s->rules[i];
+	}
+	return NULL;
+}
+
+/* A secret as people see it: whom it is for. */
+static const char *secret_text(const struct secret_rule *r, char text[VALUE_MAX])
+{
+	size_t n = 0;
+
+	if (!r)
+		return NULL;
+	for (uint32_t i = 0; i < r->n_hosts && n < VALUE_MAX; i++)
+		n += (size_t)snprintf(text + n, VALUE_MAX - n, "%s%s", i ? "," : "@", r->hosts[i]);
+	return text;
+}
+
+static void note_secret(struct change *c, const char *name, const struct secret_rule *old,
+	const struct secret_rule *new)
+{
+	/* What reads no TLS puts nothing in. */
+	bool live = c->spec->net.tls.on;
+	char field[SECRET_NAME_MAX + 16];
+	char text[2][VALUE_MAX];
+
+	(void)snprintf(field, sizeof(field), "secret %s", name);
+	note(c, field, secret_text(old, text[0]), secret_text(new, text[1]), live);
+	c->secrets_live |= live;
+	/* Commands have a placeholder of it, or none. */
+	c->live.defaults |= !old != !new;
+}
+
+static bool has_host(const struct secret_rule *r, const char *host)
+{
+	for (uint32_t i = 0; i < r->n_hosts; i++) {
+		if (streq(r->hosts[i], host))
+			return true;
+	}
+	return false;
+}
+
+/* @given on top of what there is; NULL: what there is stays. */
+static int put_secret(struct change *c, const struct secret_rule *old,
+	const struct secret_rule *given, struct msb_err *err)
+{
+	bool gone = old && in_list(&c->args->secrets_rm, old->name);
+	struct secret_rule *to = &c->secrets.rules[c->secrets.n];
+
+	if (gone && !given) {
+		note_secret(c, old->name, old, NULL);
+		return 0;
+	}
+	if (c->secrets.n == SECRETS_MAX)
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "more than %d secrets", SECRETS_MAX);
+	c->secrets.n++;
+	*to = old ? *old : *given;
+	if (!given)
+		return 0;
+	to->value = given->value;
+	to->inlined = given->inlined;
+	if (gone)
+		to->n_hosts = 0;
+	for (uint32_t i = 0; i < given->n_hosts; i++) {
+		if (has_host(to, given->hosts[i]))
+			continue;
+		if (to->n_hosts == SECRET_HOSTS_MAX)
+			return msb_err_set(err, -E2BIG, MSB_LIMIT, "more than %d hosts for %s",
+				SECRET_HOSTS_MAX, to->name);
+		to->hosts[to->n_hosts++] = given->hosts[i];
+	}
+	note_secret(c, to->name, old, to);
+	return 0;
+}
+
+static int change_secrets(struct change *c, struct msb_err *err)
+{
+	const struct secret_settings *old = &c->spec->net.secrets;
+	const struct secret_settings *given = &c->args->secrets.settings;
+	const struct opt_list *gone = &c->args->secrets_rm;
+	int r = 0;
+
+	if (!given->n && !gone->n)
+		return 0;
+	for (size_t i = 0; i < gone->n; i++) {
+		if (!find_secret(old, gone->items[i]))
+			return msb_err_set(err, -ENOENT, MSB_NOT_FOUND, "there is no secret '%s'",
+				gone->items[i]);
+	}
+	if (given->n && !c->spec->net.policy)
+		return msb_err_usage(err, "there is no network that a secret could be used in");
+	c->secrets.violation = old->violation;
+	for (uint32_t i = 0; i < old->n && r == 0; i++)
+		r = put_secret(c, &old->rules[i], find_secret(given, old->rules[i].name), err);
+	for (uint32_t i = 0; i < given->n && r == 0; i++) {
+		if (!find_secret(old, given->rules[i].name))
+			r = put_secret(c, NULL, &given->rules[i], err);
+	}
+	if (r < 0)
+		return r;
+	c->old_secrets = *old;
+	c->spec->net.secrets = c->secrets;
+	c->spec->net.tls.on |= c->secrets.n > 0;
+	return 0;
+}
+
 static int make_change(struct change *c, struct msb_err *err)
 {
 	int r;
@@ -461,6 +590,8 @@ static int make_change(struct change *c, struct msb_err *err)
 		r = change_labels(c, err);
 	if (r == 0)
 		r = change_rules(c, err);
+	if (r == 0)
+		r = change_secrets(c, err);
 	if (r == 0)
 		r = c->plan->error;
 	if (r == -ENOMEM || r == -E2BIG)
@@ -480,14 +611,23 @@ struct place {
 static int apply_live(struct change *c, const struct place *p, struct msb_err *err)
 {
 	struct life_change *l = &c->live;
+	struct secret_env env;
+	int r;
 
 	if (!p->running || (c->waits && c->how == MODIFY_RESTART))
 		return 0;
-	l->cwd = c->spec->workdir;
-	l->env = c->spec->env;
 	if (!l->cpus && !l->mem_mib && !l->defaults)
 		return 0;
-	return life_change(p->home, p->name, l, err);
+	l->cwd = c->spec->workdir;
+	/* Secrets that wait for the next start have no placeholder yet. */
+	r = secret_env_make(
+		c->secrets.n && !c->secrets_live ? &c->old_secrets : &c->spec->net.secrets,
+		c->spec->env, &env);
+	l->env = env.items;
+	r = r < 0 ? msb_err_errno(err, r, "environment") : life_change(p->home, p->name, l, err);
+	secret_env_deinit(&env);
+	l->env = NULL;
+	return r;
 }
 
 /* The guest has changed, the description could not be: back to what it says. */
@@ -525,7 +665,46 @@ static void undo_rules(const struct change *c, const struct place *p)
 		warn(c->plan, "the new rules count until the next start: ", &err);
 }
 
-/* Both of them or none. */
+/* The values of @s in a file in memory; those that stay are not known here. */
+static int gather(
+	const struct change *c, const struct secret_settings *s, int *ret_fd, struct msb_err *err)
+{
+	cleanup_fd int fd = memfd_create("msb-secrets", MFD_CLOEXEC);
+	int r = fd < 0 ? msb_err_errno(err, -errno, "secrets") : 0;
+
+	for (uint32_t i = 0; i < s->n && r == 0; i++) {
+		if (find_secret(&c->args->secrets.settings, s->rules[i].name))
+			r = sandbox_secret_write(fd, &s->rules[i], err);
+		else
+			r = secret_value_keep(fd, err);
+	}
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
+}
+
+/*
+ * The last of what is done at once: a value that is gone cannot be brought back. If the description
+ * cannot be written then, the new ones count until the next start.
+ */
+static int apply_secrets(const struct change *c, const struct place *p, struct msb_err *err)
+{
+	cleanup_fd int fd = -EBADF;
+	int r;
+
+	if (!c->secrets_live || !p->running || (c->waits && c->how == MODIFY_RESTART))
+		return 0;
+	r = gather(c, &c->secrets, &fd, err);
+	if (r == 0)
+		r = life_secrets(p->home, p->name, &c->secrets, TAKE_FD(fd), err);
+	return r < 0 && err->errno_ == ENETDOWN
+		       ? msb_err_hint(err, r,
+				 "it was started without interception of TLS: give "
+				 "--restart")
+		       : r;
+}
+
+/* All of them or none. */
 static int apply_now(struct change *c, const struct place *p, struct msb_err *err)
 {
 	int r = apply_rules(c, p, &c->policy, err);
@@ -533,8 +712,45 @@ static int apply_now(struct change *c, const struct place *p, struct msb_err *er
 	if (r < 0)
 		return r;
 	r = apply_live(c, p, err);
+	if (r == 0) {
+		r = apply_secrets(c, p, err);
+		if (r < 0)
+			undo_live(c, p);
+	}
 	if (r < 0)
 		undo_rules(c, p);
+	return r;
+}
+
+/*
+ * A start takes the values of secrets from the environment: what is missing there is found out
+ * before anything is stopped, and a value that was given here would be lost.
+ */
+static int check_values(const struct change *c, const struct place *p, struct msb_err *err)
+{
+	const struct secret_settings *given = &c->args->secrets.settings;
+	bool restarts = p->running && c->waits && c->how == MODIFY_RESTART;
+	bool now = p->running && c->secrets_live && !restarts;
+	int r = 0;
+
+	for (uint32_t i = 0; i < given->n && !now && r == 0; i++) {
+		if (given->rules[i].value)
+			r = msb_err_hint(err,
+				msb_err_usage(err, "secret %s: its value is not stored",
+					given->rules[i].name),
+				"write %s@HOST, and set the variable when it is started",
+				given->rules[i].name);
+	}
+	for (uint32_t i = 0; i < c->spec->net.secrets.n && restarts && r == 0; i++) {
+		const char *name = c->spec->net.secrets.rules[i].name;
+		const char *value = getenv(name);
+
+		if (!value || !value[0])
+			r = msb_err_hint(err,
+				msb_err_usage(err, "secret %s: the environment has no value for it",
+					name),
+				"set the variable %s, and export it", name);
+	}
 	return r;
 }
 
@@ -552,7 +768,9 @@ static int apply(struct change *c, const struct place *p, struct msb_err *err)
 			msb_err_set(err, -EBUSY, MSB_BUSY, "a change needs a restart"),
 			"give --restart, or --next-start to let it wait; --dry-run shows the "
 			"changes");
-	r = apply_now(c, p, err);
+	r = check_values(c, p, err);
+	if (r == 0)
+		r = apply_now(c, p, err);
 	if (r < 0)
 		return r;
 	r = sandbox_spec_replace(p->dir_fd, c->spec, !running, err);

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/opt.h"
 
+#include "lib/secret-args.h"
 #include "net/policy/choice.h"
 
 /* What is to be different; zeroed: nothing. */
@@ -19,6 +20,8 @@ struct modify_args {
 	struct opt_list labels;
 	struct opt_list labels_rm;
 	const char *workdir;
+	struct run_secrets secrets; /* only the list counts */
+	struct opt_list secrets_rm;
 	struct policy_choice rules; /* only the list counts */
 	struct policy_choice rules_rm;
 };

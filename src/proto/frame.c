@@ -49,6 +49,7 @@ static const struct frame_info infos[] = {
 	[FRAME_SB_PREPARED] = {"SB_PREPARED", PLACE_STREAM},
 	[FRAME_SB_MEMORY] = {"SB_MEMORY", PLACE_STREAM},
 	[FRAME_SB_POLICY] = {"SB_POLICY", PLACE_STREAM},
+	[FRAME_SB_SECRETS] = {"SB_SECRETS", PLACE_STREAM},
 };
 
 /* The header as it stands on the wire. */

@@ -99,6 +99,8 @@ enum frame_type {
 	FRAME_SB_MEMORY = 0x47, /* request, u32 MiB: memory for the guest, up to the machine's;
 				   MODIFIED or FAILED answers when it has taken or given it */
 	FRAME_SB_POLICY = 0x48, /* request, JSON: the network's rules from now on; PONG or FAILED */
+	FRAME_SB_SECRETS = 0x49, /* request, JSON: secrets from now on, a file with their values
+				    comes with it as a descriptor; PONG or FAILED */
 };
 
 enum frame_flags {

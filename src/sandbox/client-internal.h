@@ -12,6 +12,7 @@ struct sandbox {
 	struct loop *loop;
 	struct loop_fd src;
 	int fd; /* owned; -1 when the connection is over */
+	int given_fd; /* owned: goes with the next bytes; negative: none */
 	struct buf in;
 	struct buf out;
 	const struct sandbox_events *events;

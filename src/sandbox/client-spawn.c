@@ -115,6 +115,24 @@ struct given {
 	int secrets_fd;
 };
 
+int sandbox_secret_write(int fd, const struct secret_rule *rule, struct msb_err *err)
+{
+	const char *value = rule->value ? rule->value : getenv(rule->name);
+	int r;
+
+	if (!value || !value[0]) {
+		r = msb_err_usage(
+			err, "secret %s: the environment has no value for it", rule->name);
+		return msb_err_hint(err, r,
+			rule->inlined ? "values given with --secret are not stored: set the "
+					"variable %s and try again"
+				      : "set the variable %s, and export it",
+			rule->name);
+	}
+	r = secret_value_write(fd, value, err);
+	return r < 0 ? msb_err_prefix(err, r, "secret %s", rule->name) : 0;
+}
+
 /*
  * The values of the secrets, in a file in memory. They are not in the description: that is stored.
  * Who reads the file overwrites it.
@@ -129,23 +147,10 @@ static int gather_secrets(const struct secret_settings *s, int *ret_fd, struct m
 	if (fd < 0)
 		return msb_err_errno(err, -errno, "secrets");
 	for (uint32_t i = 0; i < s->n; i++) {
-		const struct secret_rule *rule = &s->rules[i];
-		const char *value = rule->value ? rule->value : getenv(rule->name);
-		int r;
+		int r = sandbox_secret_write(fd, &s->rules[i], err);
 
-		if (!value || !value[0]) {
-			r = msb_err_usage(
-				err, "secret %s: the environment has no value for it", rule->name);
-			return msb_err_hint(err, r,
-				rule->inlined
-					? "values given with --secret are not stored: set the "
-					  "variable %s and try again"
-					: "set the variable %s, and export it",
-				rule->name);
-		}
-		r = secret_value_write(fd, value, err);
 		if (r < 0)
-			return msb_err_prefix(err, r, "secret %s", rule->name);
+			return r;
 	}
 	*ret_fd = TAKE_FD(fd);
 	return 0;

@@ -18,6 +18,7 @@ static void disconnect(struct sandbox *sb)
 {
 	loop_fd_del(&sb->src);
 	sb->fd = fd_close(sb->fd);
+	sb->given_fd = fd_close(sb->given_fd);
 	buf_deinit(&sb->out);
 }
 
@@ -152,8 +153,14 @@ static void client_write(struct sandbox *sb)
 	int r;
 
 	while (sb->fd >= 0 && buf_len(&sb->out)) {
-		ssize_t n = buf_send_fd(&sb->out, sb->fd);
+		ssize_t n = sb->given_fd >= 0 ? io_send_fd(sb->fd, buf_data(&sb->out),
+							buf_len(&sb->out), sb->given_fd)
+					      : buf_send_fd(&sb->out, sb->fd);
 
+		if (n > 0 && sb->given_fd >= 0) {
+			buf_consume(&sb->out, (size_t)n);
+			sb->given_fd = fd_close(sb->given_fd);
+		}
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) {
@@ -241,6 +248,7 @@ int sandbox_new(struct loop *loop, int fd, const struct sandbox_events *events, 
 		return r;
 	}
 	sb->fd = fd;
+	sb->given_fd = -EBADF;
 	*ret = sb;
 	return 0;
 }

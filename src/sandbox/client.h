@@ -174,6 +174,18 @@ int sandbox_signal(struct sandbox *sb, struct sandbox_stream *s, int signo) MSB_
 int sandbox_policy(struct sandbox *sb, struct sandbox_stream *s, const void *text, size_t len)
 	MSB_MUST_CHECK;
 
+/** sandbox_secret_write - append the value of @rule to a file, from here or from the environment */
+int sandbox_secret_write(int fd, const struct secret_rule *rule, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/**
+ * sandbox_secrets - other secrets, for new connections: FRAME_PONG, or FRAME_FAILED
+ * @text: JSON as secret_settings_to_json() writes it, at most LIMIT_FRAME_PAYLOAD bytes
+ * @fd: their values (secret_value_write()), owned from here on, also on failure
+ */
+int sandbox_secrets(struct sandbox *sb, struct sandbox_stream *s, const void *text, size_t len,
+	int fd) MSB_MUST_CHECK;
+
 /** sandbox_prepared - the owner of a sandbox with spec->prepare has done its work: FRAME_PONG, and
  * everybody else is served */
 int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s) MSB_MUST_CHECK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The clients' side of the relay: see relay.h. */
+#include "base/io.h"
 #include "base/log.h"
 
 #include "sandbox/relay-internal.h"
@@ -67,6 +68,7 @@ void relay_client_drop(struct relay_client *c)
 	r->queued -= buf_len(&c->out);
 	loop_fd_del(&c->src);
 	fd_close(c->fd);
+	fd_close(c->given_fd);
 	buf_deinit(&c->in);
 	buf_deinit(&c->out);
 	free(c);
@@ -315,6 +317,23 @@ static int client_policy(struct relay_client *c, const struct frame *f)
 	return 0;
 }
 
+static int client_secrets(struct relay_client *c, const struct frame *f)
+{
+	const struct relay_events *e = c->relay->events;
+	cleanup_fd int fd = TAKE_FD(c->given_fd);
+	int r = -ENETDOWN;
+
+	if (find_stream(c, f->stream) || !f->len)
+		return -EPROTO;
+	if (e->secrets)
+		r = e->secrets(c->relay, f->payload, f->len, fd);
+	if (r == 0)
+		relay_client_put(c, FRAME_PONG, 0, f->stream, NULL, 0);
+	else
+		refuse(c, f, STAGE_REQUEST, -r, "the secrets cannot be changed");
+	return 0;
+}
+
 static int client_stream_frame(struct relay_client *c, const struct frame *f)
 {
 	struct relay_stream *s = find_stream(c, f->stream);
@@ -368,6 +387,8 @@ static int client_frame(struct relay_client *c, const struct frame *f)
 		return client_prepared(c, f);
 	case FRAME_SB_POLICY:
 		return client_policy(c, f);
+	case FRAME_SB_SECRETS:
+		return client_secrets(c, f);
 	case FRAME_SB_SIGNAL:
 		return relay_guest_full(c->relay) ? -EAGAIN : client_signal(c, f);
 	case FRAME_SB_MEMORY:
@@ -414,6 +435,25 @@ static void client_frames(struct relay_client *c)
 	}
 }
 
+/* Bytes, and perhaps a descriptor. */
+static ssize_t client_read(struct relay_client *c)
+{
+	uint8_t *to = buf_reserve(&c->in, MIN(c->read_size, buf_space(&c->in)));
+	ssize_t n;
+	int fd;
+
+	if (!to)
+		return -errno;
+	n = io_recv_fd(c->fd, to, MIN(c->read_size, buf_space(&c->in)), 0, &fd);
+	if (n > 0)
+		buf_commit(&c->in, (size_t)n);
+	if (fd >= 0) {
+		fd_close(c->given_fd);
+		c->given_fd = fd;
+	}
+	return n;
+}
+
 static void client_event(struct loop_fd *src, uint32_t events)
 {
 	struct relay_client *c = container_of(src, struct relay_client, src);
@@ -429,7 +469,7 @@ static void client_event(struct loop_fd *src, uint32_t events)
 	}
 	if (c->blocked || r->finishing)
 		return;
-	n = buf_read_fd(&c->in, c->fd, c->read_size);
+	n = client_read(c);
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
@@ -473,6 +513,7 @@ int relay_add_client(struct relay *r, int fd, bool owner)
 		return -ENOMEM;
 	c->relay = r;
 	c->fd = fd;
+	c->given_fd = -EBADF;
 	c->owner = owner;
 	c->read_size = RELAY_READ_MIN;
 	buf_init(&c->in, FRAME_HEADER + LIMIT_FRAME_PAYLOAD + RELAY_READ_MAX);

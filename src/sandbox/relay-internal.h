@@ -8,6 +8,7 @@ struct relay_client {
 	struct relay *relay;
 	struct relay_client *next;
 	int fd; /* owned */
+	int given_fd; /* owned: the last descriptor that came, for the frame it came with */
 	struct loop_fd src;
 	struct buf in;
 	struct buf out;

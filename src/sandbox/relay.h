@@ -86,6 +86,9 @@ struct relay_events {
 	void (*cpus)(struct relay *r, uint32_t online);
 	/* Other rules for the network, as JSON; 0 or a negative errno. May be NULL. */
 	int (*policy)(struct relay *r, const void *text, size_t len);
+	/* Other secrets, as JSON, and their values, borrowed, negative: none; 0 or a negative
+	 * errno. May be NULL. */
+	int (*secrets)(struct relay *r, const void *text, size_t len, int fd);
 	/* Checked output of a command, before the client has it; may be NULL. */
 	void (*output)(struct relay *r, const struct relay_stream *s, unsigned int channel,
 		const void *p, size_t n);

@@ -120,7 +120,8 @@ static int stream_terminal(struct sandbox_stream *s, const struct frame *f)
 		break;
 	case FRAME_PONG:
 		r = s->request == FRAME_PING || s->request == FRAME_SB_SIGNAL ||
-				    s->request == FRAME_SB_PREPARED || s->request == FRAME_SB_POLICY
+				    s->request == FRAME_SB_PREPARED ||
+				    s->request == FRAME_SB_POLICY || s->request == FRAME_SB_SECRETS
 			    ? 0
 			    : -EPROTO;
 		break;
@@ -349,6 +350,21 @@ int sandbox_policy(struct sandbox *sb, struct sandbox_stream *s, const void *tex
 		return r;
 	s->eof_sent = true;
 	return stream_opened(sb, s, frame_put(&sb->out, FRAME_SB_POLICY, 0, s->id, text, len));
+}
+
+int sandbox_secrets(
+	struct sandbox *sb, struct sandbox_stream *s, const void *text, size_t len, int fd)
+{
+	int r = stream_begin(sb, s, FRAME_SB_SECRETS);
+
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	s->eof_sent = true;
+	fd_close(sb->given_fd);
+	sb->given_fd = fd;
+	return stream_opened(sb, s, frame_put(&sb->out, FRAME_SB_SECRETS, 0, s->id, text, len));
 }
 
 int sandbox_prepared(struct sandbox *sb, struct sandbox_stream *s)

@@ -194,6 +194,7 @@ void sup_net_deinit(struct sup_net *n)
 	n->config_fd = fd_close(n->config_fd);
 	n->events_fd = fd_close(n->events_fd);
 	n->tls_config_fd = fd_close(n->tls_config_fd);
+	n->tls_control_fd = fd_close(n->tls_control_fd);
 	n->secrets_fd = fd_close(n->secrets_fd);
 }
 

@@ -14,6 +14,7 @@ struct sup_net {
 	struct sup_ports ports; /* the same */
 	int events_fd; /* the same: where it tells what it denies */
 	int tls_config_fd; /* the same: of msb-tls */
+	int tls_control_fd; /* the same: where it hears of other secrets */
 	int secrets_fd; /* the same: what it alone reads */
 	char path[PATH_MAX];
 	char tls_path[PATH_MAX];

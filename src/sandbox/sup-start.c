@@ -206,6 +206,7 @@ static int start_machine(struct supervisor *sup, const struct engine_ops *ops,
 	cleanup_with(sup_net_deinit) struct sup_net net = {.config_fd = -EBADF,
 		.events_fd = -EBADF,
 		.tls_config_fd = -EBADF,
+		.tls_control_fd = -EBADF,
 		.secrets_fd = -EBADF};
 	struct engine_spec es = {
 		.vcpus = spec->vcpus,
@@ -270,7 +271,7 @@ static uint64_t upper_bytes(const struct sandbox_spec *spec)
 static int put_config(const struct supervisor *sup, struct buf *out)
 {
 	const struct sandbox_spec *spec = &sup->spec;
-	struct sup_env env;
+	struct secret_env env;
 	int r;
 	char hostname[LIMIT_HOSTNAME + 1];
 	struct msg_config m = {
@@ -299,10 +300,10 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 		m.net.mtu = is_kvm(sup->vm.ops) ? NET_MTU_HEADERS : NET_MTU_BARE;
 	memcpy(m.tmpfs, spec->tmpfs, sizeof(m.tmpfs));
 	memcpy(m.rlimits, spec->rlimits, sizeof(m.rlimits));
-	r = sup_env_make(spec, &env);
+	r = secret_env_make(&spec->net.secrets, spec->env, &env);
 	if (r == 0)
 		r = msg_put_config(out, &m, env.items);
-	sup_env_deinit(&env);
+	secret_env_deinit(&env);
 	return r;
 }
 
@@ -590,6 +591,7 @@ int sup_start(struct supervisor *sup, struct msb_err *err)
 	sup->listen_fd = -EBADF;
 	sup->record_fd = -EBADF;
 	sup->net_events_fd = -EBADF;
+	sup->tls_control_fd = -EBADF;
 	sup->record.exit_status = -1;
 	/* Before anything else can have these numbers. */
 	sup->has_secrets = fcntl(SUP_FD_SECRETS, F_SETFD, FD_CLOEXEC) == 0;

@@ -69,6 +69,19 @@ static int find_ca(struct supervisor *sup, const char *program, struct tls_setti
 	return r;
 }
 
+/* A socket that keeps packets apart, for other secrets while it runs. */
+static int open_control(struct supervisor *sup, struct sup_net *n)
+{
+	int fds[2];
+	int r = io_socketpair(SOCK_SEQPACKET, fds);
+
+	if (r < 0)
+		return r;
+	n->tls_control_fd = fds[0];
+	sup->tls_control_fd = fds[1];
+	return 0;
+}
+
 int sup_tls_open(
 	struct supervisor *sup, struct sup_net *n, struct engine_spec *es, struct msb_err *err)
 {
@@ -96,6 +109,10 @@ int sup_tls_open(
 	if (sup->has_secrets)
 		n->secrets_fd = SUP_FD_SECRETS;
 	es->net.tls_secrets_fd = n->secrets_fd;
+	r = open_control(sup, n);
+	if (r < 0)
+		return msb_err_errno(err, r, "the socket of msb-tls");
+	es->net.tls_control_fd = n->tls_control_fd;
 	es->net.tls_path = n->tls_path;
 	es->net.tls_config_fd = n->tls_config_fd;
 	return 0;
@@ -178,30 +195,14 @@ int sup_trust_put(const struct supervisor *sup, struct buf *out)
 	return r;
 }
 
-int sup_env_make(const struct sandbox_spec *spec, struct sup_env *ret)
+int sup_tls_secrets(struct supervisor *sup, const void *text, size_t len, int fd)
 {
-	const struct secret_settings *s = &spec->net.secrets;
-	size_t n = 0;
+	ssize_t n;
 
-	while (spec->env && spec->env[n])
-		n++;
-	ret->items = calloc(n + s->n + 1, sizeof(ret->items[0]));
-	ret->texts = calloc((size_t)s->n + 1, sizeof(ret->texts[0]));
-	if (!ret->items || !ret->texts)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		ret->items[i] = spec->env[i];
-	/* The last one of a name wins. */
-	for (uint32_t i = 0; i < s->n; i++) {
-		(void)snprintf(ret->texts[i], sizeof(ret->texts[i]), "%s=" SECRET_PLACEHOLDER "%s",
-			s->rules[i].name, s->rules[i].name);
-		ret->items[n++] = ret->texts[i];
-	}
-	return 0;
-}
-
-void sup_env_deinit(struct sup_env *e)
-{
-	free(e->items);
-	free(e->texts);
+	if (sup->tls_control_fd < 0)
+		return -ENETDOWN;
+	if (fd < 0)
+		return -EBADF;
+	n = io_send_fd(sup->tls_control_fd, text, len, fd);
+	return n < 0 ? (int)n : 0;
 }

@@ -24,12 +24,10 @@ int sup_trust_open(struct supervisor *sup, struct msb_err *err) MSB_MUST_CHECK;
 /** sup_trust_put - append the frames that carry them; 0 or a negative errno */
 int sup_trust_put(const struct supervisor *sup, struct buf *out) MSB_MUST_CHECK;
 
-/* The environment of every command: what the user has set, and placeholders for secrets. */
-struct sup_env {
-	const char **items; /* NULL-terminated */
-	char (*texts)[SECRET_NAME_MAX * 2 + sizeof(SECRET_PLACEHOLDER) + 2];
-};
-
-/** sup_env_make - 0 or -ENOMEM; sup_env_deinit() in any case */
-int sup_env_make(const struct sandbox_spec *spec, struct sup_env *ret) MSB_MUST_CHECK;
-void sup_env_deinit(struct sup_env *e);
+/**
+ * sup_tls_secrets - other secrets for new connections
+ * @text: settings as JSON; @fd: their values, borrowed
+ *
+ * 0 when msb-tls has them before it, -ENETDOWN without interception, or another negative errno.
+ */
+int sup_tls_secrets(struct supervisor *sup, const void *text, size_t len, int fd) MSB_MUST_CHECK;

@@ -16,6 +16,7 @@
 
 #include "sandbox/sup-internal.h"
 #include "sandbox/sup-net.h"
+#include "sandbox/sup-tls.h"
 
 enum {
 	/* From SHUTDOWN's grace to the end of unmounting. */
@@ -486,6 +487,11 @@ static int on_policy(struct relay *r, const void *text, size_t len)
 	return sup_net_policy(of_relay(r), text, len);
 }
 
+static int on_secrets(struct relay *r, const void *text, size_t len, int fd)
+{
+	return sup_tls_secrets(of_relay(r), text, len, fd);
+}
+
 static void on_output(struct relay *r, const struct relay_stream *s, unsigned int channel,
 	const void *p, size_t n)
 {
@@ -522,6 +528,7 @@ const struct relay_events sup_relay_events = {
 	.cpus = on_cpus,
 	.output = on_output,
 	.policy = on_policy,
+	.secrets = on_secrets,
 	.finished = on_finished,
 };
 

@@ -76,6 +76,7 @@ struct supervisor {
 	struct loop_fd console_src;
 	int net_events_fd; /* what msb-net tells, -EBADF: nothing */
 	struct loop_fd net_events_src;
+	int tls_control_fd; /* for other secrets, -EBADF: nobody hears of them */
 	struct sup_share_watch share_watches[ENGINE_HELPERS_MAX]; /* as vm.helpers */
 
 	int signal_fd;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The relay between the client library and a fake guest, all on one loop. */
+#include <sys/mman.h>
+
 #include "base/io.h"
 
 #include "sandbox/client-internal.h"
@@ -28,6 +30,8 @@ static struct {
 	uint32_t memory_mib;
 	int memory_result;
 	uint32_t cpus;
+	char secrets[16]; /* the file that came with them */
+	int secrets_result;
 	bool broken;
 	bool finished;
 	struct msb_err err;
@@ -113,6 +117,16 @@ static void ev_cpus(struct relay *r, uint32_t online)
 	fx.cpus = online;
 }
 
+static int ev_secrets(struct relay *r, const void *text, size_t len, int fd)
+{
+	ASSERT_EQ(len, 2);
+	ASSERT_MEMEQ(text, "{}", 2);
+	memset(fx.secrets, 0, sizeof(fx.secrets));
+	if (fd >= 0)
+		ASSERT_OK(pread(fd, fx.secrets, sizeof(fx.secrets) - 1, 0));
+	return fx.secrets_result;
+}
+
 static void ev_finished(struct relay *r)
 {
 	fx.finished = true;
@@ -136,6 +150,7 @@ static const struct relay_events events = {
 	.signal = relay_signal_main,
 	.memory = ev_memory,
 	.cpus = ev_cpus,
+	.secrets = ev_secrets,
 	.finished = ev_finished,
 };
 
@@ -953,6 +968,33 @@ TEST(pings_and_metrics)
 	settle();
 	ASSERT_EQ(fx.stops, 1);
 	sandbox_close(sb);
+	tear_down();
+}
+
+/* Each with its own, or with none. */
+TEST(secrets_come_with_a_file)
+{
+	static const char *const texts[] = {"one", "two", ""};
+	struct job jobs[] = {{.s.ops = &job_ops}, {.s.ops = &job_ops}, {.s.ops = &job_ops}};
+	struct sandbox *sb;
+
+	set_up();
+	make_ready();
+	sb = connect_client(false);
+	for (unsigned int i = 0; i < ARRAY_SIZE(jobs); i++) {
+		int fd = texts[i][0] ? memfd_create("test", MFD_CLOEXEC) : -EBADF;
+
+		if (texts[i][0])
+			ASSERT_EQ(write(fd, texts[i], 3), 3);
+		fx.secrets_result = i == 1 ? -ENETDOWN : 0;
+		ASSERT_OK(sandbox_secrets(sb, &jobs[i].s, "{}", 2, fd));
+		jobs_wanted = i + 1;
+		run_until(jobs_complete);
+		ASSERT_EQ(jobs[i].result.type, i == 1 ? FRAME_FAILED : FRAME_PONG);
+		ASSERT_STREQ(fx.secrets, texts[i]);
+	}
+	sandbox_close(sb);
+	settle();
 	tear_down();
 }
 

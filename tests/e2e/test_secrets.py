@@ -82,10 +82,10 @@ def world(tmp_path_factory):
 class Box:
     """A sandbox, what is asked in it, and commands about it."""
 
-    def __init__(self, world, msb, name, *options, **env):
+    def __init__(self, world, msb, name, *options, tls=True, **env):
         self.world, self.env, self.name, self.n = world, msb.env, name, 0
-        r = self.msb("create", "--name", name, "--tls-upstream-ca-cert", str(world.ca), "-m", "256M", "-v", "/usr:/h/usr:ro",
-                     "-v", f"{world.where}:/w:ro", *options, **env)
+        trust = ["--tls-upstream-ca-cert", str(world.ca)] if tls else []
+        r = self.msb("create", "--name", name, *trust, "-m", "256M", "-v", "/usr:/h/usr:ro", "-v", f"{world.where}:/w:ro", *options, **env)
         assert r.returncode == 0, r.stdout
 
     def msb(self, *words, **env):
@@ -258,6 +258,60 @@ def test_nothing_of_a_value_is_left(world, box, home):
             assert not [s for s in shapes if s in data], f
     shown = "".join(box.msb(*w).stdout for w in (("inspect", "secret-box", "--format", "json"), ("net", "events", "secret-box"), ("logs", "secret-box")))
     assert "www.example" in shown and not [s for s in shapes if s.decode() in shown]
+
+
+def test_other_secrets_while_it_runs(world, box):
+    """Another value, another host, another secret and one less, all at once; nothing of the first value stays."""
+    new = "rotated-value-of-the-key"
+
+    def modify(*words, **env):
+        r = box.msb("modify", "secret-box", *words, **env)
+        return r.returncode, r.stdout
+
+    def header(host="www.example", name="KEY"):
+        return host, request("GET / HTTP/1.1", f"X-Key: $MSB_{name}", host=host)
+
+    status, out = modify("--secret", "KEY@www.example")
+    assert status != 0 and "set the variable KEY" in out, out
+    status, out = modify("--secret", "KEY@other.example", "--secret", "FRESH@www.example", "--secret-rm", "PLAIN", KEY=new, FRESH="fresh-one")
+    assert status == 0 and "at once" in out and "next start" not in out and new not in out, out
+    heard, other = len(world.www.heard), len(world.other.heard)
+    assert box.ask(header(), header("other.example"), header(name="FRESH"), header("other.example", "FRESH")) == [OK, OK, OK, NO]
+    for request_of, value in ((world.www.heard[heard], new), (world.other.heard[other], new), (world.www.heard[heard + 1], "fresh-one")):
+        assert f"X-Key: {value}\r\n".encode() in request_of
+    shown = box.msb("exec", "secret-box", "--", "env").stdout
+    assert "KEY=$MSB_KEY\n" in shown and "FRESH=$MSB_FRESH\n" in shown and "PLAIN" not in shown
+    # Another setting does not take them away.
+    assert modify("-e", "A=B")[0] == 0
+    shown = box.msb("exec", "secret-box", "--", "env").stdout
+    assert "A=B\n" in shown and "KEY=$MSB_KEY\n" in shown
+    # Only for the hosts that are said: the others are gone with it.
+    assert modify("--secret-rm", "KEY", "--secret", f"KEY={new}-2@www.example")[0] == 0
+    heard = len(world.www.heard)
+    assert box.ask(header(), header("other.example")) == [OK, NO]
+    assert f"X-Key: {new}-2\r\n".encode() in world.www.heard[heard]
+    pids = processes("secret-box")
+    for pid in pids:
+        for _flags, piece in memory(pid):
+            assert VALUE.encode() not in piece, pids[pid]
+            assert pids[pid] == "msb-tls" or new.encode() not in piece, pids[pid]
+    shown = box.msb("inspect", "secret-box", "--format", "json").stdout
+    assert "FRESH" in shown and "PLAIN" not in shown and new not in shown
+
+
+def test_the_first_secret_needs_a_restart(world, home):
+    b = Box(world, home, "secret-first", tls=False)
+    try:
+        r = b.msb("modify", "secret-first", "--secret", "KEY@www.example", KEY=VALUE)
+        assert r.returncode != 0 and "a change needs a restart" in r.stdout, r.stdout
+        for words in (["--restart", "--secret", "KEY@www.example"], ["--restart", "--secret", f"KEY={VALUE}@www.example"]):
+            r = b.msb("modify", "secret-first", *words)
+            assert r.returncode != 0 and "secret KEY: " in r.stdout and b.msb("exec", "secret-first", "--", "true").returncode == 0, r.stdout
+        r = b.msb("modify", "secret-first", "--restart", "--secret", "KEY@www.example", KEY=VALUE)
+        assert r.returncode == 0 and "msb-tls" in processes("secret-first").values(), r.stdout
+        assert "KEY=$MSB_KEY\n" in b.msb("exec", "secret-first", "--", "env").stdout
+    finally:
+        b.msb("rm", "-f", "secret-first")
 
 
 def test_a_violation_that_ends_the_sandbox(world, home):

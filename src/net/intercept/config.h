@@ -4,8 +4,9 @@
  *
  * INTERCEPT_FD_FLOWS is a socket of packets (net/intercept/wire.h); the process ends when its peer
  * closes it. INTERCEPT_FD_CONFIG is a file with the description as JSON. INTERCEPT_FD_EVENTS, if
- * there is one, takes the events of net/events.h; INTERCEPT_FD_SECRETS the values of secrets, when
- * there are some.
+ * there is one, takes the events of net/events.h; INTERCEPT_FD_SECRETS has the values of secrets,
+ * when there are some. Over INTERCEPT_FD_CONTROL, a socket of packets, come other ones later: their
+ * settings as JSON, with a file of values.
  */
 #pragma once
 
@@ -19,7 +20,8 @@ enum {
 	INTERCEPT_FD_FLOWS = 3,
 	INTERCEPT_FD_CONFIG = 4,
 	INTERCEPT_FD_EVENTS = 5,
-	INTERCEPT_FD_SECRETS = 6
+	INTERCEPT_FD_SECRETS = 6,
+	INTERCEPT_FD_CONTROL = 7,
 };
 
 /*

@@ -10,12 +10,17 @@
  * epoll_ctl epoll_pwait epoll_wait clock_gettime restart_syscall rt_sigreturn close exit_group
  * read write recvfrom sendto recvmsg shutdown getrandom getpid
  *
+ * And of other secrets while it runs:
+ * #syscalls(tls:loop): mlock pread64 pwrite64 ftruncate fstat
+ * newfstatat(3&AT_EMPTY_PATH=AT_EMPTY_PATH)
+ *
  * What a sanitizer does besides, in its builds only:
  * #syscalls(tls:loop:asan): mprotect sigaltstack gettid sched_yield prlimit64
  * readlink fstat newfstatat prctl clone rt_sigaction rt_sigprocmask wait4 openat
  */
 #include "net/intercept/jail.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 

@@ -30,6 +30,7 @@ enum { FLOWS_BATCH = 16 };
 struct process {
 	struct loop loop;
 	struct loop_fd flows;
+	struct loop_fd control;
 	struct net_events events;
 	struct intercept_config config;
 	struct intercept intercept;
@@ -111,19 +112,45 @@ static bool next_flow(struct process *p)
 	return true;
 }
 
+/* Other secrets: they count for what comes after them. */
+static void take_secrets(struct process *p)
+{
+	static char text[LIMIT_FRAME_PAYLOAD];
+	cleanup_fd int fd = -EBADF;
+	struct msb_err err = {0};
+	ssize_t n = io_recv_fd(INTERCEPT_FD_CONTROL, text, sizeof(text), MSG_DONTWAIT, &fd);
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		loop_fd_del(&p->control);
+		return;
+	}
+	if (intercept_secrets(&p->intercept, text, (size_t)n, fd, &err) < 0)
+		net_events_say(&p->events, err.msg);
+}
+
+static void on_control(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	take_secrets(container_of(src, struct process, control));
+}
+
 static void on_flows(struct loop_fd *src, uint32_t events)
 {
 	struct process *p = container_of(src, struct process, flows);
 
 	(void)events;
+	if (p->control.loop)
+		take_secrets(p);
 	for (int i = 0; i < FLOWS_BATCH && next_flow(p); i++)
 		;
 }
 
 static int setup(struct process *p, struct msb_err *err)
 {
-	static const int keep[] = {
-		INTERCEPT_FD_FLOWS, INTERCEPT_FD_CONFIG, INTERCEPT_FD_EVENTS, INTERCEPT_FD_SECRETS};
+	static const int keep[] = {INTERCEPT_FD_FLOWS, INTERCEPT_FD_CONFIG, INTERCEPT_FD_EVENTS,
+		INTERCEPT_FD_SECRETS, INTERCEPT_FD_CONTROL};
 	int events = fcntl(INTERCEPT_FD_EVENTS, F_GETFD) < 0 ? -EBADF : INTERCEPT_FD_EVENTS;
 	int r;
 
@@ -150,6 +177,10 @@ static int setup(struct process *p, struct msb_err *err)
 	r = loop_fd_add(&p->loop, &p->flows, INTERCEPT_FD_FLOWS, EPOLLIN, on_flows);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot hear of flows");
+	if (fcntl(INTERCEPT_FD_CONTROL, F_GETFD) >= 0)
+		r = loop_fd_add(&p->loop, &p->control, INTERCEPT_FD_CONTROL, EPOLLIN, on_control);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot hear of secrets");
 	return intercept_jail_lock(err);
 }
 

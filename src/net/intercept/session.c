@@ -694,3 +694,23 @@ void intercept_deinit(struct intercept *in)
 	in->server = tls_server_free(in->server);
 	in->ca = tls_ca_free(in->ca);
 }
+
+int intercept_secrets(
+	struct intercept *in, const void *text, size_t len, int fd, struct msb_err *err)
+{
+	struct secret_settings settings = {.n = 0};
+	struct secrets *new = NULL;
+	struct json *doc = NULL;
+	int r = json_parse(text, len, &doc, err);
+
+	if (r == 0)
+		r = secret_settings_from_json(doc, &settings, err);
+	if (r == 0 && settings.n)
+		r = secrets_renew(&settings, fd, in->secrets, &new, err);
+	(void)json_free(doc);
+	if (r < 0)
+		return msb_err_prefix(err, r, "secrets");
+	(void)secrets_free(in->secrets);
+	in->secrets = new;
+	return 0;
+}

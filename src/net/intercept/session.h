@@ -32,6 +32,10 @@ struct intercept {
 int intercept_init(struct intercept *in, struct loop *loop, struct net_events *events,
 	const struct intercept_config *c, int secrets_fd, struct msb_err *err) MSB_MUST_CHECK;
 
+/** intercept_secrets - other secrets, for connections from now on; @text is JSON, @fd borrowed */
+int intercept_secrets(struct intercept *in, const void *text, size_t len, int fd,
+	struct msb_err *err) MSB_MUST_CHECK;
+
 /** intercept_deinit - ends every flow */
 void intercept_deinit(struct intercept *in);
 

@@ -8,7 +8,7 @@
  */
 #include "net/secrets/secret-internal.h"
 
-enum { BASIC_MAX = 24 * 1024, BASIC_VALUES = 8 };
+enum { BASIC_MAX = 24 * 1024, BASIC_VALUES = 8, VALUE_ROOM = SECRET_ROOM - SECRET_CARRY };
 
 struct part {
 	const struct secrets *secrets;
@@ -91,9 +91,9 @@ static size_t limit(const struct part *p, size_t done, size_t stop, bool last)
 {
 	size_t space = p->out && !last ? buf_space(p->out) : SIZE_MAX;
 
-	if (space < SECRET_ROOM)
+	if (space < VALUE_ROOM)
 		return done;
-	return stop - done > space - SECRET_ROOM ? done + space - SECRET_ROOM : stop;
+	return stop - done > space - VALUE_ROOM ? done + space - VALUE_ROOM : stop;
 }
 
 /*

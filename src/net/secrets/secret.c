@@ -8,17 +8,43 @@
 
 #define VALUES_MAX ((size_t)SECRETS_MAX * (SECRET_VALUE_MAX + sizeof(uint32_t)))
 
-static int read_value(struct secret *s, int fd, char *at, off_t *offset)
+struct reader {
+	int fd;
+	off_t offset; /* in the file */
+	char *at, *end; /* where values go */
+};
+
+static int keep_value(struct secret *s, const struct secrets *old, struct reader *r)
 {
-	if (pread(fd, &s->value_len, sizeof(s->value_len), *offset) != sizeof(s->value_len) ||
-		s->value_len == 0 || s->value_len > SECRET_VALUE_MAX)
+	for (uint32_t i = 0; old && i < old->n; i++) {
+		const struct secret *o = &old->list[i];
+
+		if (!streq(o->name, s->name))
+			continue;
+		memcpy(r->at, o->value, o->value_len);
+		s->value_len = o->value_len;
+		return 0;
+	}
+	return -EBADMSG;
+}
+
+static int read_value(struct secret *s, const struct secrets *old, struct reader *r)
+{
+	int e = 0;
+
+	if (pread(r->fd, &s->value_len, sizeof(s->value_len), r->offset) != sizeof(s->value_len) ||
+		s->value_len > SECRET_VALUE_MAX || s->value_len > (size_t)(r->end - r->at))
 		return -EBADMSG;
-	*offset += (off_t)sizeof(s->value_len);
-	if (pread(fd, at, s->value_len, *offset) != (ssize_t)s->value_len)
-		return -EBADMSG;
-	*offset += (off_t)s->value_len;
-	s->value = at;
-	return 0;
+	r->offset += (off_t)sizeof(s->value_len);
+	if (s->value_len == 0)
+		e = keep_value(s, old, r);
+	else if (pread(r->fd, r->at, s->value_len, r->offset) != (ssize_t)s->value_len)
+		e = -EBADMSG;
+	else
+		r->offset += (off_t)s->value_len;
+	s->value = r->at;
+	r->at += s->value_len;
+	return e;
 }
 
 /* Other holders of the descriptor, and the pages behind it, have nothing any more. */
@@ -52,8 +78,14 @@ static int add(struct secrets *s, const struct secret_rule *rule, struct msb_err
 int secrets_new(
 	const struct secret_settings *settings, int fd, struct secrets **ret, struct msb_err *err)
 {
+	return secrets_renew(settings, fd, NULL, ret, err);
+}
+
+int secrets_renew(const struct secret_settings *settings, int fd, const struct secrets *old,
+	struct secrets **ret, struct msb_err *err)
+{
 	struct secrets *s = calloc(1, sizeof(*s));
-	off_t offset = 0;
+	struct reader reader = {.fd = fd};
 	struct stat st;
 	int r = 0;
 
@@ -65,7 +97,7 @@ int secrets_new(
 		free(s);
 		return msb_err_set(err, -EBADMSG, MSB_FAIL, "there are no values of secrets");
 	}
-	s->size = (size_t)st.st_size;
+	s->size = (size_t)st.st_size + (old ? old->size : 0);
 	s->values = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (s->values == MAP_FAILED) {
 		free(s);
@@ -73,16 +105,18 @@ int secrets_new(
 	}
 	if (mlock(s->values, s->size) < 0 || madvise(s->values, s->size, MADV_DONTDUMP) < 0)
 		r = msb_err_errno(err, -errno, "cannot lock memory for secrets");
+	reader.at = s->values;
+	reader.end = s->values + s->size;
 	for (uint32_t i = 0; i < settings->n && r == 0; i++) {
 		r = add(s, &settings->rules[i], err);
 		if (r == 0)
-			r = read_value(&s->list[i], fd, s->values + offset, &offset);
+			r = read_value(&s->list[i], old, &reader);
 		if (r == -EBADMSG)
 			(void)msb_err_set(err, r, MSB_FAIL, "no value for the secret %s",
 				settings->rules[i].name);
 	}
 	if (r == 0)
-		r = erase(fd, offset);
+		r = erase(fd, st.st_size);
 	if (r < 0) {
 		(void)secrets_free(s);
 		return r;

@@ -30,6 +30,11 @@ struct secrets;
 int secrets_new(const struct secret_settings *s, int fd, struct secrets **ret, struct msb_err *err)
 	MSB_MUST_CHECK;
 
+/** secrets_renew - the same; values that the file leaves out are those that @old has, which stays;
+ * NULL: none */
+int secrets_renew(const struct secret_settings *s, int fd, const struct secrets *old,
+	struct secrets **ret, struct msb_err *err) MSB_MUST_CHECK;
+
 /** secrets_ref - one more owner; NULL is fine; returns @s */
 struct secrets *secrets_ref(struct secrets *s);
 

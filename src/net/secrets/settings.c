@@ -197,3 +197,39 @@ int secret_value_write(int fd, const char *value, struct msb_err *err)
 		r = io_write_full(fd, value, len);
 	return r < 0 ? msb_err_errno(err, r, "values of secrets") : 0;
 }
+
+int secret_value_keep(int fd, struct msb_err *err)
+{
+	static const uint32_t none = 0;
+	int r = io_write_full(fd, &none, sizeof(none));
+
+	return r < 0 ? msb_err_errno(err, r, "values of secrets") : 0;
+}
+
+int secret_env_make(const struct secret_settings *s, const char *const *env, struct secret_env *ret)
+{
+	size_t n = 0;
+
+	while (env && env[n])
+		n++;
+	ret->items = calloc(n + s->n + 1, sizeof(ret->items[0]));
+	ret->texts = calloc((size_t)s->n + 1, sizeof(ret->texts[0]));
+	if (!ret->items || !ret->texts)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		ret->items[i] = env[i];
+	/* The last one of a name wins. */
+	for (uint32_t i = 0; i < s->n; i++) {
+		(void)snprintf(ret->texts[i], sizeof(ret->texts[i]), "%s=" SECRET_PLACEHOLDER "%s",
+			s->rules[i].name, s->rules[i].name);
+		ret->items[n++] = ret->texts[i];
+	}
+	return 0;
+}
+
+void secret_env_deinit(struct secret_env *e)
+{
+	free(e->items);
+	free(e->texts);
+	*e = (struct secret_env){.items = NULL};
+}

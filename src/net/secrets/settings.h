@@ -66,5 +66,19 @@ int secret_part_parse(const char *word, size_t n, uint32_t *inject, struct msb_e
 /** secret_name_check - fit for a variable; the message is fit for the user */
 int secret_name_check(const char *name, struct msb_err *err) MSB_MUST_CHECK;
 
+/** secret_value_keep - in its place: the value of now stays */
+int secret_value_keep(int fd, struct msb_err *err) MSB_MUST_CHECK;
+
+/* The environment of every command: what the user has set, and placeholders for secrets. */
+struct secret_env {
+	const char **items; /* NULL-terminated */
+	char (*texts)[SECRET_NAME_MAX * 2 + sizeof(SECRET_PLACEHOLDER) + 2];
+};
+
+/** secret_env_make - @env may be NULL; 0 or -ENOMEM; secret_env_deinit() in any case */
+int secret_env_make(const struct secret_settings *s, const char *const *env, struct secret_env *ret)
+	MSB_MUST_CHECK;
+void secret_env_deinit(struct secret_env *e);
+
 /** secret_value_write - append a value to the file of values, in the order of the rules */
 int secret_value_write(int fd, const char *value, struct msb_err *err) MSB_MUST_CHECK;

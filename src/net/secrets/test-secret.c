@@ -442,3 +442,108 @@ TEST(values_that_are_none)
 	ASSERT_EQ(secrets_new(&settings, fd, &s, NULL), -EBADMSG);
 	(void)close(fd);
 }
+
+/* What @head becomes, in a connection that begins now. */
+static void is_now(const struct secrets *s, const char *head, const char *want)
+{
+	static struct http_stream h;
+	struct secret_verdict v;
+	struct buf out;
+	size_t n;
+
+	buf_init(&out, 1 << 20);
+	http_init(&h, HTTP_REQUEST);
+	ASSERT_EQ(http_next(&h, head, strlen(head), &n), HTTP_HEAD);
+	ASSERT_OK(secrets_head(s, &api, head, n, &h.head, NULL, &out, &v));
+	ASSERT_STREQ(buf_cstr(&out), want);
+	buf_deinit(&out);
+}
+
+static int renew(const struct secrets *old, struct secrets **ret)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+	int r;
+
+	ASSERT_TRUE(fd >= 0);
+	r = secret_value_keep(fd, NULL);
+	if (r == 0)
+		r = secret_value_write(fd, "another", NULL);
+	if (r == 0)
+		r = secrets_renew(&settings, fd, old, ret, NULL);
+	(void)close(fd);
+	return r;
+}
+
+static void one_renewal(const struct secrets *old)
+{
+	struct secrets *new = NULL;
+	int r = renew(old, &new);
+
+	ASSERT_TRUE(r == 0 ? new != NULL : new == NULL);
+	(void)secrets_free(new);
+}
+
+TEST(other_values_later)
+{
+	static const char head[] = "GET / HTTP/1.1\r\nA: $MSB_KEY $MSB_KEY_2\r\n\r\n";
+	struct secrets *old = make(&settings);
+	struct secrets *held = secrets_ref(old);
+	struct secrets *new = NULL;
+
+	ASSERT_OK(renew(old, &new));
+	/* Connections that are there keep what they began with. */
+	old = secrets_free(old);
+	is_now(held, head, "GET / HTTP/1.1\r\nA: " KEY " " OTHER "\r\n\r\n");
+	is_now(new, head, "GET / HTTP/1.1\r\nA: " KEY " another\r\n\r\n");
+	/* Nobody has a value for the first one. */
+	ASSERT_EQ(renew(NULL, &old), -EBADMSG);
+	FAULT_LOOP(one_renewal(held));
+	(void)secrets_free(held);
+	(void)secrets_free(new);
+}
+
+static void one_environment(void)
+{
+	static const char *const env[] = {"A=b", "KEY=c", NULL};
+	struct secret_env e = {.items = NULL};
+
+	if (secret_env_make(&settings, env, &e) == 0) {
+		ASSERT_STREQ(e.items[1], "KEY=c");
+		ASSERT_STREQ(e.items[2], "KEY=$MSB_KEY");
+		ASSERT_STREQ(e.items[3], "KEY_2=$MSB_KEY_2");
+		ASSERT_TRUE(e.items[4] == NULL);
+	}
+	secret_env_deinit(&e);
+}
+
+TEST(settings_as_they_are_stored)
+{
+	struct secret_settings got;
+	struct json_out o;
+	struct json *doc;
+	struct buf text;
+
+	for (uint32_t i = 0; i < SECRET_VIOLATIONS; i++) {
+		struct secret_settings s = everywhere;
+
+		s.violation = i;
+		s.rules[1].inject = 0;
+		buf_init(&text, 1 << 16);
+		json_out_init(&o, &text, JSON_COMPACT);
+		secret_settings_to_json(&s, &o, NULL);
+		ASSERT_OK(json_out_end(&o));
+		ASSERT_OK(json_parse((const char *)buf_data(&text), buf_len(&text), &doc, NULL));
+		ASSERT_OK(secret_settings_from_json(doc, &got, NULL));
+		ASSERT_EQ(got.violation, i);
+		ASSERT_EQ(got.rules[0].inject, SECRET_IN_BODY | SECRET_IN_QUERY);
+		ASSERT_EQ(got.rules[1].inject, 0);
+		ASSERT_STREQ(got.rules[0].hosts[1], "*.good.example");
+		(void)json_free(doc);
+		buf_deinit(&text);
+	}
+}
+
+TEST(placeholders_in_the_environment)
+{
+	FAULT_LOOP(one_environment());
+}
