@@ -217,6 +217,26 @@ def helpers_of(words):
     return found
 
 
+def status(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def test_both_processes_are_jailed(box):
+    dialler = helpers_of(f"{box.place}/quiet.sock".encode())
+    device = helpers_of(b"5006")
+    assert len(dialler) == 1 and len(device) == 1
+    for pid in dialler + device:
+        s = status(pid)
+        assert s["NoNewPrivs"] == "1" and int(s["CapEff"], 16) == 0 and s["Seccomp"] == "2", s
+    # Nothing of the host is left to the one that hears the guest.
+    assert os.listdir(f"/proc/{device[0]}/root") == []
+    assert os.readlink(f"/proc/{device[0]}/ns/net") != os.readlink("/proc/self/ns/net")
+    opened = {os.readlink(f"/proc/{device[0]}/fd/{fd}").split(":")[0] for fd in os.listdir(f"/proc/{device[0]}/fd") if int(fd) > 2}
+    assert opened <= {"socket", "anon_inode"}, opened
+    assert len(os.listdir(f"/proc/{dialler[0]}/fd")) == 4
+
+
 def test_the_end_of_the_process_is_the_end_of_the_sandbox(home, engine, tmp_path):
     path = tmp_path / "e.sock"
     m = Msb(home, engine)
