@@ -255,20 +255,24 @@ static int judge(struct h2_stream *st, int r, const struct secret_verdict *v, un
 	return r;
 }
 
+static bool is_form(const struct h2_fields *f)
+{
+	struct http_head h = {.n_fields = 1,
+		.fields = {{.name = {.at = "Content-Type", .len = sizeof("Content-Type") - 1}}}};
+
+	return h2_fields_find(f, "content-type", &h.fields[0].value) && secrets_is_form(&h);
+}
+
 /* Is the body of this request one that secrets may be put into? Then make room for it. */
 static int begin_body(struct h2_stream *st, const struct h2_fields *f)
 {
-	static const char form[] = "application/x-www-form-urlencoded";
 	const struct h2_rules *rules = &st->h2->rules;
 	struct buf *bytes = &st->from[H2_GUEST].bytes;
-	struct http_text type = {.at = ""};
 	struct http_text coding;
 
-	(void)h2_fields_find(f, "content-type", &type);
-	secret_body_init(&st->body, rules->secrets, &rules->place,
-		type.len >= sizeof(form) - 1 && strncasecmp(type.at, form, sizeof(form) - 1) == 0);
+	secret_body_init(&st->body, rules->secrets, &rules->place, is_form(f));
 	if (!secrets_in_bodies(rules->secrets, &rules->place) ||
-		h2_fields_find(f, "content-encoding", &coding))
+		(h2_fields_find(f, "content-encoding", &coding) && !http_is(&coding, "identity")))
 		return 0;
 	st->fill = true;
 	buf_init(bytes, (size_t)H2_WINDOW + SECRET_ROOM);
@@ -305,25 +309,6 @@ static int fill_body(struct h2_stream *st)
 	return r;
 }
 
-/* Return: 1: go on with *@ret, which is @f or *@ret_own; 0: refused; or -ENOMEM. */
-static int fill(struct h2_stream *st, struct h2_fields *f, struct h2_fields **ret_own,
-	struct h2_fields **ret)
-{
-	const struct h2_rules *rules = &st->h2->rules;
-	struct secret_verdict v;
-	int r;
-
-	*ret = f;
-	*ret_own = NULL;
-	if (!rules->secrets)
-		return 1;
-	r = judge(st, h2_fields_fill(f, rules, !st->fill, ret_own, &v), &v, 431);
-	if (r < 0 || st->refused)
-		return r;
-	*ret = *ret_own;
-	return 1;
-}
-
 static int submit_request(struct h2_stream *st, const struct h2_fields *f, bool ended)
 {
 	struct h2 *h = st->h2;
@@ -347,13 +332,29 @@ static int submit_request(struct h2_stream *st, const struct h2_fields *f, bool 
 	return 0;
 }
 
-static int request(struct h2_stream *st, struct h2_fields *f, bool ended)
+/* The head of a request that is for our host, with values of secrets in it. */
+static int fill_head(struct h2_stream *st, const struct h2_fields *f, bool ended)
 {
-	struct h2_fields *own;
-	struct h2_fields *use;
+	const struct h2_rules *rules = &st->h2->rules;
+	struct h2_fields *filled = NULL;
+	struct secret_verdict v;
+	int r;
+
+	if (!rules->secrets)
+		return submit_request(st, f, ended);
+	if (!ended && begin_body(st, f) < 0)
+		return -ENOMEM;
+	r = judge(st, h2_fields_fill(f, rules, !st->fill, &filled, &v), &v, 431);
+	if (r == 0 && !st->refused)
+		r = submit_request(st, filled, ended);
+	(void)h2_fields_free(filled);
+	return r;
+}
+
+static int request(struct h2_stream *st, const struct h2_fields *f, bool ended)
+{
 	unsigned int status = 431;
 	const char *why = "its head is too long";
-	int r;
 
 	if (!f->too_large)
 		why = h2_fields_request(f, &st->h2->rules, &st->request, &status);
@@ -365,13 +366,7 @@ static int request(struct h2_stream *st, struct h2_fields *f, bool ended)
 		reset(st, H2_GUEST, NGHTTP2_REFUSED_STREAM);
 		return 0;
 	}
-	if (st->h2->rules.secrets && !ended && begin_body(st, f) < 0)
-		return -ENOMEM;
-	r = fill(st, f, &own, &use);
-	if (r > 0)
-		r = submit_request(st, use, ended);
-	(void)h2_fields_free(own);
-	return r;
+	return fill_head(st, f, ended);
 }
 
 static int answer(struct h2_stream *st, const struct h2_fields *f, bool ended)
@@ -403,13 +398,27 @@ static int answer(struct h2_stream *st, const struct h2_fields *f, bool ended)
 		st->id[H2_GUEST], NULL, nv, h2_fields_count(f), NULL));
 }
 
+/* No value is put in behind a body, as with HTTP/1.1. */
+static int look_at_trailer(struct h2_stream *st, const struct h2_fields *f)
+{
+	static const char why[] = "a placeholder behind a body, where no value is put in";
+	struct secret_verdict v = {.name = NULL};
+	int r = 0;
+
+	for (size_t i = 0; i < h2_fields_count(f) && r == 0; i++) {
+		r = secrets_none(st->h2->rules.secrets, h2_field_name(f, i), why, &v);
+		if (r == 0)
+			r = secrets_none(st->h2->rules.secrets, h2_field_value(f, i), why, &v);
+	}
+	v.name = r < 0 ? v.name : NULL;
+	return judge(st, r, &v, 431);
+}
+
 /* Always the end of a direction; it waits for the bytes before it. */
 static int trailer(struct h2_stream *st, enum h2_side from, struct h2_fields **f)
 {
 	const struct h2 *h = st->h2;
-	struct h2_fields *own = NULL;
-	struct h2_fields *use;
-	int r = 1;
+	int r = 0;
 
 	if ((*f)->too_large) {
 		reset(st, from, NGHTTP2_ENHANCE_YOUR_CALM);
@@ -418,11 +427,13 @@ static int trailer(struct h2_stream *st, enum h2_side from, struct h2_fields **f
 			h->rules.failed(h->rules.ctx, from, "a trailer is too long");
 		return 0;
 	}
-	if (from == H2_GUEST)
-		r = fill(st, *f, &own, &use);
-	if (r == 1)
-		st->from[from].trailer = own ? own : TAKE_PTR(*f);
-	return r < 0 ? r : h2_stream_ended(st, from);
+	if (from == H2_GUEST && h->rules.secrets)
+		r = look_at_trailer(st, *f);
+	if (r < 0)
+		return r;
+	if (!st->refused)
+		st->from[from].trailer = TAKE_PTR(*f);
+	return h2_stream_ended(st, from);
 }
 
 int h2_stream_fields(
