@@ -777,6 +777,9 @@ static int apply(struct change *c, const struct place *p, struct msb_err *err)
 	if (r < 0) {
 		undo_live(c, p);
 		undo_rules(c, p);
+		if (c->secrets_live && running && !(c->waits && c->how == MODIFY_RESTART))
+			warn(c->plan, "the new secrets count until the next start",
+				&(struct msb_err){.msg = ""});
 	}
 	return r < 0 ? r : running && c->waits && c->how == MODIFY_RESTART;
 }

@@ -95,6 +95,11 @@ TEST(words_are_tried_and_replaced)
 	ASSERT_FAILS(msb_config_set(c, "replace", "yes", &e), EINVAL, "usage");
 	ASSERT_FAILS(msb_config_set_image(c, "", &e), EINVAL, "usage");
 	ASSERT_FAILS(msb_config_set_command(c, (const char *const[]){NULL}, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_config_set(c, "secret", "KEY=value", &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_config_set(c, "secret-inject", "KEY=path", &e), EINVAL, "usage");
+	/* Texts of the caller are never written to. */
+	ASSERT_OK(msb_config_set(c, "secret", "KEY=value@api.example", &e));
+	ASSERT_OK(msb_config_set(c, "secret-inject", "KEY=headers,body", &e));
 	ASSERT_OK(msb_config_set(c, "memory", "512M", &e));
 	ASSERT_OK(msb_config_set(c, "memory", "256M", &e));
 	ASSERT_OK(msb_config_set(c, "replace", NULL, &e));
