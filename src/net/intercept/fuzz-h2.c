@@ -21,8 +21,31 @@ struct seen {
 	unsigned int done, refused;
 };
 
-/* Something that no input has. */
+/*
+ * Something that no input has. It is looked for by a sum over bytes: libFuzzer watches memmem() and
+ * its like, and would put what these look for into its inputs.
+ */
 static char value[2 * VALUE_BYTES + 1];
+
+static uint64_t sum_of(const uint8_t *p)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < 2 * VALUE_BYTES; i++)
+		sum = sum * UINT64_C(1099511628211) + p[i];
+	return sum;
+}
+
+static bool has_value(const struct buf *b)
+{
+	uint64_t sum = sum_of((const uint8_t *)value);
+
+	for (size_t i = 0; value[0] && i + 2 * VALUE_BYTES <= buf_len(b); i++) {
+		if (sum_of(buf_data(b) + i) == sum)
+			return true;
+	}
+	return false;
+}
 
 static struct secrets *make_secrets(uint32_t inject)
 {
@@ -111,8 +134,7 @@ static int step(struct h2 *h, uint8_t what, const uint8_t *p, size_t n, struct b
 		if (!(what & (i == H2_GUEST ? TO_GUEST : TO_SERVER)))
 			continue;
 		r = MIN(h2_write(h, (enum h2_side)i, &out[i]), 0);
-		if (i == H2_GUEST && value[0] &&
-			memmem(buf_data(&out[i]), buf_len(&out[i]), value, strlen(value)))
+		if (i == H2_GUEST && has_value(&out[i]))
 			abort();
 		buf_consume(&out[i], buf_len(&out[i]));
 	}
