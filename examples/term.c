@@ -6,7 +6,8 @@
  *	cc -o term term.c $(pkg-config --cflags --libs msb)
  *	./term NAME vi /etc/motd
  *
- * With -d in front nobody waits for the command: what it prints is in the log of the sandbox.
+ * Ctrl-] lets go of the command. With -d in front nobody waits for it from the beginning: what it
+ * prints is in the log of the sandbox.
  */
 #include <errno.h>
 #include <msb/msb.h>
@@ -18,6 +19,8 @@
 #include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
+
+#define KEY_DETACH (']' - '@') /* Ctrl-] */
 
 /* Signals arrive as something to read. */
 static int signals(void)
@@ -49,26 +52,53 @@ static void pass_on(struct msb_process *p, int fd)
 	}
 }
 
-static int attend(struct msb_process *p, int *ret_status, struct msb_error *e)
+/* What was typed, if there is something. */
+struct keys {
+	struct msb_process *p;
+	int waiting; /* the command takes more, and there was nothing */
+};
+
+static ssize_t type(void *arg, void *to, size_t n)
 {
-	struct pollfd fds[2];
+	struct keys *k = arg;
+	struct pollfd f;
+	ssize_t got;
+
+	f.fd = STDIN_FILENO;
+	f.events = POLLIN;
+	k->waiting = poll(&f, 1, 0) != 1;
+	if (k->waiting)
+		return -EAGAIN;
+	got = read(STDIN_FILENO, to, n);
+	if (got > 0 && memchr(to, KEY_DETACH, (size_t)got))
+		msb_process_detach(k->p);
+	return got < 0 ? -errno : got;
+}
+
+static int attend(struct keys *k, int *ret_status, struct msb_error *e)
+{
+	struct msb_process *p = k->p;
+	struct pollfd fds[3];
 	int r = 0;
 
 	fds[0].fd = msb_process_fd(p);
 	fds[1].fd = signals();
-	fds[0].events = fds[1].events = POLLIN;
+	fds[0].events = fds[1].events = fds[2].events = POLLIN;
 	while (r == 0) {
-		if (poll(fds, 2, msb_process_poll_ms(p)) < 0)
+		fds[2].fd = k->waiting ? STDIN_FILENO : -1;
+		if (poll(fds, 3, msb_process_poll_ms(p)) < 0)
 			return -1;
 		if (fds[1].revents)
 			pass_on(p, fds[1].fd);
+		if (fds[2].revents)
+			msb_process_more(p);
 		r = msb_process_work(p, e);
 	}
 	close(fds[1].fd);
 	return r < 0 ? r : msb_process_wait(p, ret_status, e);
 }
 
-static struct msb_command *describe(const char *const *argv, int detach)
+static struct msb_command *describe(const char *const *argv, int detach, struct keys *k)
 {
 	struct msb_command *c = msb_command_new(argv);
 	struct winsize w;
@@ -79,7 +109,8 @@ static struct msb_command *describe(const char *const *argv, int detach)
 	msb_command_detach(c, detach);
 	if (detach)
 		return c;
-	msb_command_fds(c, STDIN_FILENO, STDOUT_FILENO, -1);
+	msb_command_fds(c, -1, STDOUT_FILENO, -1);
+	msb_command_input(c, type, k);
 	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &w) == 0)
 		msb_command_terminal(c, w.ws_row, w.ws_col);
 	return c;
@@ -88,7 +119,7 @@ static struct msb_command *describe(const char *const *argv, int detach)
 int main(int argc, char **argv)
 {
 	struct msb_error e = MSB_ERROR_INIT;
-	struct msb_process *p = NULL;
+	struct keys k = {NULL, 0};
 	struct msb_command *c;
 	struct termios before;
 	struct termios raw;
@@ -104,13 +135,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: term [-d] NAME COMMAND...\n");
 		return 2;
 	}
-	c = describe((const char *const *)argv + 2, detach);
+	c = describe((const char *const *)argv + 2, detach, &k);
 	if (!c || msb_open(NULL, NULL, &m, &e) < 0) {
 		fprintf(stderr, "term: %s\n", e.message);
 		return 125;
 	}
 	is_tty = !detach && tcgetattr(STDIN_FILENO, &before) == 0;
-	r = msb_process_start(m, argv[1], c, &p, &e);
+	r = msb_process_start(m, argv[1], c, &k.p, &e);
 	msb_command_free(c);
 	if (r == 0) {
 		if (is_tty) {
@@ -118,13 +149,13 @@ int main(int argc, char **argv)
 			cfmakeraw(&raw);
 			tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 		}
-		r = attend(p, &status, &e);
+		r = attend(&k, &status, &e);
 		if (is_tty)
 			tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
 	}
 	if (r < 0)
 		fprintf(stderr, "term: %s (%s)\n", e.message, msb_code_name(e.code));
-	msb_process_free(p);
+	msb_process_free(k.p);
 	msb_close(m);
 	return status;
 }

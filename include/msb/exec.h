@@ -51,7 +51,8 @@ MSB_API void msb_command_output(struct msb_command *c,
 /**
  * msb_command_input - where input comes from; by default there is none
  * @fn: fills @to with up to @n bytes and returns how many, 0 at the end; a negative errno kills the
- * command and becomes the result of msb_exec(). Called when the command takes more
+ * command and becomes the result of msb_exec(). Called when the command takes more. -EAGAIN: there
+ * is nothing now, msb_process_more() tells when there is
  */
 MSB_API void msb_command_input(
 	struct msb_command *c, ssize_t (*fn)(void *arg, void *to, size_t n), void *arg);
@@ -111,6 +112,8 @@ MSB_API uint32_t msb_process_pid(const struct msb_process *p);
 MSB_API int msb_process_signal(struct msb_process *p, int signo);
 /** msb_process_resize - its terminal has another size now */
 MSB_API int msb_process_resize(struct msb_process *p, unsigned int rows, unsigned int columns);
+/** msb_process_more - the function of msb_command_input() has something again */
+MSB_API int msb_process_more(struct msb_process *p);
 /** msb_process_detach - as msb_command_detach(), from now on: it is soon over with status 0 */
 MSB_API int msb_process_detach(struct msb_process *p);
 /** msb_process_kill - end it; msb_process_wait() returns -ECANCELED */

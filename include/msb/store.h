@@ -125,6 +125,28 @@ MSB_API int msb_volume_prune(struct msb *m, void (*removed)(void *arg, const cha
 MSB_API int msb_snapshot_create(
 	struct msb *m, const char *sandbox, const char *name, int replace, struct msb_error *err);
 
+struct msb_snapshot_options {
+	size_t size; /* set by the caller: MSB_SNAPSHOT_OPTIONS_INIT */
+	int replace; /* one of that name */
+	int reserved;
+	const char *directory; /* that gets it; NULL: that of all snapshots */
+	const char *const *labels; /* KEY or KEY=VALUE each, ends with NULL; NULL: none */
+};
+
+/* clang-format off */
+#define MSB_SNAPSHOT_OPTIONS_INIT {sizeof(struct msb_snapshot_options), 0, 0, NULL, NULL}
+/* clang-format on */
+
+/**
+ * msb_snapshot_make - msb_snapshot_create() with all there is to choose
+ * @options: NULL: the defaults
+ * @ret_digest: MSB_DIGEST_SIZE bytes, of its manifest; may be NULL
+ * @ret_path: its directory, for free(); may be NULL
+ */
+MSB_API int msb_snapshot_make(struct msb *m, const char *sandbox, const char *name,
+	const struct msb_snapshot_options *options, char *ret_digest, char **ret_path,
+	struct msb_error *err);
+
 /** msb_snapshot_list - @ret: msb_items_free(). Damaged ones are left out */
 MSB_API int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
 

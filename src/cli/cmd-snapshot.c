@@ -5,12 +5,11 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/table.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
 #include "lib/human.h"
-#include "lib/labels.h"
 #include "lib/snapshot-make.h"
 #include "sandbox/state.h"
 
@@ -82,46 +81,59 @@ static int print_text(struct buf *text, int r)
 	return cli_fail(&err);
 }
 
-static int run_create(void *args, const struct opt_words *words)
+static int check_create(const struct snapshot_args *a, struct msb_err *err)
 {
-	const struct snapshot_args *a = args;
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	struct snapshot_make_opts o = {
-		.sandbox = a->from,
-		.name = words->operands.items[0],
-		.parent = a->dest_dir,
-		.labels = &a->labels,
-		.replace = a->force,
-	};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	struct buf text;
-	int status;
-	int r = snapshot_name_check(o.name, &err);
-
-	if (r == 0 && a->resumable)
-		r = msb_err_hint(&err,
-			msb_err_set(&err, -EOPNOTSUPP, MSB_USAGE,
+	if (a->resumable)
+		return msb_err_hint(err,
+			msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
 				"--resumable: a snapshot holds the disk, not memory and processes"),
 			"leave it out: what begins from the snapshot boots");
-	if (r == 0 && !a->from)
-		r = msb_err_set(&err, -EINVAL, MSB_USAGE, "of which sandbox? Name it with --from");
-	if (r == 0)
-		r = labels_check(&a->labels, &err);
-	if (r == 0)
-		r = find_home(home, &err);
-	o.home = home;
-	if (r == 0)
-		r = snapshot_make(&o, &s, &err);
-	if (r < 0)
-		return cli_fail(&err);
-	if (!a->quiet)
-		cli_done("Created", "%s", o.name);
+	if (!a->from)
+		return msb_err_usage(err, "of which sandbox? Name it with --from");
+	return 0;
+}
+
+static int print_created(const char *digest, const char *path)
+{
+	struct buf text;
+	int status;
+	int r;
+
 	buf_init(&text, CLI_TEXT_MAX);
-	r = buf_printf(&text, "%s\n%s\n", s.digest, s.path);
+	r = buf_printf(&text, "%s\n%s\n", digest, path);
 	status = print_text(&text, r);
 	buf_deinit(&text);
 	return status;
+}
+
+static int run_create(void *args, const struct opt_words *words)
+{
+	struct msb_snapshot_options o = MSB_SNAPSHOT_OPTIONS_INIT;
+	const struct snapshot_args *a = args;
+	const char *name = words->operands.items[0];
+	cleanup_free char *path = NULL;
+	char digest[MSB_DIGEST_SIZE];
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_err err = {0};
+	struct cli_api api;
+	int r = snapshot_name_check(name, &err);
+
+	if (r == 0)
+		r = check_create(a, &err);
+	if (r < 0)
+		return cli_fail(&err);
+	o.replace = a->force;
+	o.directory = a->dest_dir;
+	o.labels = a->labels.items;
+	r = cli_api_open(&api, &a->common, &e);
+	if (r == 0)
+		r = msb_snapshot_make(api.msb, a->from, name, &o, digest, &path, &e);
+	cli_api_close(&api);
+	if (r < 0)
+		return cli_api_fail(&e);
+	if (!a->quiet)
+		cli_done("Created", "%s", name);
+	return print_created(digest, path);
 }
 
 static const struct opt create_opts[] = {
@@ -309,8 +321,6 @@ const struct cli_command cmd_snapshot_ls = {
 	.args_size = sizeof(struct snapshot_args),
 	.run = run_ls,
 };
-
-/* The contents of the disk against the manifest. */
 
 static int inspect_json(const struct snapshot *s, bool verified, struct buf *out)
 {

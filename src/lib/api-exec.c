@@ -194,29 +194,37 @@ static void on_data(
 
 /* Input. */
 
+/* Asks the caller; true: there is something to send. */
+static bool refill(struct msb_process *p)
+{
+	uint8_t *to = buf_reserve(&p->chunk, CHUNK);
+	ssize_t n = to ? p->c.input(p->c.input_arg, to, CHUNK) : -ENOMEM;
+
+	/* msb_process_more() will come, or nobody asks any more. */
+	if (n == -EAGAIN || p->detaching || p->given_up)
+		return false;
+	if (n < 0 || n > CHUNK) {
+		int r = n < 0 ? (int)n : -EINVAL;
+
+		give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
+				   "the source of the input has failed"));
+		return false;
+	}
+	buf_commit(&p->chunk, (size_t)n);
+	if (n == 0) {
+		p->input_over = true;
+		(void)sandbox_stream_write_eof(&p->stream);
+	}
+	return n > 0;
+}
+
 static void pump(struct msb_process *p)
 {
-	while (p->open && !p->given_up && !p->input_over) {
+	while (p->open && !p->given_up && !p->input_over && !p->detaching) {
 		ssize_t n;
 
-		if (buf_len(&p->chunk) == 0) {
-			uint8_t *to = buf_reserve(&p->chunk, CHUNK);
-
-			n = to ? p->c.input(p->c.input_arg, to, CHUNK) : -ENOMEM;
-			if (n < 0 || n > CHUNK) {
-				int r = n < 0 ? (int)n : -EINVAL;
-
-				give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
-						   "the source of the input has failed"));
-				return;
-			}
-			buf_commit(&p->chunk, (size_t)n);
-			if (n == 0) {
-				p->input_over = true;
-				(void)sandbox_stream_write_eof(&p->stream);
-				return;
-			}
-		}
+		if (buf_len(&p->chunk) == 0 && !refill(p))
+			return;
 		n = sandbox_stream_write(&p->stream, buf_data(&p->chunk), buf_len(&p->chunk));
 		/* It ends, or does not read any more. */
 		if (n < 0)
@@ -565,6 +573,15 @@ int msb_process_resize(struct msb_process *p, unsigned int rows, unsigned int co
 		     : sandbox_stream_resize(&p->stream,
 			       (uint16_t)MIN(rows, (unsigned int)UINT16_MAX),
 			       (uint16_t)MIN(columns, (unsigned int)UINT16_MAX));
+}
+
+int msb_process_more(struct msb_process *p)
+{
+	int r = check_running(p);
+
+	if (r == 0)
+		feed(p);
+	return r;
 }
 
 int msb_process_detach(struct msb_process *p)

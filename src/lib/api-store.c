@@ -9,6 +9,7 @@
 #include "lib/config.h"
 #include "lib/image-remove.h"
 #include "lib/images.h"
+#include "lib/labels.h"
 #include "lib/pull.h"
 #include "lib/snapshot-archive.h"
 #include "lib/snapshot-make.h"
@@ -463,24 +464,61 @@ int msb_volume_prune(struct msb *m, void (*removed)(void *arg, const char *name)
 
 /* Snapshots. */
 
+static int make_snapshot(const struct msb *m, const char *sandbox, const char *name,
+	const struct msb_snapshot_options *o, struct snapshot *s, struct msb_err *err)
+{
+	struct opt_list labels = {.n = 0};
+	const struct snapshot_make_opts make = {.home = m->home,
+		.sandbox = sandbox,
+		.name = name,
+		.parent = o->directory,
+		.labels = &labels,
+		.replace = o->replace != 0};
+	int r = snapshot_name_check(name, err);
+
+	for (size_t i = 0; r == 0 && o->labels && o->labels[i]; i++)
+		r = opt_list_add(&labels, o->labels[i]);
+	if (r == 0)
+		r = labels_check(&labels, err);
+	if (r == 0) {
+		(void)snapshot_reap(m->home);
+		r = snapshot_make(&make, s, err);
+	}
+	free(labels.items);
+	return r;
+}
+
+int msb_snapshot_make(struct msb *m, const char *sandbox, const char *name,
+	const struct msb_snapshot_options *options, char *ret_digest, char **ret_path,
+	struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct msb_snapshot_options o = MSB_SNAPSHOT_OPTIONS_INIT;
+	struct msb_err err = {0};
+	int r;
+
+	_Static_assert(MSB_DIGEST_SIZE == DIGEST_TEXT, "digests fit");
+	if (ret_path)
+		*ret_path = NULL;
+	if (options)
+		memcpy(&o, options, MIN(options->size, sizeof(o)));
+	r = make_snapshot(m, sandbox, name, &o, &s, &err);
+	if (r == 0 && ret_path) {
+		*ret_path = strdup(s.path);
+		r = *ret_path ? 0 : -ENOMEM;
+	}
+	if (r == 0 && ret_digest)
+		memcpy(ret_digest, s.digest, MSB_DIGEST_SIZE);
+	return api_result(error, &err, r);
+}
+
 int msb_snapshot_create(
 	struct msb *m, const char *sandbox, const char *name, int replace, struct msb_error *error)
 {
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	static const struct opt_list no_labels;
-	const struct snapshot_make_opts o = {.home = m->home,
-		.sandbox = sandbox,
-		.name = name,
-		.labels = &no_labels,
-		.replace = replace != 0};
-	struct msb_err err = {0};
-	int r = snapshot_name_check(name, &err);
+	struct msb_snapshot_options o = MSB_SNAPSHOT_OPTIONS_INIT;
 
-	if (r == 0)
-		(void)snapshot_reap(m->home);
-	if (r == 0)
-		r = snapshot_make(&o, &s, &err);
-	return api_result(error, &err, r);
+	o.replace = replace;
+	return msb_snapshot_make(m, sandbox, name, &o, NULL, NULL, error);
 }
 
 int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *error)

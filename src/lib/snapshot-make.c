@@ -377,6 +377,7 @@ int snapshot_make(const struct snapshot_make_opts *o, struct snapshot *ret, stru
 	return snapshot_open(o->home, path, ret, err);
 }
 
+/* The contents of the disk against the manifest. */
 int snapshot_verify(const struct snapshot *s, struct msb_err *err)
 {
 	cleanup_fd int disk = -EBADF;

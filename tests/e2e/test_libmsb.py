@@ -176,6 +176,14 @@ def test_terminal(run, box, msb):
     p.send_signal(signal.SIGHUP)
     read_until(master, b"hup")
     assert p.wait(timeout=LIMIT) == 9
+    # Let go, the command goes on.
+    p = subprocess.Popen([run.programs / "term", box, "sh", "-c", "echo up; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo on >/tmp/on"],
+                         env=run.env, stdin=slave, stdout=slave, stderr=slave)
+    read_until(master, b"up")
+    os.write(master, b"\x1d")
+    assert p.wait(timeout=LIMIT) == 0
+    r = msb("exec", "--timeout", f"{LIMIT}s", box, "--", "sh", "-c", "touch /tmp/go; until cat /tmp/on 2>&-; do sleep 0.1; done")
+    assert r.returncode == 0 and r.stdout == b"on\n", r
     os.close(slave)
     os.close(master)
     # One that does not run is started for the command, and stopped again.
