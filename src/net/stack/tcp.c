@@ -263,7 +263,8 @@ void stack_tcp_consume(struct stack_tcp *c, size_t n)
 		ring_drop(&c->rx, stored);
 		n -= stored;
 		assert(n <= c->cur_len);
-		c->cur += n;
+		if (n > 0) /* otherwise there may be none */
+			c->cur += n;
 		c->cur_len -= (uint32_t)n;
 		c->rcv_nxt += (uint32_t)n;
 		if (c->state == TCP_OPEN && !c->fin_in && stored && worth_update(c)) {
