@@ -84,6 +84,22 @@ def socks5(s, asked):
     return port
 
 
+def socks4(s, asked):
+    """And 4a: an address that begins with 0.0.0 stands for the name behind the user."""
+    def text():
+        data = b""
+        while not data.endswith(b"\0"):
+            data += exactly(s, 1)
+        return data[:-1].decode()
+
+    version, command, port = struct.unpack("!BBH", exactly(s, 4))
+    address = exactly(s, 4)
+    user = text()
+    asked.append((version, command, user, text() if address[:3] == b"\0\0\0" else socket.inet_ntoa(address), port))
+    s.sendall(b"\0\x5a" + bytes(6))
+    return port
+
+
 def http(s, asked):
     head = b""
     while not head.endswith(b"\r\n\r\n"):
@@ -164,6 +180,17 @@ def test_http_connect(bed, msb):
     assert r.stdout == b"hello\n", r
     login = base64.b64encode(f"me:{SECRET}".encode()).decode()
     assert proxy.asked == [("CONNECT www.example:80 HTTP/1.1", [f"Proxy-Authorization: Basic {login}"])]
+
+
+def test_socks4(bed, msb):
+    proxy = Proxy(bed, socks4)
+    bed.serve(netbed.PUBLIC4, 80, page)
+    r = call(bed, msb, "run", "--proxy", f"socks4://{PROXY}:{PORT}", "--socks4-user-id", "me", "--", "sh", "-c",
+             f"wget -qO- http://www.example/ && wget -qO- http://{netbed.PUBLIC4}/")
+    assert r.stdout == b"hello\nhello\n", r
+    # There is one address for the name, and SOCKS4 knows addresses only; without a name it is the address, too.
+    assert [(v, c, u, port) for v, c, u, _, port in proxy.asked] == [(4, 1, "me", 80)] * 2
+    assert all(host == netbed.PUBLIC4 for *_, host, _ in proxy.asked), proxy.asked
 
 
 def test_a_proxy_that_is_not_there(bed, msb):
