@@ -228,11 +228,12 @@ def test_frames_past_the_kernel(bed, msb):
 
 
 def test_a_flood_to_a_peer_that_answers(bed, msb):
-    """Handshakes that are never finished hold no more than their share, and give way."""
+    """Handshakes that are never finished hold no more than their share, give way, and are told of."""
     bed.serve(netbed.PUBLIC4, 80, page)
     with Inside(bed, msb, "-v", f"{ATTACK.parent}:/x:ro") as inside:
         out = inside.sh(f"ping -c 1 -w 60 172.16.0.1 >/dev/null; /x/net-attack flood {netbed.PUBLIC4} 80 && "
                         f"for i in $(seq 60); do wget -qO- http://{netbed.PUBLIC4}/ 2>/dev/null && break; sleep 1; done")
+        inside.until(lambda events: any(e["event"] == "dropped" and "connections beyond the limit" in e["text"] for e in events))
     assert out == "hello\n", out
 
 

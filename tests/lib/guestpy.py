@@ -9,7 +9,7 @@ from pathlib import Path
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 PYTHON = Path("/usr/bin/python3")
 # The memory is for the interpreter and what it reads of /usr.
-OPTIONS = ("-v", "/usr:/h/usr:ro", "-m", "512M")
+OPTIONS = ("-v", "/usr:/h/usr:ro", "-m", "256M")
 
 
 def missing():
