@@ -4,7 +4,6 @@
 The clients are the host's: its /usr is shared with the sandbox, and its programs run there with their own libraries.
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -201,24 +200,3 @@ def test_a_server_nobody_trusts(world, guest):
     out = guest(client("www.example") + client("other.example"), "--tls-no-verify-upstream-for", "*.example",
                 "--tls-upstream-ca-cert-for", f"other.example={HOST_BUNDLE}")
     assert "HTTP/1.1 200 OK" in out and "handshake failure" in out and len(world.www.heard) == heard + 1, out
-
-
-VALUE = "sk-9cb1f2-the-value-that-must-not-be-seen"
-
-
-def test_a_secret(world, guest, msb):
-    """Its host gets the value, in two ways; the guest and other hosts see nothing but the placeholder."""
-    def request(host, line):
-        return f"GET / HTTP/1.1\\r\\nHost: {host}\\r\\n{line}\\r\\n\\r\\n"
-    heard, other = len(world.www.heard), len(world.other.heard)
-    out = guest("env; " + client("www.example", request("www.example", "X-Key: $MSB_KEY"))
-                + client("www.example", request("www.example", "Authorization: Basic dXNlcjokTVNCX0tFWQ=="))
-                + client("other.example", request("other.example", "X-Key: $MSB_KEY"))
-                + client("www.example", "GET /$MSB_KEY HTTP/1.1\\r\\nHost: www.example\\r\\n\\r\\n"),
-                "--secret", "KEY@www.example", "--tls-upstream-ca-cert", str(world.ca), KEY=VALUE)
-    assert "KEY=$MSB_KEY\n" in out and VALUE not in out
-    assert out.count("HTTP/1.1 200 OK") == 2 and out.count("HTTP/1.1 403 Forbidden") == 2, out
-    assert f"X-Key: {VALUE}\r\n".encode() in world.www.heard[heard]
-    basic = base64.b64encode(f"user:{VALUE}".encode())
-    assert b"Authorization: Basic " + basic in world.www.heard[heard + 1]
-    assert len(world.www.heard) == heard + 2 and len(world.other.heard) == other
