@@ -126,6 +126,23 @@ static int apply_image(struct conf_ctx *c, const struct yaml *y, const struct co
 	return r;
 }
 
+/* A list of options that begin with a path. */
+static int apply_paths(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f)
+{
+	int r = conf_want(c, y, YAML_LIST);
+
+	for (const struct yaml *e = y->first; e && r == 0; e = e->next) {
+		const char *text = "";
+
+		r = conf_text(c, e, &text);
+		if (r == 0)
+			r = conf_path(c->conf, e, text, &text, c->err);
+		if (r == 0)
+			r = conf_option(c, e, f->option, text);
+	}
+	return r;
+}
+
 /* One as behind --rlimit. */
 static int rlimit_word(struct conf_ctx *c, const struct yaml *y, const char **ret)
 {
@@ -288,7 +305,7 @@ static const struct conf_field fields[] = {
 	{NULL, "pull_policy", conf_apply_option, "pull"},
 	{NULL, "registry", apply_unsupported, NULL},
 	{NULL, "ports", conf_apply_options, "port"},
-	{NULL, "vsock", conf_apply_options, "vsock"},
+	{NULL, "vsock", apply_paths, "vsock"},
 	{"resources", "cpus", conf_apply_option, "cpus"},
 	{"resources", "memory", conf_apply_option, "memory"},
 	{"resources", "max_cpus", conf_apply_option, "max-cpus"},

@@ -103,6 +103,32 @@ TEST(secrets)
 	done();
 }
 
+TEST(host_sockets)
+{
+	cleanup_free char *here = NULL;
+	char want[PATH_MAX];
+
+	set_up();
+	here = realpath(".", NULL);
+	ASSERT_TRUE(here != NULL);
+	ASSERT_OK(mkdir("d", 0700));
+	file("d/box.yaml", "vsock: [\"s:5000\", \"/run/a.sock:5001/stream\"]\n");
+	EXPECT("--conf", "d/box.yaml", "--vsock", "s:5002");
+	ASSERT_EQ(a.vsocks.n, 3);
+	for (uint32_t i = 0; i < a.vsocks.n; i++) {
+		const struct vsock_route *r = &a.vsocks.list[i];
+
+		(void)snprintf(want, sizeof(want), "%s%s", r->port == 5001 ? "" : here,
+			r->port == 5000	  ? "/d/s"
+			: r->port == 5001 ? "/run/a.sock"
+					  : "/s");
+		ASSERT_STREQ(r->path, want);
+	}
+	done();
+	refuse("vsock: [\"s:0\"]\n", "bad.yaml:1:9: port 0 cannot be used");
+	refuse("vsock: {s: 5}\n", "a list is wanted");
+}
+
 TEST(a_whole_file)
 {
 	set_up();

@@ -17,7 +17,7 @@ static int parse(const char *value)
 	return r;
 }
 
-/* The directory is resolved, the name in it is not. */
+/* The directory is resolved; the name in it is that of a socket, or of nothing yet. */
 TEST(paths)
 {
 	cleanup_free char *real = realpath(test_tmpdir(), NULL);
@@ -27,7 +27,9 @@ TEST(paths)
 	ASSERT_OK(chdir(real));
 	ASSERT_OK(mkdir("d", 0700));
 	ASSERT_OK(symlink("d", "link"));
-	ASSERT_OK(symlink("nowhere", "d/s"));
+	ASSERT_OK(symlink("nowhere", "d/l"));
+	ASSERT_OK(mknod("d/f", S_IFREG | 0600, 0));
+	ASSERT_OK(mknod("d/s", S_IFSOCK | 0600, 0));
 	routes.n = 0;
 	ASSERT_OK(parse("link/s:1"));
 	(void)snprintf(want, sizeof(want), "%s/d/s", real);
@@ -41,6 +43,9 @@ TEST(paths)
 	(void)snprintf(want, sizeof(want), "%s/a:b", real);
 	ASSERT_STREQ(routes.list[3].path, want);
 	ASSERT_ERR(parse("x:3"), EEXIST);
+	ASSERT_ERR(parse("d/l:5"), EINVAL);
+	ASSERT_ERR(parse("d/f:5"), EINVAL);
+	ASSERT_ERR(parse("d:5"), EINVAL);
 	ASSERT_ERR(parse("missing/x:5"), ENOENT);
 	ASSERT_ERR(parse("d/:5"), EINVAL);
 	ASSERT_ERR(parse("d/..:5"), EINVAL);

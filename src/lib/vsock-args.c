@@ -2,9 +2,25 @@
 /* Sockets of the host that the guest may reach: see vsock-args.h. */
 #include "lib/vsock-args.h"
 
+#include <sys/stat.h>
+
 #include "base/str.h"
 
 #include "vsock/route.h"
+
+/* What is there already must be a socket: nothing else would ever be connected to. */
+static int check(const char *path, struct msb_err *err)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) < 0 || S_ISSOCK(st.st_mode))
+		return 0;
+	if (!S_ISLNK(st.st_mode))
+		return msb_err_usage(err, "%.110s is no socket", path);
+	r = msb_err_usage(err, "%.110s is a symbolic link", path);
+	return msb_err_hint(err, r, "name what it points to");
+}
 
 static int resolve(const char *given, char to[VSOCK_PATH_SIZE], struct msb_err *err)
 {
@@ -27,7 +43,7 @@ static int resolve(const char *given, char to[VSOCK_PATH_SIZE], struct msb_err *
 		return msb_err_errno(err, -errno, "directory of the socket '%.100s'", given);
 	n = snprintf(to, VSOCK_PATH_SIZE, "%s/%s", streq(real, "/") ? "" : real, name);
 	if (n >= 0 && n < VSOCK_PATH_SIZE)
-		return 0;
+		return check(to, err);
 	return msb_err_set(err, -ENAMETOOLONG, MSB_USAGE,
 		"the path of a host socket has less than %d bytes", VSOCK_PATH_SIZE);
 }

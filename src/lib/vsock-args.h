@@ -8,7 +8,7 @@
 /**
  * run_parse_vsock - PATH:PORT[/stream]; appends to the struct vsock_routes @target
  *
- * The path is made absolute and free of symbolic links, but for its last part, which need not exist
- * yet and must not be one when it is used.
+ * The path is made absolute and its directory free of symbolic links. What is not there yet is left
+ * to whoever connects, which follows no link either.
  */
 int run_parse_vsock(void *target, const char *value, struct msb_err *err) MSB_MUST_CHECK;

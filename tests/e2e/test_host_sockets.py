@@ -25,13 +25,13 @@ def pattern(n):
 class Service:
     """A Unix socket; each connection is served by a thread of this process."""
 
-    def __init__(self, path, serve, backlog=16):
+    def __init__(self, path, serve):
         self.accepted = 0
         self.seen = []
         self.serve = serve
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
-        self.listener.listen(backlog)
+        self.listener.listen(512)
         self.thread = threading.Thread(target=self.loop, daemon=True)
         self.thread.start()
 

@@ -14,11 +14,12 @@
 #include <linux/vm_sockets.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "base/base.h"
 #include "base/str.h"
 
-enum { CHUNK = 64 * 1024, MANY_MAX = 1000, QUIET_MS = 1500 };
+enum { CHUNK = 64 * 1024, MANY_MAX = 1000, QUIET_MS = 1500, PATIENCE_S = 30 };
 
 static int failed(const char *what)
 {
@@ -29,8 +30,13 @@ static int failed(const char *what)
 static int dial(uint32_t cid, uint32_t port, int type)
 {
 	struct sockaddr_vm sa = {.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port};
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	int fd = socket(AF_VSOCK, type | SOCK_CLOEXEC, 0);
 
+	/* The host may be busy with other tests; who is no host does not answer at all. */
+	if (fd >= 0 && cid == VMADDR_CID_HOST && type == SOCK_STREAM)
+		(void)setsockopt(
+			fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience, sizeof(patience));
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
 		int e = errno;
 
