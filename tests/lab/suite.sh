@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # suite.sh - everything that needs genuine KVM, in one lab: the VMM's own tests and, on the kvm
-# engine, the end-to-end and fault tests of an installed msb. MSB_FAULT_KILLS and MSB_FAULT_SEED
-# reach the fault tests; a long run of those needs more of MSB_LAB_TIMEOUT, seconds per program.
+# engine, the end-to-end and fault tests of an installed msb, and a soak of MSB_LAB_SOAK seconds.
+# MSB_FAULT_KILLS and MSB_FAULT_SEED reach the fault tests and the soak; a long run of those needs
+# more of MSB_LAB_TIMEOUT, seconds per program.
 # MSB_LAB_SELECT='test_life and not cp' narrows the end-to-end and fault tests.
 set -euo pipefail
 
@@ -35,7 +36,7 @@ done
 
 # An installed msb and the tests of its user's view.
 cp -r "$prefix" "$stage/prefix"
-cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$stage/tests/"
+cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$root/tests/soak" "$stage/tests/"
 cp "$root/tests/tools/msbproto.py" "$stage/tests/tools/"
 # The image that several of them run; L1 has nothing to build it with.
 python=$(PYTHONPATH=$root/tests/lib python3 -c 'import offline; print(offline.image("python"))') || python=
@@ -46,9 +47,10 @@ fi
 for group in e2e e2e-images e2e-life e2e-net fault fault-life; do
 	cp "$here/l1-pytest" "$stage/lab-tests/$group-kvm"
 done
+cp "$here/l1-soak" "$stage/lab-tests/soak-kvm"
 
 env_args=()
-for name in MSB_FAULT_KILLS MSB_FAULT_SEED MSB_LAB_SELECT; do
+for name in MSB_FAULT_KILLS MSB_FAULT_SEED MSB_LAB_SELECT MSB_LAB_SOAK; do
 	[ -z "${!name-}" ] || env_args+=(--env "$name=${!name}")
 done
 limit=${MSB_LAB_TIMEOUT:-1800}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """soak - sandboxes made, used, stopped, started and removed for as long as you like, with kill -9 of everything among it.
 
-usage: tests/soak/soak.py [--ops N] [--seed N] [--workers N] [--machine fake|qemu|kvm] [--kill SHARE]
+usage: tests/soak/soak.py [--ops N] [--seconds N] [--seed N] [--workers N] [--machine fake|qemu|kvm] [--kill SHARE]
 
 Several workers share one MSB_HOME. Each has sandboxes of its own and a model of them: which there are, which run, and which
 files they hold. After every operation the model and msb agree, or the soak ends with an error. A part of the operations is
@@ -42,7 +42,7 @@ from fakehost import LIMIT, FakeHost, pattern  # noqa: E402
 PR_SET_CHILD_SUBREAPER = 36
 BOXES = 3  # of each worker
 FILES = 12  # of each sandbox
-AUDIT_EVERY = 500
+AUDIT_EVERY = {"fake": 500, "qemu": 80, "kvm": 40}  # operations
 SETTLE_S = 60.0
 VICTIMS = ("cli", "supervisor", "machine", "net", "fs", "all")
 # What a guest is asked, by kind of guest. EMIT's output begins with its bytes.
@@ -368,6 +368,7 @@ class Soak:
         self.baseline = {}  # of a supervisor or machine by number and start: kinds of its descriptors
         self.workers = [Worker(self, n) for n in range(args.workers)]
         self.broken = None
+        self.begin = 0.0
 
     def count(self, what, n=1):
         with self.lock:
@@ -426,10 +427,13 @@ class Soak:
 
     def work(self, worker, until):
         try:
-            while self.counts["ops"] < until and not self.broken:
+            while self.counts["ops"] < until and not self.broken and not self.over():
                 worker.step()
         except BaseException as e:  # pylint: disable=broad-except # to be raised where the soak ends
             self.broken = self.broken or e
+
+    def over(self):
+        return self.args.seconds and time.monotonic() > self.begin + self.args.seconds
 
     def phase(self, until):
         threads = [threading.Thread(target=self.work, args=(w, until)) for w in self.workers]
@@ -443,10 +447,10 @@ class Soak:
 
     def run(self):
         self.measure()
-        begin = time.monotonic()
-        while self.counts["ops"] < self.args.ops:
-            self.phase(min(self.args.ops, self.counts["ops"] + AUDIT_EVERY))
-            took = time.monotonic() - begin
+        self.begin = time.monotonic()
+        while self.counts["ops"] < self.args.ops and not self.over():
+            self.phase(min(self.args.ops, self.counts["ops"] + AUDIT_EVERY[self.args.machine]))
+            took = time.monotonic() - self.begin
             if self.counts["audits"] % 20 == 0:
                 print(f"soak: {self.counts['ops']} operations, {took:.0f} s", flush=True)
         for w in self.workers:
@@ -458,7 +462,7 @@ class Soak:
                     w.remove(box)
         self.audit()
         kills = sum(n for what, n in self.counts.items() if what.startswith("killed "))
-        print(f"soak: {self.counts['ops']} operations in {time.monotonic() - begin:.0f} s, {kills} processes killed, "
+        print(f"soak: {self.counts['ops']} operations in {time.monotonic() - self.begin:.0f} s, {kills} processes killed, "
               f"{self.counts['files verified']} files verified, {self.counts['audits']} audits: nothing lost, nothing left")
         print("soak: " + ", ".join(f"{what} {n}" for what, n in sorted(self.counts.items())), flush=True)
 
@@ -474,14 +478,17 @@ class Soak:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ops", type=int, default=3000)
+    parser.add_argument("--ops", type=int, help="how many (default 3000, without end with --seconds)")
+    parser.add_argument("--seconds", type=float, help="no operation begins later than that")
     parser.add_argument("--seed", type=int, default=4)
     parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--machine", choices=["fake", "qemu", "kvm"], default="fake")
     parser.add_argument("--kill", type=float, default=0.1, help="share of the operations that are hit (default 0.1)")
     args = parser.parse_args()
+    args.ops = args.ops or (sys.maxsize if args.seconds else 3000)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    print(f"soak: {args.ops} operations, {args.workers} workers, machines: {args.machine}, seed {args.seed}", flush=True)
+    length = f"{args.seconds:.0f} s" if args.seconds else f"{args.ops} operations"
+    print(f"soak: {length}, {args.workers} workers, machines: {args.machine}, seed {args.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="msb-soak-") as work:
         soak = Soak(args, work)
         try:
