@@ -56,19 +56,6 @@ int __wrap_unlinkat(int d, const char *p, int f)
 	return unlink_fails && fault_now(EIO) ? -1 : __real_unlinkat(d, p, f);
 }
 
-int __real_openat64(int d, const char *p, int f, ...);
-int __wrap_openat64(int d, const char *p, int f, ...);
-int __wrap_openat64(int d, const char *p, int f, ...)
-{
-	va_list ap;
-	int mode;
-
-	va_start(ap, f);
-	mode = va_arg(ap, int);
-	va_end(ap);
-	return fault_now(EMFILE) ? -1 : __real_openat64(d, p, f, mode);
-}
-
 /* openat2, statx, renameat2, getdents64. Like the true one it takes six words, however many were
  * given. */
 long __real_syscall(long n, ...);

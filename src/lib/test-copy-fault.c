@@ -36,19 +36,6 @@ WRAP(ssize_t, pread64, (int fd, void *p, size_t n, off_t at), (fd, p, n, at), EI
 WRAP(ssize_t, readlinkat, (int d, const char *p, char *to, size_t n), (d, p, to, n), EIO)
 WRAP(ssize_t, getrandom, (void *p, size_t n, unsigned int f), (p, n, f), ENOSYS)
 
-int __real_openat64(int dirfd, const char *path, int flags, ...);
-int __wrap_openat64(int dirfd, const char *path, int flags, ...);
-int __wrap_openat64(int dirfd, const char *path, int flags, ...)
-{
-	va_list ap;
-	int mode;
-
-	va_start(ap, flags);
-	mode = va_arg(ap, int);
-	va_end(ap);
-	return fault_now(EMFILE) ? -1 : __real_openat64(dirfd, path, flags, mode);
-}
-
 /* The guest. */
 
 enum { BIG = 300 * 1024 };

@@ -62,18 +62,26 @@ FAULT_WRAP(int, socketpair, (int d, int t, int p, int sv[2]), (d, t, p, sv), -1,
 FAULT_WRAP(int, pipe2, (int fds[2], int flags), (fds, flags), -1, EMFILE)
 FAULT_WRAP(int, fsync, (int fd), (fd), -1, EIO)
 FAULT_WRAP(int, renameat, (int a, const char *b, int c, const char *d), (a, b, c, d), -1, EIO)
-FAULT_WRAP(void *, mmap, (void *a, size_t n, int p, int f, int fd, off_t o), (a, n, p, f, fd, o),
-	MAP_FAILED, ENOMEM)
 
-int __real_openat(int dirfd, const char *path, int flags, ...);
-int __wrap_openat(int dirfd, const char *path, int flags, ...);
-int __wrap_openat(int dirfd, const char *path, int flags, ...)
-{
-	va_list ap;
-	int mode;
+/* The C library has two names for each of these: programs with 64-bit offsets call the second. */
+#define FAULT_MMAP(name)                                                             \
+	FAULT_WRAP(void *, name, (void *a, size_t n, int p, int f, int fd, off_t o), \
+		(a, n, p, f, fd, o), MAP_FAILED, ENOMEM)
+#define FAULT_OPENAT(name)                                                               \
+	int __real_##name(int dirfd, const char *path, int flags, ...);                  \
+	int __wrap_##name(int dirfd, const char *path, int flags, ...);                  \
+	int __wrap_##name(int dirfd, const char *path, int flags, ...)                   \
+	{                                                                                \
+		va_list ap;                                                              \
+		int mode;                                                                \
+                                                                                         \
+		va_start(ap, flags);                                                     \
+		mode = va_arg(ap, int);                                                  \
+		va_end(ap);                                                              \
+		return fault_now(EMFILE) ? -1 : __real_##name(dirfd, path, flags, mode); \
+	}
 
-	va_start(ap, flags);
-	mode = va_arg(ap, int);
-	va_end(ap);
-	return fault_now(EMFILE) ? -1 : __real_openat(dirfd, path, flags, mode);
-}
+FAULT_MMAP(mmap)
+FAULT_MMAP(mmap64)
+FAULT_OPENAT(openat)
+FAULT_OPENAT(openat64)
