@@ -12,6 +12,7 @@ enum {
 	FLUSH_BYTES = 64 * 1024,
 	PARTS = 64,
 	PART_BYTES = 1024 * 1024,
+	RECORDS_BYTES = 8 * PART_BYTES,
 	LOOK_AGAIN_MS = 500,
 };
 
@@ -102,7 +103,8 @@ static const struct opt opts[] = {
 		.type = OPT_STRING,
 		AT(grep),
 		.arg = "REGEX",
-		.help = "Only lines that match this extended regular expression"},
+		.help = "Only lines that match this extended regular expression; with --json the "
+			"records that hold something of such a line"},
 	{.name = "source",
 		.type = OPT_PARSE,
 		AT(sources),
@@ -157,6 +159,7 @@ struct part {
 	unsigned int source;
 	char time[TIME_TEXT];
 	struct buf text; /* empty: the slot is free */
+	struct buf records; /* with --json: that hold it and are not out yet */
 };
 
 struct logs {
@@ -276,10 +279,16 @@ static int put_line(
 
 static int part_end(struct logs *l, struct part *p)
 {
-	int r = put_line(
-		l, p->time, p->id, (const char *)buf_data(&p->text), buf_len(&p->text), true);
+	const char *text = (const char *)buf_data(&p->text);
+	size_t len = buf_len(&p->text);
+	int r = 0;
 
+	if (!l->args->json)
+		r = put_line(l, p->time, p->id, text, len, true);
+	else if (matches(l, text, len))
+		r = buf_append(&l->out, buf_data(&p->records), buf_len(&p->records));
 	buf_deinit(&p->text);
+	buf_deinit(&p->records);
 	return r;
 }
 
@@ -305,19 +314,32 @@ static struct part *part_find(struct logs *l, const struct msb_log_entry *e)
 	return NULL;
 }
 
-/* The beginning of a line. When nothing can be kept it is taken for a whole one. */
-static int part_begin(struct logs *l, const struct msb_log_entry *e, const char *at, size_t n)
+static struct part *part_free(struct logs *l)
 {
 	struct part *p = l->parts;
 
 	while (p < l->parts + PARTS && buf_len(&p->text))
 		p++;
-	if (p == l->parts + PARTS || n > PART_BYTES)
-		return put_line(l, e->time, e->id, at, n, true);
+	return p < l->parts + PARTS ? p : NULL;
+}
+
+static void part_take(struct part *p, const struct msb_log_entry *e)
+{
 	p->id = e->id;
 	p->source = source_bit(e->source);
 	(void)snprintf(p->time, sizeof(p->time), "%s", e->time);
 	buf_init(&p->text, PART_BYTES);
+	buf_init(&p->records, RECORDS_BYTES);
+}
+
+/* The beginning of a line. When nothing can be kept it is taken for a whole one. */
+static int part_begin(struct logs *l, const struct msb_log_entry *e, const char *at, size_t n)
+{
+	struct part *p = part_free(l);
+
+	if (!p || n > PART_BYTES)
+		return put_line(l, e->time, e->id, at, n, true);
+	part_take(p, e);
 	return buf_append(&p->text, at, n);
 }
 
@@ -336,18 +358,77 @@ static int pick_line(
 	return r < 0 ? r : pick_line(l, e, at, n, ends);
 }
 
+static int put_record(struct buf *to, const struct msb_log_entry *e)
+{
+	int r = buf_append(to, e->line, e->line_len);
+
+	return r < 0 ? r : buf_append(to, "\n", 1);
+}
+
+/*
+ * What of a record belongs to a line that began in an earlier one: @n bytes, up to its end if it
+ * @ends. Return: 1 when too much of the line is kept already; then the rest is a line of its own.
+ */
+static int continue_record(struct logs *l, struct part *p, const struct msb_log_entry *e, size_t n,
+	bool ends, bool *ret_shown)
+{
+	size_t before = buf_len(&l->out);
+	int r;
+
+	if (buf_append(&p->text, e->data, n) < 0 || put_record(&p->records, e) < 0) {
+		r = part_end(l, p);
+		return r < 0 ? r : 1;
+	}
+	r = ends ? part_end(l, p) : 0;
+	*ret_shown = buf_len(&l->out) > before;
+	return r;
+}
+
+/* A record is shown if it holds something of a line that matches, however many share that line. */
+static int pick_record(struct logs *l, const struct msb_log_entry *e)
+{
+	struct part *p = part_find(l, e);
+	const char *at = e->data;
+	const char *stop = e->data + e->len;
+	bool shown = false;
+	int r = 0;
+
+	if (p) {
+		const char *end = memchr(at, '\n', e->len);
+		size_t n = end ? (size_t)(end - at) : e->len;
+
+		r = continue_record(l, p, e, n, end != NULL, &shown);
+		if (r == 0)
+			at += n + (end ? 1 : 0);
+		r = MIN(r, 0);
+	}
+	while (at < stop && r == 0) {
+		const char *end = memchr(at, '\n', (size_t)(stop - at));
+		size_t n = (size_t)((end ? end : stop) - at);
+
+		p = end || n > PART_BYTES ? NULL : part_free(l);
+		if (p) {
+			part_take(p, e);
+			r = buf_append(&p->text, at, n);
+			if (r == 0 && !shown)
+				r = put_record(&p->records, e);
+		} else if (!shown && matches(l, at, n)) {
+			shown = true;
+			r = put_record(&l->out, e);
+		}
+		at += n + (end ? 1 : 0);
+	}
+	return r;
+}
+
 static int put_entry(struct logs *l, const struct msb_log_entry *e)
 {
 	const char *at = e->data;
 	size_t left = e->len;
 	int r = 0;
 
-	if (l->args->json) {
-		if (!matches(l, e->data, e->len))
-			return 0;
-		r = buf_append(&l->out, e->line, e->line_len);
-		return r < 0 ? r : buf_append(&l->out, "\n", 1);
-	}
+	if (l->args->json)
+		return l->use_regex ? pick_record(l, e) : put_record(&l->out, e);
 	while (left && r == 0) {
 		const char *end = memchr(at, '\n', left);
 		size_t n = end ? (size_t)(end - at) : left;
@@ -481,8 +562,10 @@ static int run_logs(void *args, const struct opt_words *words)
 	status = prepare(&l, &err) < 0 ? cli_fail(&err) : open_and_show(&l);
 	if (l.use_regex)
 		regfree(&l.regex);
-	for (struct part *p = l.parts; p < l.parts + PARTS; p++)
+	for (struct part *p = l.parts; p < l.parts + PARTS; p++) {
 		buf_deinit(&p->text);
+		buf_deinit(&p->records);
+	}
 	buf_deinit(&l.out);
 	return status;
 }

@@ -46,6 +46,15 @@ def test_options_across_pieces(box):
     # Lines are what is picked: over pieces, over files, and of one command each.
     assert logs("--grep", "^long line over files$") == "long line over files\n"
     assert logs("--grep", "seven") == "seven a\nseven b\n" and logs("--grep", "^other$") == "other\n"
+    # Records, as they are kept, of the same lines.
+    def records(*argv):
+        return [json.loads(line)["d"] for line in logs("--json", *argv).splitlines()]
+
+    assert records("--grep", "^long line over files$") == ["four b\nlong li", "ne over files\nfive a\n"]
+    assert records("--grep", "seven") == ["seven a\nsev", "en b\n"] and records("--grep", "^other$") == ["other\n"]
+    assert records("--grep", "^seven b$") == ["seven a\nsev", "en b\n"] and records("--grep", "^seven a$") == ["seven a\nsev"]
+    assert records("--grep", "^(sev|en b|long li)$") == [] and records("--grep", "four|five") == [
+        "four a\n", "four b\nlong li", "ne over files\nfive a\n"]
     assert logs("--grep", " a$", "--tail", "2") == "six a\nseven a\n" and logs("--grep", "nothing") == ""
     assert logs("--grep", "(five|to) [as]", "--source", "stderr") == "to stderr\n"
     # From, and up to but not including.
