@@ -151,6 +151,12 @@ static uint64_t after_ms(uint64_t ms)
 	return clock_mono_ns() + ms * NSEC_PER_MSEC;
 }
 
+static int stopped_early(struct msb_err *err, const char *name)
+{
+	return msb_err_set(
+		err, -ECANCELED, MSB_FAIL, "sandbox '%s' was stopped before it was ready", name);
+}
+
 /* Until the guest is ready. The supervisor has its own limit for that. */
 static int wait_ready(struct talk *t, const char *name)
 {
@@ -163,8 +169,7 @@ static int wait_ready(struct talk *t, const char *name)
 	if (t->cancelled)
 		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL, "interrupted");
 	else if (t->result == 0)
-		t->result = msb_err_set(&t->err->err, -ECANCELED, MSB_FAIL,
-			"sandbox '%s' was stopped before it was ready", name);
+		t->result = stopped_early(&t->err->err, name);
 	/* It has said its last word, and is our child. */
 	if (t->over && sandbox_pid(t->sb) > 0)
 		(void)waitpid(sandbox_pid(t->sb), NULL, 0);
@@ -179,6 +184,9 @@ static int prepare_guest(struct talk *t, const struct sandbox_spec *spec,
 
 	if (r == 0)
 		return 0;
+	/* Somebody else did that, and what we had begun failed for no other reason. */
+	if (t->over && t->result == 0 && !t->cancelled)
+		r = stopped_early(&err->err, spec->name);
 	t->ready = false;
 	t->err = NULL;
 	loop_timer_set(&t->loop, &t->limit, after_ms(STOP_MARGIN_MS), limit_passed);

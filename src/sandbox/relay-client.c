@@ -114,7 +114,7 @@ void relay_client_put(struct relay_client *c, uint8_t type, uint8_t flags, uint3
 /* Events to wait for; a client that only has to take its last bytes is not read any more. */
 static uint32_t client_events(const struct relay_client *c)
 {
-	bool deaf = c->blocked || c->relay->finishing || (c->relay->held && !c->owner);
+	bool deaf = c->blocked || c->waits || c->relay->finishing;
 	uint32_t events = deaf ? 0 : EPOLLIN;
 
 	return events | (buf_len(&c->out) ? EPOLLOUT : 0);
@@ -419,6 +419,11 @@ static void client_frames(struct relay_client *c)
 	int e;
 
 	while (!c->doomed && !c->relay->finishing && (e = frame_decode(&c->in, &f)) != -EAGAIN) {
+		/* To end it is never too early. */
+		if (e == 0 && c->relay->held && !c->owner && f.type != FRAME_SB_STOP) {
+			c->waits = true;
+			return;
+		}
 		if (e == 0)
 			e = client_frame(c, &f);
 		if (e == -EAGAIN) {
@@ -467,7 +472,7 @@ static void client_event(struct loop_fd *src, uint32_t events)
 			relay_client_drop(c);
 		return;
 	}
-	if (c->blocked || r->finishing)
+	if (c->blocked || c->waits || r->finishing)
 		return;
 	n = client_read(c);
 	if (n == -EAGAIN)
@@ -554,10 +559,12 @@ void relay_hold(struct relay *r)
 void relay_release(struct relay *r)
 {
 	r->held = false;
+	/* Not now, this is called for one of them: when the queue to the guest is looked at next.
+	 */
 	for (struct relay_client *c = r->clients; c; c = c->next) {
-		/* Dropped with the next flush: this is called for one of them. */
-		if (loop_fd_set(&c->src, client_events(c)) < 0)
-			c->doomed = true;
+		r->n_blocked += c->waits && !c->blocked;
+		c->blocked |= c->waits;
+		c->waits = false;
 	}
 }
 

@@ -17,6 +17,7 @@ struct relay_client {
 	unsigned int n_streams;
 	bool owner;
 	bool blocked; /* not read until the queue to the guest has room */
+	bool waits; /* not read until relay_release() */
 	bool doomed; /* to be dropped with the next flush */
 };
 

@@ -126,7 +126,7 @@ struct relay {
 	bool ready; /* the guest serves requests */
 	bool bye;
 	bool finishing;
-	bool held; /* only the owner is read */
+	bool held; /* only the owner is served, and who asks for the end */
 
 	struct relay_client *clients;
 	unsigned int n_clients;
@@ -172,7 +172,7 @@ void relay_detach(struct relay *r);
 /** relay_add_client - @fd is consumed on success and must be non-blocking */
 int relay_add_client(struct relay *r, int fd, bool owner) MSB_MUST_CHECK;
 
-/** relay_hold - read no client but the owner until relay_release() */
+/** relay_hold - serve no client but the owner, and who asks for the end, until relay_release() */
 void relay_hold(struct relay *r);
 void relay_release(struct relay *r);
 

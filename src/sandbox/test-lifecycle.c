@@ -648,6 +648,23 @@ TEST(an_unprepared_one_goes_with_its_owner)
 	tear_down();
 }
 
+TEST(an_unprepared_one_is_stopped_by_others)
+{
+	struct sandbox *owner;
+	struct msb_err err;
+
+	spawn_unprepared();
+	owner = fx.sb;
+	ASSERT_OK(sandbox_connect(&fx.loop, fx.home, "box", &events, NULL, &fx.sb, &err));
+	ASSERT_OK(sandbox_stop(fx.sb, 60000));
+	run_until(&fx.stopped);
+	ASSERT_EQ(fx.reason, STOP_REQUESTED);
+	sandbox_close(owner);
+	assert_reaped(0);
+	ASSERT_TRUE(!in_sandbox("lock"));
+	tear_down();
+}
+
 TEST(an_unprepared_one_is_removed_when_all_are_killed)
 {
 	struct sandbox_dir dir;

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-
+from pathlib import Path
 
 import pytest
 from conftest import MSB
@@ -72,20 +72,45 @@ def test_what_cannot_be_done_leaves_nothing(life, tree):
     assert (tree / "d/sub/f").exists()
 
 
-def test_killed_over_it_nothing_is_left(life, tree):
-    """The source is a file that ends only when we say so, in a file system of this process's making: a pipe is refused, so a huge
-    sparse file it is."""
+def position(pid, path):
+    """How far a process has read the file."""
+    try:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            if os.readlink(fd) == str(path):
+                return int(Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().split()[1])
+    except OSError:  # it was just closed
+        pass
+    return 0
+
+
+def half_made(life, tree, **kwargs):
+    """msb create, copying a file that takes for ever: a pipe is refused, so a huge sparse file it is."""
     with open(tree / "huge", "wb") as f:
         f.truncate(1 << 40)
     argv = [MSB, "create", "--name", "half", "--copy", f"{tree}/huge:/huge"]
-    p = subprocess.Popen(argv, env=life.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    p = subprocess.Popen(argv, env=life.env, stdin=subprocess.DEVNULL, start_new_session=True, **kwargs)
     box = life.home / "sandboxes/half"
     deadline = time.monotonic() + 120
-    while not (box / "unmade").exists():
+    while not ((box / "unmade").exists() and position(p.pid, tree / "huge") > 0):
         assert time.monotonic() < deadline and p.poll() is None
         time.sleep(0.05)
+    return p, box, deadline
+
+
+def test_killed_over_it_nothing_is_left(life, tree):
+    p, box, deadline = half_made(life, tree, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     p.send_signal(signal.SIGKILL)
     p.wait()
     while box.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_stopped_over_it_nothing_is_left(life, tree):
+    p, box, _ = half_made(life, tree, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    begin = time.monotonic()
+    r = life("stop", "-t", "100", "half", stdin=subprocess.DEVNULL)
+    assert r.returncode == 0 and time.monotonic() - begin < 60, r.stderr
+    out, err = p.communicate(timeout=60)
+    assert p.returncode == 125 and out == b"" and b"'half' was stopped before it was ready" in err, err
+    assert not box.exists()
