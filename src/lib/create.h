@@ -60,6 +60,8 @@ struct create_args {
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
 	int pull; /* index into pull_policies */
+	bool insecure; /* the registry of the image */
+	const char *ca_certs;
 	bool quiet;
 	int security; /* index into security_profiles */
 	int tenancy; /* index into tenant_profiles */

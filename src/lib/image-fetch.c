@@ -26,6 +26,8 @@ static int download(struct image *im, const char *word, const struct image_fetch
 		.lib_dir = opts->lib_dir,
 		.config = &config,
 		.policy = opts->policy,
+		.insecure = opts->insecure,
+		.ca_file = opts->ca_file,
 		.quiet = opts->quiet,
 		.watch = opts->watch,
 	};

@@ -12,6 +12,8 @@ struct image_fetch_opts {
 	const char *home;
 	const char *lib_dir;
 	enum pull_policy policy;
+	bool insecure; /* the registry of the reference */
+	const char *ca_file; /* NULL: that of the configuration, if any */
 	bool quiet;
 	const struct pull_watch *watch; /* may be NULL */
 	struct pull_result *pulled; /* filled in when something was downloaded; may be NULL */

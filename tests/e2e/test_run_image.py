@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
 from conftest import LIMIT
-from registry import Hostile, Picture, tar_of
+from registry import Authority, Hostile, Picture, tar_of
 
 FAILED = 125
 BUSYBOX = next((p for p in (Path("/bin/busybox"), Path("/usr/bin/busybox")) if p.exists()), None)
@@ -87,6 +87,21 @@ def test_run_pulls_once(msb, registry, base):
     r = good(msb, "run", ref_of(registry, "other:2"), "--", "cat", "/what")
     assert r.stdout == b"two\n" and b": already here\n" in r.stderr
     assert sum("/blobs/" in path for _, path, _, _ in registry.seen) == 2, "a configuration and a layer"
+
+
+def test_whom_to_trust(msb, base, tmp_path):
+    """As msb pull does."""
+    msb.env.update(DOCKER_CONFIG=str(tmp_path / "docker"), NO_PROXY="*")
+    authority = Authority(tmp_path / "ca")
+    with Hostile(authority=authority) as r:
+        r.add(image(base, b"old"), "1")
+        ref = ref_of(r)
+        refused = msb.run(ref, "--", "cat", "/what")
+        assert refused.returncode == FAILED and b"--ca-certs" in refused.stderr
+        assert good(msb, "run", "--ca-certs", str(authority.ca), ref, "--", "cat", "/what").stdout == b"old\n"
+        r.add(image(base, b"new"), "1")
+        assert msb.run("--pull", "always", ref, "--", "cat", "/what").returncode == FAILED
+        assert good(msb, "run", "--pull", "always", "--insecure", ref, "--", "cat", "/what").stdout == b"new\n"
 
 
 def test_policies(msb, registry, base):
