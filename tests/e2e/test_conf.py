@@ -60,7 +60,7 @@ def test_what_is_wrong_names_the_place(cli, tmp_path):
     for text, want in (("resources:\n  cpus: many\n", "bad.yaml:2:9: 'many' is not a whole number"),
                        ("resources:\n  cpu: 1\n", "bad.yaml:2:3: unknown field 'cpu'"), ("a: &b 1\n", "bad.yaml:1:4: anchors"),
                        ("runtime: {env: {A: yes}}\n", "bad.yaml:1:20: yes, no"),
-                       ("runtime: {env: {A: '${CONF_NOT_SET}'}}\n", "no variable CONF_NOT_SET"), ("secrets: {A: {allow: [x]}}\n", "not supported")):
+                       ("runtime: {env: {A: '${CONF_NOT_SET}'}}\n", "no variable CONF_NOT_SET"), ("registry: {a: b}\n", "not supported")):
         conf.write_text(text)
         r = cli.run("--conf", str(conf), "--", "true")
         assert r.returncode == 2 and want in r.stderr.decode(), r.stderr
