@@ -10,7 +10,7 @@ run_packages="qemu-system-x86"
 test_packages="clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-pytest erofs-utils e2fsprogs sqlite3 strace
 	mmdebstrap qemu-system-common qemu-utils procps util-linux iproute2 zsh fish mandoc shellcheck
 	debian-archive-keyring umoci skopeo buildah docker-registry apache2-utils openssl zstd isal
-	iperf3 slirp4netns passt python3-h11 python3-h2 curl"
+	iperf3 slirp4netns passt python3-h11 python3-h2 curl nghttp2-client nghttp2-server"
 
 # Whoever has npm from elsewhere cannot install Debian's beside it.
 command -v npm >/dev/null || test_packages="$test_packages npm"
