@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of HTTP/2 that looks at what it gets. usage: h2-client.py HOST; stdout gets one JSON object of all it has seen.
 
-The server is h2-server.py. The environment variable KEY goes along in a field.
+The server is h2-server.py. The environment variables KEY and BASIC go along in fields, BODY in a body.
 """
 
 import hashlib
@@ -93,6 +93,7 @@ def main():
     seen["other"] = c.get("/", authority="other.example")
     seen["key"] = c.get("/key", fields=[("x-key", os.environ["KEY"]), ("authorization", os.environ["BASIC"])])
     seen["stolen"] = c.get("/" + os.environ["KEY"])
+    seen["filled"] = c.get("/sum", "POST", f"before {os.environ['BODY']} after".encode())["data"]
     body = os.urandom(1 << 20)
     seen["sum"] = c.get("/sum", "POST", body)["data"] == f"{len(body)} {hashlib.sha256(body).hexdigest()}"
     many = [c.ask(f"/bytes/{1000 * i}") for i in range(50)]
