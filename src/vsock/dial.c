@@ -2,8 +2,8 @@
 /*
  * Connecting to sockets of the host: see dial.h.
  *
- * #syscalls(vsock:dial): recvmsg sendmsg openat newfstatat fstat statx socket(0=AF_UNIX) connect
- * close exit_group restart_syscall
+ * #syscalls(vsock:dial): recvmsg sendmsg openat(2&O_PATH=O_PATH) newfstatat fstat statx
+ * socket(0=AF_UNIX) connect close exit_group restart_syscall
  */
 #include "vsock/dial.h"
 
