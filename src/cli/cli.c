@@ -5,6 +5,8 @@
 #include "base/io.h"
 #include "base/str.h"
 
+#include "lib/human.h"
+
 int cli_fail(const struct msb_err *err)
 {
 	if (err->hint[0])
@@ -16,18 +18,20 @@ int cli_fail(const struct msb_err *err)
 
 void cli_note(const char *fmt, ...)
 {
-	char line[1024];
+	char text[1024];
+	char line[sizeof(text) + 8] = "msb: ";
+	size_t len = strlen(line);
 	va_list ap;
-	size_t len;
 	int n;
 
-	len = (size_t)snprintf(line, sizeof(line), "msb: ");
 	va_start(ap, fmt);
-	n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (n < 0)
 		return;
-	len = MIN(len + (size_t)n, sizeof(line) - 2);
+	/* It may repeat what a guest, a file of an image or a server has said. */
+	(void)human_text(line + len, sizeof(line) - len - 1, text);
+	len = strlen(line);
 	line[len++] = '\n';
 	/* When stderr is gone there is nobody left to tell. */
 	if (io_write_full(STDERR_FILENO, line, len) < 0)
@@ -60,6 +64,7 @@ void cli_done(const char *verb, const char *fmt, ...)
 	const char *no_color = getenv("NO_COLOR");
 	bool color = isatty(STDERR_FILENO) && !(no_color && *no_color);
 	char what[1024];
+	char clean[sizeof(what)];
 	char line[1200];
 	va_list ap;
 	int n;
@@ -69,7 +74,7 @@ void cli_done(const char *verb, const char *fmt, ...)
 		what[0] = '\0';
 	va_end(ap);
 	n = snprintf(line, sizeof(line), "   %s\u2713%s %-12s %s\n", color ? "\033[32m" : "",
-		color ? "\033[0m" : "", verb, what);
+		color ? "\033[0m" : "", verb, human_text(clean, sizeof(clean), what));
 	if (n < 0 || io_write_full(STDERR_FILENO, line, MIN((size_t)n, sizeof(line) - 1)) < 0)
 		return;
 }

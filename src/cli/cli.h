@@ -114,7 +114,7 @@ int cli_print_json(struct json_out *out, struct buf *text);
 /** cli_done - "   V Pulled       what" on stderr, V being a check mark */
 void cli_done(const char *verb, const char *fmt, ...) MSB_PRINTF(2, 3);
 
-/** cli_note - one line on stderr, "msb: " in front */
+/** cli_note - one line on stderr, "msb: " in front; what could move a cursor becomes '?' */
 void cli_note(const char *fmt, ...) MSB_PRINTF(1, 2);
 
 /** cli_confirm - ask the user; 0 to go on, 1 for no, -EINVAL with @hint when there is nobody to ask

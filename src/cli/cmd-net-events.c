@@ -3,11 +3,12 @@
  * what was written. */
 #include "cli/cli.h"
 #include "cli/follow.h"
+#include "lib/human.h"
 #include "sandbox/ledger-verify.h"
 #include "sandbox/ledger.h"
 #include "sandbox/state.h"
 
-enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024 };
+enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024, LINE_MAX_BYTES = 64 * 1024 };
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
 
@@ -175,7 +176,8 @@ static int put_http(struct buf *out, const struct json *e)
 	return r == 0 ? put_rule(out, e) : r;
 }
 
-static int put_event(struct buf *out, const struct json *e)
+/* The line of an event, "" for none. */
+static int format_event(struct buf *out, const struct json *e)
 {
 	const char *event = text_of(e, "event");
 	const char *text = text_of(e, "text");
@@ -199,7 +201,28 @@ static int put_event(struct buf *out, const struct json *e)
 			text, text_of(e, "error")[0] ? ": " : "", text_of(e, "error"));
 	else
 		r = buf_printf(out, "%s%s%s", event, text[0] ? ": " : "", text);
-	return r == 0 ? buf_append(out, "\n", 1) : r;
+	return r;
+}
+
+/* Names and paths are a guest's. They were made printable when they were written, by processes that
+ * it may have taken over. */
+static int put_event(struct buf *out, const struct json *e)
+{
+	cleanup_free char *clean = NULL;
+	struct buf line;
+	const char *text;
+	int r;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	r = format_event(&line, e);
+	text = buf_cstr(&line);
+	clean = malloc(buf_len(&line) + 1);
+	if (r == 0 && (!text || !clean))
+		r = -ENOMEM;
+	if (r == 0 && text[0])
+		r = buf_printf(out, "%s\n", human_text(clean, buf_len(&line) + 1, text));
+	buf_deinit(&line);
+	return r;
 }
 
 /* What is no event is left out: msb net verify complains of it. */

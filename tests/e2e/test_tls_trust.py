@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,74 @@ def test_the_authorities_of_the_host(box):
     assert inside.count("-----BEGIN CERTIFICATE-----") == count + 1
     assert inside.count("# microsandbox: added") == 1
     assert json.loads((box.msb.home / "sandboxes/box/spec.json").read_text())["network"]["trust_host_cas"] is True
+
+
+# Everything that can be said to the network, with what moves a cursor, sets a title or turns text around in it.
+HOSTILE = r"""
+import socket, ssl, struct
+ESC = b"\x1b[2J\x1b]0;x\x07\r\xc2\x9b\xe2\x80\xae"
+
+def say(port, data, name="www.example"):
+    try:
+        with socket.create_connection((name, port), 30) as s:
+            s.sendall(data)
+            while s.recv(4096):
+                pass
+    except OSError as e:
+        print(port, e)
+
+def hello(name):
+    out = ssl.MemoryBIO()
+    c = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
+    try:
+        c.do_handshake()
+    except ssl.SSLWantReadError:
+        return out.read()
+
+def lookup(label):
+    q = struct.pack("!HHHHHH", 7, 0x100, 1, 0, 0, 0) + bytes([len(label)]) + label + b"\x07example\0" + struct.pack("!HH", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(30)
+        s.sendto(q, ("172.16.0.1", 53))
+        try:
+            s.recv(4096)
+        except OSError as e:
+            print("lookup", e)
+
+lookup(ESC)
+say(443, hello("a" * len(ESC) + ".example").replace(b"a" * len(ESC), ESC))
+for port in (80, 443):
+    for host in (b"www.example", ESC):
+        say(port, b"GET /" + ESC + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+say(443, b"GET /\xc2\x9b31m\xe2\x80\xaetxt HTTP/1.1\r\nHost: www.example\r\n\r\n")
+say(81, b"", "end.of.it")
+print("said")
+"""
+
+
+def harmless(text):
+    return not any(c != "\n" and (ord(c) < 0x20 or 0x7f <= ord(c) <= 0x9f or 0x200b <= ord(c) <= 0x206f) for c in text)
+
+
+def test_what_a_guest_says_moves_no_cursor(box):
+    status, out, _ = box.ask("/usr/bin/python3", "-c", HOSTILE)
+    assert status == 0 and "said" in out, out
+    deadline = time.monotonic() + 60
+    while "end.of.it" not in (lines := box.ok("net", "events", "--format", "json", "box")):
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.05)
+    events = [json.loads(line) for line in lines.splitlines()]
+    assert len(events) > 10 and harmless(lines)
+    shown, logged = box.ok("net", "events", "box"), box.ok("logs", "--source", "network", "box")
+    assert "egress tcp" in shown and "egress tcp" in logged
+    for text in (shown, logged, box.ok("ps"), box.ok("ls"), box.ok("inspect", "box")):
+        assert harmless(text), [line for line in text.splitlines() if not harmless(line)]
+    json.loads(box.ok("logs", "--source", "network", "--json", "box").splitlines()[0])
+    # Nor does a message that repeats what a guest, or somebody else, has said.
+    box.ok("exec", "box", "--", "sh", "-c", "mkdir $(printf '/tmp/d\\033[2Jx')")
+    for argv in (("exec", "box", "--", "\x1b[2Jx"), ("cp", "box:/tmp/d\x1b[2Jx/none", "/tmp/x")):
+        r = box.call(*argv)
+        assert r.returncode != 0 and b"[2Jx" in r.stdout and harmless(r.stdout.decode()), r
 
 
 def test_another_authority_after_a_rotation(box):
