@@ -71,11 +71,19 @@ static bool tell_left_out(struct net_events *e)
 	return true;
 }
 
+static bool tell_answer(struct net_events *e)
+{
+	if (e->answer && send(e->fd, &e->answer, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+		return false;
+	e->answer = 0;
+	return true;
+}
+
 static void on_timer(struct loop_timer *t)
 {
 	struct net_events *e = container_of(t, struct net_events, timer);
 
-	if (!tell_lost(e) || !tell_left_out(e))
+	if (!tell_answer(e) || !tell_lost(e) || !tell_left_out(e))
 		count_later(e, RETRY_NS);
 }
 
@@ -118,6 +126,15 @@ void net_events_say(struct net_events *e, const char *text)
 	const struct net_event ev = {.kind = NET_EVENT_NOTE, .log = true, .text = text};
 
 	net_events_tell(e, &ev);
+}
+
+void net_events_answer(struct net_events *e, bool taken)
+{
+	if (e->fd < 0)
+		return;
+	e->answer = taken ? EVENTS_TAKEN : EVENTS_REFUSED;
+	if (!tell_answer(e))
+		count_later(e, RETRY_NS);
 }
 
 void net_events_used(struct net_events *e)

@@ -9,7 +9,8 @@
  * lines at once, EVENTS_PER_SECOND on the average. What is left out there is counted, and the
  * number told once a second.
  *
- * A packet of the one byte EVENTS_USED is no event: somebody uses a published port.
+ * A packet of one byte is no event: with EVENTS_USED somebody uses a published port; EVENTS_TAKEN
+ * and EVENTS_REFUSED answer an order of the supervisor, which gives one at a time.
  */
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "net/event-msg.h"
 
 enum { EVENTS_BURST = 50, EVENTS_PER_SECOND = 10, EVENTS_USED = 1 };
+enum { EVENTS_TAKEN = 2, EVENTS_REFUSED = 3 };
 
 struct net_events {
 	struct loop *loop;
@@ -26,6 +28,7 @@ struct net_events {
 	uint64_t full_ns; /* when the burst is whole again */
 	uint64_t left_out; /* lines of the log, since the last number was told */
 	uint64_t lost; /* events, the same */
+	uint8_t answer; /* to be told when there is room; 0: none */
 	uint64_t used_ns; /* when the last use was told */
 	struct loop_timer timer;
 };
@@ -44,6 +47,9 @@ void net_events_tell(struct net_events *e, const struct net_event *ev);
  *	(struct policy_query)
  */
 void net_events_say(struct net_events *e, const char *text);
+
+/** net_events_answer - an order was carried out, or not; told when there is room */
+void net_events_answer(struct net_events *e, bool taken);
 
 /** net_events_used - a published port is used: told a few times a second, however often */
 void net_events_used(struct net_events *e);

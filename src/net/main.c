@@ -165,7 +165,8 @@ static int start_names(struct net *net, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "cannot set up the name server") : 0;
 }
 
-/* From now on the policy is the one of this text; a bad one changes nothing. */
+/* From now on the policy is the one of this text; a bad one changes nothing. The answer follows
+ * what is done: who waits for it may rely on that. */
 static void change_policy(struct net *net, const char *text, size_t len)
 {
 	struct net_config *c = &net->config;
@@ -180,6 +181,7 @@ static void change_policy(struct net *net, const char *text, size_t len)
 	if (r < 0) {
 		(void)snprintf(line, sizeof(line), "the rules stay as they were: %.200s", err.msg);
 		net_events_say(&net->events, line);
+		net_events_answer(&net->events, false);
 		return;
 	}
 	policy.gateway4 = c->gateway4;
@@ -187,6 +189,7 @@ static void change_policy(struct net *net, const char *text, size_t len)
 	policy_deinit(&c->policy);
 	c->policy = policy;
 	flows_redecide(net->flows);
+	net_events_answer(&net->events, true);
 }
 
 static void on_order(struct loop_fd *src, uint32_t events)

@@ -198,6 +198,31 @@ TEST(use_is_told_now_and_then)
 	rig_deinit(&g);
 }
 
+/* Also where the supervisor is behind. */
+TEST(an_order_is_answered)
+{
+	uint8_t packet[NET_EVENT_MAX];
+	unsigned int answers = 0;
+	struct rig g;
+
+	rig_init(&g);
+	net_events_answer(&g.events, true);
+	ASSERT_EQ(recv(g.fd, packet, sizeof(packet), MSG_DONTWAIT), 1);
+	ASSERT_EQ(packet[0], EVENTS_TAKEN);
+	while (!g.events.lost)
+		net_events_tell(&g.events, &(struct net_event){.kind = NET_EVENT_OPEN});
+	net_events_answer(&g.events, false);
+	ASSERT_EQ(g.events.answer, EVENTS_REFUSED);
+	for (uint64_t end = clock_mono_ns() + 60 * NSEC_PER_SEC; !answers;) {
+		ASSERT_TRUE(clock_mono_ns() < end);
+		if (recv(g.fd, packet, sizeof(packet), MSG_DONTWAIT) == 1)
+			answers += packet[0] == EVENTS_REFUSED;
+		ASSERT_OK(loop_once(&g.loop, clock_mono_ns() + NSEC_PER_MSEC));
+	}
+	ASSERT_EQ(g.events.answer, 0);
+	rig_deinit(&g);
+}
+
 TEST(nobody_listens)
 {
 	struct net_events e;

@@ -63,6 +63,8 @@ void relay_client_drop(struct relay_client *c)
 	*at = c->next;
 	if (r->resizer == c)
 		r->resizer = NULL;
+	if (r->changer == c)
+		r->changer = NULL;
 	r->n_clients--;
 	r->n_blocked -= c->blocked;
 	r->queued -= buf_len(&c->out);
@@ -301,19 +303,31 @@ void relay_memory_done(struct relay *r, uint32_t mib, const char *why)
 	relay_flush_clients(r);
 }
 
+static void refuse_policy(struct relay_client *c, const struct frame *f, int error)
+{
+	refuse(c, f, STAGE_REQUEST, -error, "the rules cannot be changed");
+}
+
 static int client_policy(struct relay_client *c, const struct frame *f)
 {
-	const struct relay_events *e = c->relay->events;
-	int r = -ENETDOWN;
+	struct relay *r = c->relay;
+	int e = -ENETDOWN;
 
 	if (find_stream(c, f->stream) || !f->len)
 		return -EPROTO;
-	if (e->policy)
-		r = e->policy(c->relay, f->payload, f->len);
-	if (r == 0)
-		relay_client_put(c, FRAME_PONG, 0, f->stream, NULL, 0);
-	else
-		refuse(c, f, STAGE_REQUEST, -r, "the rules cannot be changed");
+	if (r->changing) {
+		refuse(c, f, STAGE_REQUEST, EBUSY, "its rules are being changed");
+		return 0;
+	}
+	if (r->events->policy)
+		e = r->events->policy(r, f->payload, f->len);
+	if (e < 0) {
+		refuse_policy(c, f, e);
+		return 0;
+	}
+	r->changing = true;
+	r->changer = c;
+	r->changer_id = f->stream;
 	return 0;
 }
 
@@ -332,6 +346,22 @@ static int client_secrets(struct relay_client *c, const struct frame *f)
 	else
 		refuse(c, f, STAGE_REQUEST, -r, "the secrets cannot be changed");
 	return 0;
+}
+
+void relay_policy_done(struct relay *r, int error)
+{
+	const struct frame f = {.stream = r->changer_id};
+	struct relay_client *c = r->changer;
+
+	r->changing = false;
+	r->changer = NULL;
+	if (!c || c->doomed)
+		return;
+	if (error < 0)
+		refuse_policy(c, &f, error);
+	else
+		relay_client_put(c, FRAME_PONG, 0, f.stream, NULL, 0);
+	relay_flush_clients(r);
 }
 
 static int client_stream_frame(struct relay_client *c, const struct frame *f)

@@ -84,7 +84,8 @@ struct relay_events {
 	int (*memory)(struct relay *r, uint32_t mib);
 	/* So many processors of the guest are on, it says; may be NULL. */
 	void (*cpus)(struct relay *r, uint32_t online);
-	/* Other rules for the network, as JSON; 0 or a negative errno. May be NULL. */
+	/* Other rules for the network, as JSON. 0: relay_policy_done() will follow; or a negative
+	 * errno. May be NULL. */
 	int (*policy)(struct relay *r, const void *text, size_t len);
 	/* Other secrets, as JSON, and their values, borrowed, negative: none; 0 or a negative
 	 * errno. May be NULL. */
@@ -140,6 +141,10 @@ struct relay {
 	uint32_t resizer_id; /* its stream */
 	bool resizing; /* memory() was answered with 0; the one who asked may be gone */
 
+	struct relay_client *changer; /* waits for relay_policy_done(), or NULL */
+	uint32_t changer_id; /* its stream */
+	bool changing; /* policy() was answered with 0; the one who asked may be gone */
+
 	struct buf greeting; /* SB_READY, for clients that come later */
 
 	unsigned int n_streams; /* in use */
@@ -185,6 +190,10 @@ int relay_shutdown_guest(struct relay *r, uint32_t grace_ms) MSB_MUST_CHECK;
 
 /** relay_memory_done - answers memory(), not from inside it: the guest has @mib now, or @why not */
 void relay_memory_done(struct relay *r, uint32_t mib, const char *why);
+
+/** relay_policy_done - answers policy(), not from inside it: the rules hold, or a negative errno;
+ * nothing if nobody waits */
+void relay_policy_done(struct relay *r, int error);
 
 /** relay_signal_main - to the process group of the main stream; false if there is none */
 bool relay_signal_main(struct relay *r, int signo);

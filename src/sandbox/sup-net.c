@@ -21,6 +21,7 @@
 #include "sandbox/sup-tls.h"
 
 enum { SLOT = 0, PORT_ANY = 53, RESOLV_MAX = 4096, EVENTS_BATCH = 64, LAST_BATCHES = 256 };
+#define POLICY_NS (30 * NSEC_PER_SEC)
 
 /* Does the host know a way to public IPv6 addresses? Asks the routing table, sends nothing. */
 static bool host_has_ipv6(void)
@@ -233,6 +234,29 @@ static void keep_event(struct supervisor *sup, const void *packet, size_t len)
 		sup_net_lost(sup, ledger_event(&sup->ledger, &e));
 }
 
+static void policy_done(struct supervisor *sup, int error)
+{
+	if (!sup->policy_timer.loop)
+		return;
+	loop_timer_del(&sup->policy_timer);
+	relay_policy_done(&sup->relay, error);
+}
+
+static void on_policy_late(struct loop_timer *t)
+{
+	struct supervisor *sup = container_of(t, struct supervisor, policy_timer);
+
+	relay_policy_done(&sup->relay, -ETIMEDOUT);
+}
+
+static void hear_byte(struct supervisor *sup, uint8_t byte)
+{
+	if (byte == EVENTS_USED)
+		sup->relay.active_ns = clock_mono_ns();
+	else if (byte == EVENTS_TAKEN || byte == EVENTS_REFUSED)
+		policy_done(sup, byte == EVENTS_TAKEN ? 0 : -EBADMSG);
+}
+
 /* Return: 1 when there may be more at once, 0 when not, negative when there never will be. */
 static int read_events(struct supervisor *sup)
 {
@@ -242,8 +266,8 @@ static int read_events(struct supervisor *sup)
 
 	for (int i = 0; i < EVENTS_BATCH && n > 0; i++) {
 		n = recv(sup->net_events_fd, packet, sizeof(packet), MSG_DONTWAIT);
-		if (n == 1 && packet[0] == EVENTS_USED)
-			sup->relay.active_ns = clock_mono_ns();
+		if (n == 1)
+			hear_byte(sup, packet[0]);
 		else if (n > 0)
 			keep_event(sup, packet, (size_t)n);
 	}
@@ -261,8 +285,12 @@ void sup_net_listen(struct supervisor *sup)
 static void on_event(struct loop_fd *src, uint32_t events)
 {
 	(void)events;
-	if (read_events(container_of(src, struct supervisor, net_events_src)) < 0)
-		loop_fd_del(src);
+	struct supervisor *sup = container_of(src, struct supervisor, net_events_src);
+
+	if (read_events(sup) >= 0)
+		return;
+	loop_fd_del(src);
+	policy_done(sup, -ENETDOWN);
 }
 
 int sup_net_watch(struct supervisor *sup)
@@ -280,6 +308,7 @@ void sup_net_unwatch(struct supervisor *sup)
 	/* Its process has ended: what it told is in the socket, and no more comes. */
 	for (int i = 0; i < LAST_BATCHES && read_events(sup) > 0; i++)
 		;
+	policy_done(sup, -ENETDOWN);
 	(void)ledger_say(&sup->ledger, "end", NULL);
 	sup->net_events_fd = fd_close(sup->net_events_fd);
 }
@@ -288,5 +317,8 @@ int sup_net_policy(struct supervisor *sup, const void *text, size_t len)
 {
 	if (sup->net_events_fd < 0)
 		return -ENETDOWN;
-	return send(sup->net_events_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	if (send(sup->net_events_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -errno;
+	loop_timer_set(&sup->loop, &sup->policy_timer, clock_mono_ns() + POLICY_NS, on_policy_late);
+	return 0;
 }

@@ -39,7 +39,8 @@ void sup_net_lost(struct supervisor *sup, int r);
 /**
  * sup_net_policy - other rules, as JSON, for new flows and open ones
  *
- * 0 when msb-net has them before it, -ENETDOWN without a network, or another negative errno.
+ * 0 when msb-net has them before it: relay_policy_done() follows when they hold. -ENETDOWN without
+ * a network, or another negative errno.
  */
 int sup_net_policy(struct supervisor *sup, const void *text, size_t len) MSB_MUST_CHECK;
 

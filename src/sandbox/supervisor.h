@@ -78,6 +78,7 @@ struct supervisor {
 	struct loop_fd net_events_src;
 	int tls_control_fd; /* for other secrets, -EBADF: nobody hears of them */
 	struct sup_share_watch share_watches[ENGINE_HELPERS_MAX]; /* as vm.helpers */
+	struct loop_timer policy_timer; /* patience with msb-net, which has got other rules */
 
 	int signal_fd;
 	struct loop_fd signal_src;
