@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reader of HTTP/1.1 in msb-tls against an independent one (h11): what ours takes, the other one takes and understands alike.
+"""Readers of what strangers send, against independent ones: what ours take, the others take and understand alike.
 
+HTTP/1.1 as msb-tls reads it, against h11; whom the first bytes of a connection are for, as msb-net reads them, against h11 and OpenSSL.
 Ours may refuse more, never read something else: two readers that disagree about the end of a message are a way to smuggle one.
 Compared are method, target, status, version, fields, body and the place where a message ends, for messages made of a corpus by
 seeded mutations.
@@ -8,6 +9,7 @@ seeded mutations.
 
 import os
 import random
+import ssl
 import struct
 import subprocess
 import sys
@@ -26,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MSB_TEST_BUILD", ROOT / "build"))
 READER = BUILD / "tests/tools/http-read"
 CORPUS = ROOT / "tests/corpus/http"
-ANSWERS, TO_HEAD = 1, 2
+ANSWERS, TO_HEAD, FIRST = 1, 2, 4
 SEED, MUTANTS = 5, 20000
 WHOLE_HEAD_MAX = 1 << 20
 
@@ -188,13 +190,18 @@ def is_refused_later(m):
     return hosts > 1 or (hosts == 0 and m.first[0] == b"1.1") or m.first[1].upper() == b"CONNECT"
 
 
-def test_two_readers_agree():
+def read(given):
+    """Lines of our reader about these cases."""
     if not READER.exists():
         pytest.skip(f"{READER} was not built")
-    given = list(cases())
     r = subprocess.run([READER], input=b"".join(struct.pack("!BI", flags, len(d)) + d for flags, d in given), capture_output=True, timeout=60, check=False)
     assert r.returncode == 0, r.stderr
-    lines = iter(r.stdout.decode("ascii").splitlines())
+    return iter(r.stdout.decode("ascii").splitlines())
+
+
+def test_messages_are_read_alike():
+    given = list(cases())
+    lines = read(given)
     whole = refused = 0
     for flags, data in given:
         mine = []
@@ -215,3 +222,115 @@ def test_two_readers_agree():
             whole += m.end is not None
     # The comparison is about something: many messages are read to their end, and many are refused.
     assert whole > len(given) // 3 and refused > len(given) // 10, (len(given), whole, refused)
+
+
+def peeked(given):
+    """Kind and name (None: none) that msb-net reads in the first bytes."""
+    for (_, data), line in zip(given, read(given)):
+        word, kind, named, name = line.split()
+        assert word == "peek"
+        yield data, kind, text(name).decode() if named == "1" else None
+
+
+def hosts(request):
+    """Whom a request is for: by its Host and by its target."""
+    found = [v for n, v in request.headers if n == b"host"]
+    scheme, mark, rest = request.target.partition(b"://")
+    if mark and scheme.isalpha():
+        found.append(rest.split(b"/")[0].split(b"?")[0])
+    # With a dot at its end a name is the same name; an empty Host is nobody.
+    return {h.decode("latin-1").lower().partition(":")[0].removesuffix(".") for h in found} - {""}
+
+
+def test_hosts_are_read_alike():
+    """What the policy lets through for a name is a request for that name to a server, too."""
+    given = [(FIRST, data) for flags, data in cases() if not flags & ANSWERS]
+    named = 0
+    for data, kind, name in peeked(given):
+        if kind != "http":
+            continue
+        c = h11.Connection(h11.SERVER, max_incomplete_event_size=WHOLE_HEAD_MAX)
+        c.receive_data(data)
+        try:
+            e = c.next_event()
+        except h11.RemoteProtocolError:
+            continue  # a server that refuses it gives nothing away
+        if isinstance(e, h11.Request):
+            assert hosts(e) == ({name} if name else set()), (data, name)
+            named += name is not None
+    assert named > len(given) // 10, (len(given), named)
+
+
+def client_hello(name, *protocols):
+    """The first bytes of OpenSSL's client, with the same bytes each time where it has random ones."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    if protocols:
+        c.set_alpn_protocols(protocols)
+    out = ssl.MemoryBIO()
+    tls = c.wrap_bio(ssl.MemoryBIO(), out, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = bytearray(out.read())
+    hello[11:43] = bytes(range(32))
+    hello[44:44 + hello[43]] = bytes(hello[43])
+    key = hello.find(b"\0\x1d\0\x20") + 4
+    hello[key:key + 32] = bytes(range(32))
+    return bytes(hello)
+
+
+def in_records(hello, size):
+    """The same in records of @size bytes."""
+    body = hello[5:]
+    return b"".join(b"\x16\x03\x01" + struct.pack("!H", len(body[i:i + size])) + body[i:i + size] for i in range(0, len(body), size))
+
+
+def mutate_hello(rng, hellos):
+    data = bytearray(rng.choice(hellos))
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        at = rng.randrange(len(data))
+        way = rng.randrange(4)
+        if way == 0:
+            data[at] = rng.choice((0, 1, 255, rng.randrange(256), data[at] ^ 1 << rng.randrange(8)))
+        elif way == 1:
+            place = data.find(b"good.example")
+            if place >= 0:
+                data[place:place + 4] = rng.choice((b"evil", b"GOOD", b"g\0od", b"a.b."))
+        elif way == 2:
+            del data[at:at + rng.randrange(1, 3)]
+        else:
+            other = rng.choice(hellos)
+            data[at:at + 30] = other[at:at + 30]
+    return bytes(data)
+
+
+def test_server_names_are_read_alike():
+    """What the policy lets through for a name is a ClientHello for that name to a server, too."""
+    rng = random.Random(SEED)
+    hellos = [client_hello("good.example"), client_hello("evil.example", "h2", "http/1.1"), client_hello(None), client_hello("x" * 60 + ".good.example")]
+    hellos += [in_records(h, n) for h in hellos for n in (50, 100, 300)]
+    given = [(FIRST, h) for h in hellos] + [(FIRST, mutate_hello(rng, hellos)) for _ in range(MUTANTS // 2)]
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    heard = []
+
+    def servername(_tls, name, _context):
+        heard.append(name)
+        return ssl.ALERT_DESCRIPTION_USER_CANCELLED
+
+    server.sni_callback = servername
+    named = 0
+    for data, kind, name in peeked(given):
+        if kind != "tls":
+            continue
+        bio = ssl.MemoryBIO()
+        bio.write(data)
+        heard.clear()
+        try:
+            server.wrap_bio(bio, ssl.MemoryBIO(), server_side=True).do_handshake()
+        except (ssl.SSLError, UnicodeError):
+            pass
+        if heard:
+            assert (heard[0].lower() if heard[0] else None) == name, (data, heard, name)
+            named += name is not None
+    assert named > len(given) // 20, (len(given), named)

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What msb-tls reads in bytes of HTTP/1.1, for the comparison with another reader:
- * tests/integration/test_http_readers.py.
+ * What msb-tls reads in bytes of HTTP/1.1, and msb-net in the first bytes of a connection, for the
+ * comparison with other readers: tests/integration/test_http_readers.py.
  *
- * stdin: cases, each one byte of flags (1: answers, 2: to HEAD), four of length (big-endian),
- * bytes. stdout: lines for each message of a case, "end VERDICT USED" behind the last one. Texts
- * are hexadecimal, with a dot in front so that empty ones are words, too.
+ * stdin: cases, each one byte of flags (1: answers, 2: to HEAD, 4: first bytes), four of length
+ * (big-endian), bytes. stdout: lines for each message of a case, "end VERDICT USED" behind the last
+ * one; of first bytes one line, "peek KIND NAMED NAME". Texts are hexadecimal, with a dot in front
+ * so that empty ones are words, too.
  */
 #include <unistd.h>
 
 #include "base/io.h"
 
 #include "net/intercept/http.h"
+#include "net/policy/peek.h"
 
-enum { ANSWERS = 1, TO_HEAD = 2, CASE_MAX = 1 << 20, CASE_HEAD = 5 };
+enum { ANSWERS = 1, TO_HEAD = 2, FIRST = 4, CASE_MAX = 1 << 20, CASE_HEAD = 5 };
 
 static void put(const char *p, size_t n)
 {
@@ -75,6 +77,21 @@ static void run(unsigned int flags, const char *in, size_t len)
 	}
 }
 
+static void run_peek(const char *in, size_t len)
+{
+	static const char *const kinds[] = {[PEEK_MORE] = "more",
+		[PEEK_OTHER] = "other",
+		[PEEK_TLS] = "tls",
+		[PEEK_HTTP] = "http",
+		[PEEK_BAD] = "bad"};
+	struct peek p;
+
+	peek_bytes((const uint8_t *)in, len, &p);
+	(void)printf("peek %s %d", kinds[p.kind], p.named);
+	put(p.name, p.named ? strlen(p.name) : 0);
+	(void)putchar('\n');
+}
+
 int main(void)
 {
 	static char in[CASE_MAX];
@@ -86,7 +103,10 @@ int main(void)
 
 		if (n > sizeof(in) || (n > 0 && io_read_full(STDIN_FILENO, in, n) != 0))
 			return 2;
-		run(head[0], in, n);
+		if (head[0] & FIRST)
+			run_peek(in, n);
+		else
+			run(head[0], in, n);
 	}
 	return fflush(stdout) == 0 ? 0 : 1;
 }
