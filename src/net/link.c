@@ -93,10 +93,11 @@ static size_t receive(struct net_wire *w)
 static void receive_run(struct net_wire *w, bool last)
 {
 	unsigned int frames = 0;
+	bool more = false;
 	size_t bytes = 0;
 
 	stack_hold(w->stack);
-	while (frames < RUN_FRAMES && bytes < RUN_BYTES && may_receive(w)) {
+	while (!more && may_receive(w)) {
 		size_t n = receive(w);
 
 		if (n == 0)
@@ -104,9 +105,10 @@ static void receive_run(struct net_wire *w, bool last)
 		bytes += n;
 		if (++frames == 1 && w->alone && !last && ++w->runs % LOOK_EVERY)
 			break;
+		more = frames == RUN_FRAMES || bytes >= RUN_BYTES;
 	}
 	w->alone = frames == 1;
-	stack_release(w->stack);
+	stack_release(w->stack, more && !last);
 	if (w->drops)
 		net_drops_look(w->drops);
 }

@@ -56,11 +56,12 @@ static void on_tap(struct loop_fd *src, uint32_t events)
 	struct tap *t = container_of(src, struct tap, src);
 	struct stack *stack = flows_stack(t->flows);
 	unsigned int frames = 0;
+	bool more = false;
 	size_t bytes = 0;
 
 	(void)events;
 	stack_hold(stack);
-	while (frames < RUN_FRAMES && bytes < RUN_BYTES) {
+	while (!more) {
 		ssize_t n = read(TAP, t->frame, sizeof(t->frame));
 
 		if (n <= 0)
@@ -69,9 +70,10 @@ static void on_tap(struct loop_fd *src, uint32_t events)
 		bytes += (size_t)n;
 		if (++frames == 1 && t->alone && ++t->runs % 8)
 			break;
+		more = frames == RUN_FRAMES || bytes >= RUN_BYTES;
 	}
 	t->alone = frames == 1;
-	stack_release(stack);
+	stack_release(stack, more);
 }
 
 static int fail(const char *what, int e)

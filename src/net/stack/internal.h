@@ -120,6 +120,7 @@ struct stack {
 	uint64_t now; /* of the outermost entry */
 	uint64_t armed; /* what ops->arm was last told */
 	bool blocked; /* the link has no room */
+	bool more; /* frames of the guest wait: stack_release() */
 	struct timer_heap heap;
 	struct list ready; /* connections that have something to send */
 	struct list starved; /* connections that wait for budget */

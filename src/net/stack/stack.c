@@ -67,8 +67,9 @@ void stack_hold(struct stack *s)
 	stack_enter(s);
 }
 
-void stack_release(struct stack *s)
+void stack_release(struct stack *s, bool more)
 {
+	s->more = more;
 	stack_leave(s);
 }
 
@@ -77,6 +78,7 @@ void stack_tick(struct stack *s)
 	struct stack_timer *t;
 
 	stack_enter(s);
+	s->more = false;
 	s->armed = STACK_NEVER;
 	while ((t = timer_first(&s->heap)) != NULL && t->at <= s->now) {
 		timer_del(&s->heap, t);

@@ -163,7 +163,13 @@ void stack_input(struct stack *s, const void *frame, size_t len);
  * for stack_input() alone, and not much of it: the clock stands still.
  */
 void stack_hold(struct stack *s);
-void stack_release(struct stack *s);
+
+/**
+ * stack_release - the end of what stack_hold() has begun
+ * @more: frames wait already and are the next thing to come; acknowledgements of little may wait
+ * for them
+ */
+void stack_release(struct stack *s, bool more);
 
 /** stack_link_ready - the link that answered -EAGAIN has room again */
 void stack_link_ready(struct stack *s);

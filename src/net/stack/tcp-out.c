@@ -9,12 +9,20 @@
  */
 #include "net/stack/tcp-internal.h"
 
-enum { SYN_TRIES = 6, PROBES_MAX = 9, RTO_SHIFT_MAX = 8, WINDOW_MAX = 65535, RCV_SCALE = 5 };
+enum {
+	SYN_TRIES = 6,
+	PROBES_MAX = 9,
+	RTO_SHIFT_MAX = 8,
+	WINDOW_MAX = 65535,
+	RCV_SCALE = 5,
+	OUTPUT_LATER = 2
+};
 #define RTO_MIN	   (300 * NSEC_PER_MSEC)
 #define RTO_MAX	   (60 * NSEC_PER_SEC)
 #define GIVE_UP_NS (15 * 60 * NSEC_PER_SEC) /* without any segment of the guest */
 #define KEEP_NS	   (2 * 60 * 60 * NSEC_PER_SEC)
 #define TRIM_NS	   NSEC_PER_SEC
+#define MORE_NS	   NSEC_PER_MSEC
 
 uint32_t tcp_inflight(const struct stack_tcp *c)
 {
@@ -329,7 +337,14 @@ static void persist(struct stack_tcp *c)
 		tcp_rto_start(c);
 }
 
-/* One frame for @c. 1: there may be more, 0: no more, -EAGAIN: no room. */
+/* While frames come and come an acknowledgement is due for much of the window, not for each. */
+static bool ack_may_wait(const struct stack_tcp *c)
+{
+	return c->stack->more && c->rcv_nxt - c->rcv_acked < tcp_window(c) / 4;
+}
+
+/* One frame for @c. 1: there may be more, 0: no more, OUTPUT_LATER: with the next ones of the
+ * guest, -EAGAIN: no room. */
 static int output_open(struct stack_tcp *c)
 {
 	uint32_t n;
@@ -345,7 +360,16 @@ static int output_open(struct stack_tcp *c)
 	persist(c);
 	if (c->need_probe)
 		return (r = send_probe(c)) < 0 ? r : 1;
-	return c->need_ack ? send_bare(c, c->snd_nxt) : 0;
+	if (!c->need_ack)
+		return 0;
+	if (!ack_may_wait(c))
+		return send_bare(c, c->snd_nxt);
+	/* In case that nothing comes after all. */
+	if (c->ack_at == STACK_NEVER) {
+		c->ack_at = c->stack->now + MORE_NS;
+		tcp_rearm(c);
+	}
+	return OUTPUT_LATER;
 }
 
 static int output_linger(struct stack_tcp *c)
@@ -376,6 +400,9 @@ static int output(struct stack_tcp *c)
 /* Everybody in turn, a frame each, until nobody has anything or the link is full. */
 void tcp_flush(struct stack *s)
 {
+	struct list later;
+
+	list_init(&later);
 	while (!s->blocked && !list_empty(&s->ready)) {
 		struct stack_tcp *c = container_of(s->ready.next, struct stack_tcp, ready);
 		int r = output(c);
@@ -383,8 +410,16 @@ void tcp_flush(struct stack *s)
 		if (r < 0)
 			break; /* stays the first */
 		list_del(&c->ready);
-		if (r > 0)
+		if (r == OUTPUT_LATER)
+			list_add_tail(&later, &c->ready);
+		else if (r > 0)
 			tcp_make_ready(c);
+	}
+	while (!list_empty(&later)) {
+		struct stack_tcp *c = container_of(later.next, struct stack_tcp, ready);
+
+		list_del(&c->ready);
+		list_add_tail(&s->ready, &c->ready);
 	}
 }
 

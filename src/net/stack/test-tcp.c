@@ -408,7 +408,7 @@ TEST(a_batch_is_acknowledged_once)
 		guest_tcp(&g, TCP_ACK | TCP_PSH, first + 5 * i, seq, 512, "hello", 5);
 	ASSERT_EQ(buf_len(&g.got), 20);
 	ASSERT_TRUE(guest_next(&g) == NULL);
-	stack_release(g.stack);
+	stack_release(g.stack, false);
 	expect(TCP_ACK, seq, first + 20, 0);
 	done();
 }
@@ -435,6 +435,46 @@ static unsigned int talk(uint32_t *ask, uint32_t *seq)
 		expect(TCP_ACK | TCP_PSH, (*seq)++, *ask, 1);
 	}
 	return n;
+}
+
+TEST(acknowledgements_wait_for_what_waits)
+{
+	static uint8_t data[60000];
+	uint32_t seq = open_tso();
+	uint32_t ask = first;
+
+	stack_hold(g.stack);
+	guest_tcp(&g, TCP_ACK | TCP_PSH, ask, seq, 512, data, 1);
+	stack_release(g.stack, true);
+	ASSERT_TRUE(guest_next(&g) == NULL);
+	stack_hold(g.stack);
+	stack_release(g.stack, false);
+	expect(TCP_ACK, seq, ++ask, 0);
+	/* Each frame begins inside the window; a quarter of it is much. */
+	for (unsigned int i = 1; i <= 10; i++, ask += sizeof(data)) {
+		stack_hold(g.stack);
+		guest_tcp(&g, TCP_ACK | TCP_PSH, ask, seq, 512, data, sizeof(data));
+		stack_release(g.stack, true);
+		if (i % 5 == 0)
+			expect(TCP_ACK, seq, ask + sizeof(data), 0);
+		else
+			ASSERT_TRUE(guest_next(&g) == NULL);
+	}
+	/* Nothing has come after all. */
+	stack_hold(g.stack);
+	guest_tcp(&g, TCP_ACK | TCP_PSH, ask++, seq, 512, data, 1);
+	stack_release(g.stack, true);
+	guest_wait(&g, NSEC_PER_MSEC);
+	expect(TCP_ACK, seq, ask, 0);
+	/* Bytes of ours take it along. */
+	stack_hold(g.stack);
+	guest_tcp(&g, TCP_ACK | TCP_PSH, ask, seq, 512, data, 1);
+	stack_release(g.stack, true);
+	ASSERT_EQ(stack_tcp_write(g.tcp, "!", 1), 1);
+	expect(TCP_ACK | TCP_PSH, seq, ask + 1, 1);
+	stack_hold(g.stack);
+	stack_release(g.stack, false);
+	done();
 }
 
 TEST(answers_carry_acknowledgements)
