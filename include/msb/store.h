@@ -47,6 +47,10 @@ MSB_API int msb_image_pull(struct msb *m, const char *reference, enum msb_pull p
 /** msb_image_list - @ret: msb_items_free() */
 MSB_API int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
 
+/** msb_image_json - all about one, by reference or by the beginning of its digest, as msb image
+ * inspect --format json prints it, for free() */
+MSB_API int msb_image_json(struct msb *m, const char *reference, char **ret, struct msb_error *err);
+
 /** msb_image_remove - by reference or by the beginning of its digest; -EBUSY (MSB_E_BUSY) if a
  * sandbox or a snapshot needs it, unless @force: then it stays until they are gone */
 MSB_API int msb_image_remove(
@@ -151,6 +155,10 @@ MSB_API int msb_snapshot_make(struct msb *m, const char *sandbox, const char *na
 MSB_API int msb_snapshot_list(struct msb *m, struct msb_items **ret, struct msb_error *err);
 
 MSB_API int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *err);
+
+/** msb_snapshot_json - all about one, as msb snapshot inspect --format json prints it, for free()
+ */
+MSB_API int msb_snapshot_json(struct msb *m, const char *name, char **ret, struct msb_error *err);
 
 /** msb_snapshot_verify - -EBADMSG if its disk is not what was saved */
 MSB_API int msb_snapshot_verify(struct msb *m, const char *name, struct msb_error *err);

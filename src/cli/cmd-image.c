@@ -5,9 +5,8 @@
 
 #include "cli/cli.h"
 #include "cli/table.h"
-#include "image/config.h"
 #include "lib/human.h"
-#include "lib/images.h"
+#include "lib/store-json.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -45,21 +44,6 @@ static int open_store(struct store **ret, struct msb_err *err)
 	return r < 0 ? r : store_open(home, ret, err);
 }
 
-/* Members that listing and inspection share. */
-static void put_members(
-	struct json_out *o, const struct image_entry *e, const struct store_image *image)
-{
-	char when[TIME_TEXT];
-
-	json_put_str(o, "reference", e->has_ref ? e->text : NULL);
-	json_put_str(o, "digest", e->digest);
-	json_put_u64(o, "size_bytes", image->size_bytes);
-	json_put_str(o, "architecture", image->architecture);
-	json_put_str(o, "os", image->os);
-	json_put_u64(o, "layer_count", image->n_layers);
-	json_put_str(o, "created_at", time_rfc3339(image->created_s * NSEC_PER_SEC, when));
-}
-
 struct listing {
 	const struct image_args *args;
 	struct json_out json;
@@ -76,7 +60,7 @@ static void list_one(
 
 	if (l->args->format == FORMAT_JSON) {
 		json_begin_object(&l->json, NULL);
-		put_members(&l->json, e, image);
+		image_json_members(&l->json, e, image);
 		json_end_object(&l->json);
 		return;
 	}
@@ -198,58 +182,6 @@ static const struct opt_operand inspect_operands[] = {
 	{.name = "IMAGE", .required = true, .help = "A reference, or the beginning of a digest"},
 };
 
-static void put_list(struct json_out *o, const char *key, const struct oci_list *list)
-{
-	json_begin_array(o, key);
-	for (size_t i = 0; i < list->n; i++)
-		json_put_str(o, NULL, list->items[i]);
-	json_end_array(o);
-}
-
-static void put_config(struct json_out *o, const struct store_image *im, const struct oci_config *c)
-{
-	json_begin_object(o, "config");
-	json_put_str(o, "digest", im->config_digest);
-	put_list(o, "env", &c->env);
-	put_list(o, "cmd", &c->cmd);
-	put_list(o, "entrypoint", &c->entrypoint);
-	json_put_str(o, "working_dir", c->workdir);
-	json_put_str(o, "user", c->user);
-	json_begin_object(o, "labels");
-	for (size_t i = 0; i < c->n_labels; i++)
-		json_put_str(o, c->labels[i].name, c->labels[i].value);
-	json_end_object(o);
-	json_put_str(o, "stop_signal", c->stop_signal[0] ? c->stop_signal : NULL);
-	json_end_object(o);
-}
-
-static int inspect_json(const struct image_entry *e, const struct store_image *im,
-	const struct oci_config *c, struct buf *out)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, JSON_PRETTY);
-	json_begin_object(&o, NULL);
-	put_members(&o, e, im);
-	put_config(&o, im, c);
-	json_begin_array(&o, "layers");
-	for (uint32_t i = 0; i < im->n_layers; i++) {
-		const struct store_layer *l = &im->layers[i];
-
-		json_begin_object(&o, NULL);
-		json_put_str(&o, "diff_id", l->diff_id);
-		json_put_str(&o, "blob_digest", l->digest);
-		json_put_str(&o, "media_type", l->media_type);
-		json_put_u64(&o, "compressed_size_bytes", l->blob_bytes);
-		json_put_u64(&o, "erofs_size_bytes", l->data_bytes);
-		json_put_u64(&o, "position", i);
-		json_end_object(&o);
-	}
-	json_end_array(&o);
-	json_end_object(&o);
-	return json_out_end(&o);
-}
-
 /* "Name:        value", nothing for an empty value. */
 static int line(struct buf *out, const char *name, const char *value)
 {
@@ -345,24 +277,13 @@ static int inspect_text(const struct image_entry *e, const struct store_image *i
 static int inspect(
 	const struct store *s, const char *word, int format, struct buf *out, struct msb_err *err)
 {
-	cleanup_with(store_image_deinit) struct store_image image = {};
-	cleanup_with(oci_config_deinit) struct oci_config config = {.doc = NULL};
-	struct image_entry e = {.has_ref = false};
-	struct image_name name;
-	int r = image_find(s, word, &name, err);
+	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
+	int r = image_about_get(s, word, &a, err);
 
-	if (r == 0)
-		r = store_image_get(s, name.digest, &image, err);
-	if (r == 0)
-		r = oci_config_parse(image.config_json, strlen(image.config_json), &config, err);
-	if (r != 0)
+	if (r < 0)
 		return r;
-	memcpy(e.digest, name.digest, sizeof(e.digest));
-	e.has_ref = name.by_ref;
-	if (e.has_ref)
-		image_ref_short(&name.ref, e.text);
-	r = format == FORMAT_JSON ? inspect_json(&e, &image, &config, out)
-				  : inspect_text(&e, &image, &config, out);
+	r = format == FORMAT_JSON ? image_json(&a, out)
+				  : inspect_text(&a.entry, &a.image, &a.config, out);
 	return r < 0 ? msb_err_errno(err, r, "describing the image") : 0;
 }
 

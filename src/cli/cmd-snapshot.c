@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb snapshot create, ls, inspect, verify, rm: root disks to begin from. */
-#include <sys/stat.h>
-
 #include "base/json.h"
 #include "base/str.h"
 
 #include "cli/api.h"
 #include "cli/table.h"
 #include "image/snapshot/snapshot.h"
-#include "image/snapshot/sparse.h"
 #include "lib/human.h"
 #include "lib/snapshot-make.h"
+#include "lib/store-json.h"
 #include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
@@ -57,18 +55,6 @@ static int find_home(char home[PATH_MAX], struct msb_err *err)
 	if (r == 0)
 		(void)snapshot_reap(home);
 	return r;
-}
-
-/* Space that the disk takes on this host. */
-static uint64_t allocated_bytes(const struct snapshot *s)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	if (snprintf(path, sizeof(path), "%s/" SNAPSHOT_DISK, s->path) >= (int)sizeof(path) ||
-		lstat(path, &st) < 0)
-		return 0;
-	return (uint64_t)st.st_blocks * 512;
 }
 
 static int print_text(struct buf *text, int r)
@@ -199,35 +185,6 @@ const struct cli_command cmd_snapshot_create = {
 	.run = run_create,
 };
 
-static const char *parent_of(const struct snapshot *s)
-{
-	return s->m.parent && s->m.parent[0] ? s->m.parent : NULL;
-}
-
-/* Members that listing and inspection share. */
-static void put_members(struct json_out *o, const struct snapshot *s)
-{
-	char when[TIME_TEXT];
-
-	json_put_str(o, "digest", s->digest);
-	json_put_str(o, "name", s->name);
-	json_put_str(o, "parent_digest", parent_of(s));
-	json_put_str(o, "scope", "disk");
-	json_put_str(o, "state_kind", "file");
-	json_put_str(o, "image_ref", s->m.reference);
-	json_put_str(o, "format", "raw");
-	json_put_str(o, "fstype", "ext4");
-	json_put_null(o, "checkpoint_manifest_digest");
-	json_put_u64(o, "size_bytes", s->m.size_bytes);
-	json_put_u64(o, "allocated_bytes", allocated_bytes(s));
-	json_put_str(o, "locality", "local");
-	json_put_str(o, "availability", "available");
-	json_put_null(o, "migration_state");
-	json_put_null(o, "migration_error_code");
-	json_put_str(o, "created_at", time_rfc3339(s->m.created_ns, when));
-	json_put_str(o, "artifact_path", s->path);
-}
-
 static void list_row(struct table *t, const struct snapshot *s)
 {
 	char shown[DIGEST_SHOWN + 1];
@@ -239,7 +196,7 @@ static void list_row(struct table *t, const struct snapshot *s)
 	table_add(t, s->name, NAME_WIDTH);
 	table_add(t, "disk", 0);
 	table_add(t, s->m.reference, IMAGE_WIDTH);
-	table_add(t, human_size(size, allocated_bytes(s)), 0);
+	table_add(t, human_size(size, snapshot_allocated(s)), 0);
 	table_add(t, time_local(s->m.created_ns, when), 0);
 	table_add(t, shown, 0);
 }
@@ -252,7 +209,7 @@ static int list_json(const struct snapshot_list *list, struct buf *out)
 	json_begin_array(&o, NULL);
 	for (size_t i = 0; i < list->n; i++) {
 		json_begin_object(&o, NULL);
-		put_members(&o, &list->items[i]);
+		snapshot_json_members(&o, &list->items[i]);
 		json_end_object(&o);
 	}
 	json_end_array(&o);
@@ -322,31 +279,6 @@ const struct cli_command cmd_snapshot_ls = {
 	.run = run_ls,
 };
 
-static int inspect_json(const struct snapshot *s, bool verified, struct buf *out)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, JSON_PRETTY);
-	json_begin_object(&o, NULL);
-	put_members(&o, s);
-	json_put_str(&o, "image_digest", s->m.image_digest);
-	json_put_str(&o, "source_sandbox", s->m.sandbox);
-	json_put_u64(&o, "cpus", s->m.cpus);
-	json_put_u64(&o, "memory_mib", s->m.memory_mib);
-	json_put_str(&o, "root_disk", s->m.flat ? "flat" : "overlay");
-	json_put_str(&o, "disk_digest", s->m.disk_digest);
-	if (s->m.labels) {
-		json_put_value(&o, "labels", s->m.labels);
-	} else {
-		json_begin_object(&o, "labels");
-		json_end_object(&o);
-	}
-	if (verified)
-		json_put_bool(&o, "verified", true);
-	json_end_object(&o);
-	return json_out_end(&o);
-}
-
 static int line(struct buf *out, const char *name, const char *value)
 {
 	char clean[4096];
@@ -389,7 +321,7 @@ static int inspect_text(const struct snapshot *s, bool verified, struct buf *out
 		r = line(out, "Digest", s->digest);
 	if (r == 0)
 		r = line(out, "Path", s->path);
-	if (r == 0 && parent_of(s))
+	if (r == 0 && s->m.parent && s->m.parent[0])
 		r = line(out, "Parent", s->m.parent);
 	if (r == 0)
 		r = line(out, "Created", time_local(s->m.created_ns, when));
@@ -399,7 +331,7 @@ static int inspect_text(const struct snapshot *s, bool verified, struct buf *out
 	if (r == 0)
 		r = line(out, "Image", text);
 	(void)snprintf(text, sizeof(text), "%s%s, %s taken", s->m.flat ? "flat, " : "",
-		human_size(size, s->m.size_bytes), human_size(taken, allocated_bytes(s)));
+		human_size(size, s->m.size_bytes), human_size(taken, snapshot_allocated(s)));
 	if (r == 0)
 		r = line(out, "Root disk", text);
 	if (r == 0)
@@ -424,7 +356,7 @@ static int run_inspect(void *args, const struct opt_words *words)
 	if (r < 0)
 		return cli_fail(&err);
 	buf_init(&out, TEXT_MAX);
-	r = a->format == FORMAT_JSON ? inspect_json(&s, a->verify, &out)
+	r = a->format == FORMAT_JSON ? snapshot_json(&s, a->verify, &out)
 				     : inspect_text(&s, a->verify, &out);
 	if (r == 0 && a->format == FORMAT_JSON)
 		r = buf_append(&out, "\n", 1);

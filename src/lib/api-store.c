@@ -13,6 +13,7 @@
 #include "lib/pull.h"
 #include "lib/snapshot-archive.h"
 #include "lib/snapshot-make.h"
+#include "lib/store-json.h"
 #include "lib/volumes.h"
 #include "msb/sandbox.h"
 #include "msb/store.h"
@@ -34,6 +35,19 @@ struct msb_items {
 };
 
 _Static_assert(MSB_DIGEST_SIZE == REF_DIGEST_LEN + 1, "digests fit");
+
+enum { JSON_MAX = 16 * MIB };
+
+/* The text, if writing it has gone well, as the caller's own. */
+static int take_json(struct buf *text, int r, char **ret, struct msb_err *err)
+{
+	const char *s = r == 0 ? buf_cstr(text) : NULL;
+
+	*ret = s ? strdup(s) : NULL;
+	if (*ret)
+		return 0;
+	return msb_err_errno(err, r < 0 ? r : -ENOMEM, "the description");
+}
 
 static int items_new(size_t n, struct msb_items **ret)
 {
@@ -219,6 +233,24 @@ int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_error *erro
 		put((*ret)->items[i].name, sizeof((*ret)->items[i].name), list.items[i].text);
 		put((*ret)->items[i].digest, MSB_DIGEST_SIZE, list.items[i].digest);
 	}
+	return api_result(error, &err, r);
+}
+
+int msb_image_json(struct msb *m, const char *reference, char **ret, struct msb_error *error)
+{
+	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
+	cleanup_with(store_close_p) struct store *s = NULL;
+	struct msb_err err = {0};
+	struct buf text;
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_about_get(s, reference, &a, &err);
+	buf_init(&text, JSON_MAX);
+	if (r == 0)
+		r = take_json(&text, image_json(&a, &text), ret, &err);
+	buf_deinit(&text);
 	return api_result(error, &err, r);
 }
 
@@ -551,6 +583,21 @@ int msb_snapshot_remove(struct msb *m, const char *name, struct msb_error *error
 
 	if (r == 0)
 		r = snapshot_remove(&s, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_snapshot_json(struct msb *m, const char *name, char **ret, struct msb_error *error)
+{
+	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
+	struct msb_err err = {0};
+	struct buf text;
+	int r = snapshot_open(m->home, name, &s, &err);
+
+	*ret = NULL;
+	buf_init(&text, JSON_MAX);
+	if (r == 0)
+		r = take_json(&text, snapshot_json(&s, false, &text), ret, &err);
+	buf_deinit(&text);
 	return api_result(error, &err, r);
 }
 

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/str.h"
 
+#include "image/store/store.h"
 #include "lib/api-words.h"
 #include "lib/secret-args.h"
 #include "msb/msb.h"
@@ -420,6 +421,8 @@ TEST(volumes_and_images)
 		msb_image_save(m, (const char *const[]){"a", NULL}, "zip", 1, &e), EINVAL, "usage");
 	ASSERT_FAILS(msb_image_save(m, (const char *const[]){NULL}, "oci", 1, &e), EINVAL, "usage");
 	ASSERT_FAILS(msb_image_remove(m, "nothing:1", 0, &e), ENOENT, "not-found");
+	ASSERT_FAILS(msb_image_json(m, "nothing:1", &path, &e), ENOENT, "not-found");
+	ASSERT_FAILS(msb_snapshot_json(m, "nothing", &path, &e), ENOENT, "not-found");
 	ASSERT_FAILS(msb_snapshot_verify(m, "nothing", &e), ENOENT, "not-found");
 	(void)msb_close(m);
 }
@@ -516,4 +519,50 @@ TEST(logs_of_what_has_never_run)
 	(void)msb_logs_close(l);
 	(void)msb_close(m);
 	close(fd);
+}
+
+#define DIGITS "00000000000000000000000000000000000000000000000000000000000"
+#define DIGEST "sha256:aaaa1" DIGITS
+
+static void put_image(const char *reference)
+{
+	cleanup_with(store_work_free_p) struct store_work *w = NULL;
+	cleanup_with(store_close_p) struct store *s = NULL;
+	struct store_image image = {
+		.created_s = 1, .manifest_json = (char[]){"{}"}, .config_json = (char[]){"{}"}};
+	struct image_ref ref;
+	int fd = -EBADF;
+
+	memcpy(image.digest, DIGEST, sizeof(image.digest));
+	memcpy(image.config_digest, DIGEST, sizeof(image.digest));
+	ASSERT_OK(store_open(test_tmpdir(), &s, NULL));
+	ASSERT_OK(store_image_begin(s, &w, &fd, NULL));
+	close(fd);
+	ASSERT_OK(store_image_commit(w, &image, NULL));
+	ASSERT_OK(image_ref_parse(reference, &ref, NULL));
+	ASSERT_OK(store_ref_set(s, &ref, DIGEST, NULL));
+}
+
+TEST(an_image)
+{
+	struct msb *m = open_here();
+	struct msb_items *l = NULL;
+	char *json = NULL;
+
+	put_image("mine:1");
+	ASSERT_OK(msb_image_list(m, &l, &e));
+	ASSERT_EQ(msb_items_size(l), 1);
+	ASSERT_STREQ(msb_items_name(l, 0), "mine:1");
+	ASSERT_STREQ(msb_items_digest(l, 0), DIGEST);
+	l = msb_items_free(l);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(msb_image_json(m, i ? "aaaa10" : "mine:1", &json, &e));
+		ASSERT_TRUE(strstr(json, i ? "\"reference\": null" : "\"reference\": \"mine:1\""));
+		ASSERT_TRUE(strstr(json, DIGEST));
+		free(json);
+	}
+	ASSERT_OK(msb_image_remove(m, "mine:1", 0, &e));
+	ASSERT_FAILS(msb_image_json(m, "mine:1", &json, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!json);
+	(void)msb_close(m);
 }
