@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmsb: what a command is to be. */
+/* libmsb: what a command is to be, and the simple case. */
 #include "lib/api-command.h"
+
+#include "base/buf.h"
 
 #include "lib/api.h"
 
@@ -116,4 +118,59 @@ void msb_command_fds(struct msb_command *c, int in, int out, int err)
 	c->fds[0] = in;
 	c->fds[1] = out;
 	c->fds[2] = err;
+}
+
+struct capture {
+	struct buf buf;
+	size_t max;
+};
+
+static int take(void *arg, int stream, const void *data, size_t n)
+{
+	struct capture *p = arg;
+	int r;
+
+	if (stream != MSB_STDOUT)
+		return 0;
+	if (n > p->max - buf_len(&p->buf))
+		return -E2BIG;
+	r = buf_append(&p->buf, data, n);
+	return r == -ENOBUFS ? -E2BIG : r;
+}
+
+int msb_exec_output(struct msb *m, const char *name, const char *const *argv, size_t max,
+	char **ret, size_t *ret_len, int *ret_status, struct msb_error *error)
+{
+	struct msb_command *c = msb_command_new(argv);
+	struct capture p = {.max = MIN(max, (size_t)SSIZE_MAX)};
+	struct msb_err err = {0};
+	int r;
+
+	*ret = NULL;
+	if (!c)
+		return api_fail(error, &err,
+			argv && argv[0] ? -ENOMEM
+					: msb_err_usage(&err, "the command has no words"));
+	buf_init(&p.buf, p.max + 1);
+	msb_command_output(c, take, &p);
+	r = msb_exec(m, name, c, ret_status, error);
+	(void)msb_command_free(c);
+	if (r == -E2BIG)
+		(void)api_fail(error, &err,
+			msb_err_set(&err, r, MSB_LIMIT,
+				"the command has printed more than %zu bytes", max));
+	if (r == 0) {
+		*ret = malloc(buf_len(&p.buf) + 1);
+		if (*ret) {
+			if (buf_len(&p.buf))
+				memcpy(*ret, buf_data(&p.buf), buf_len(&p.buf));
+			(*ret)[buf_len(&p.buf)] = '\0';
+		} else {
+			r = api_fail(error, &err, -ENOMEM);
+		}
+		if (ret_len)
+			*ret_len = buf_len(&p.buf);
+	}
+	buf_deinit(&p.buf);
+	return r;
 }

@@ -104,6 +104,7 @@ TEST(words_are_tried_and_replaced)
 	ASSERT_OK(msb_config_set(c, "memory", "512M", &e));
 	ASSERT_OK(msb_config_set(c, "memory", "256M", &e));
 	ASSERT_OK(msb_config_set(c, "replace", NULL, &e));
+	ASSERT_OK(msb_change_set(ch, "secret", "KEY=value@example.com", &e));
 	ASSERT_FAILS(msb_change_set(ch, "name", "x", &e), EINVAL, "usage");
 	ASSERT_STREQ(e.message, "a change has no option 'name'");
 	ASSERT_ERR(msb_change_set(ch, "cpus", "0", NULL), EINVAL);
