@@ -231,8 +231,9 @@ def processes(name):
             continue
     for _ in range(8):
         for pid, parent in parents.items():
-            if parent in found and pid not in found:
-                found[pid] = Path(f"/proc/{pid}/comm").read_text().strip()
+            comm = Path(f"/proc/{pid}/comm")
+            if parent in found and pid not in found and comm.exists():
+                found[pid] = comm.read_text().strip()
     return found
 
 
