@@ -269,6 +269,7 @@ def test_datagrams(plain):
 
 GATE4, GATE6 = "10.77.0.1", "fd77::1"
 NAMES1, NAMES2 = netbed.PUBLIC4, netbed.PUBLIC4_OTHER
+TIMEOUT_MS = 4000  # of both servers together: half of it is enough for one that is there, however busy the machine
 RULES = [
     f"allow@{netbed.PUBLIC4}:tcp:853", f"deny@{netbed.PRIVATE[1]}:tcp:80", "allow@192.168.0.0/16:tcp:80-81", "allow@[fd12:3456::/32]:tcp", f"allow@[{netbed.PUBLIC6}]:tcp:80",
     "allow@good.example:tcp:80", "allow@domain=single:tcp", "allow@*.wild.example", "allow@suffix=wide.example", "allow@meta:tcp:80",
@@ -310,7 +311,7 @@ def ruled(world, plain):
     bed.serve(netbed.PUBLIC4_OTHER, 8444, page)
     bed.datagrams(netbed.PUBLIC4_OTHER, 5000, lambda d: d)
     world.create("ruled", "--net-default", "deny", "--net-rule", ",".join(RULES), "--dns-nameserver", f"{NAMES1}:5300",
-                 "--dns-nameserver", "names.example:5301", "--dns-query-timeout-ms", "1000", "--no-dns-rebind-protection", "--dns-block-suffix", "ads.example",
+                 "--dns-nameserver", "names.example:5301", "--dns-query-timeout-ms", str(TIMEOUT_MS), "--no-dns-rebind-protection", "--dns-block-suffix", "ads.example",
                  "--net-ipv4-pool", "10.77.0.0/16", "--net-ipv6-pool", "fd77::/64")
     return world.ask("ruled", RULED)
 
@@ -365,7 +366,7 @@ def test_name_servers(ruled, world):
     assert ruled.lookup(GATE4, "slow.wild.example") == (0, [netbed.PUBLIC4]) and "slow.wild.example" in first
     assert ruled.lookup(GATE4, "mute.wild.example") == (2, []) and "mute.wild.example" in last
     mute = world.until("ruled", lambda events: [e for e in events if e["event"] == "dns" and e.get("name") == "mute.wild.example"])
-    assert len(mute) == 1 and mute[0]["result"] == "failed" and mute[0]["took_us"] >= 1000000
+    assert len(mute) == 1 and mute[0]["result"] == "failed" and mute[0]["took_us"] >= TIMEOUT_MS * 1000
     assert ruled.lookup(GATE4, "nothing.wild.example") == (3, [])
 
 
