@@ -442,6 +442,8 @@ int h2_read(struct h2 *h, enum h2_side from, const void *p, size_t n)
 {
 	ssize_t r = nghttp2_session_mem_recv(h->session[from], p, n);
 
+	if (h->unsound)
+		return -ENOMEM;
 	if (r >= 0)
 		return 0;
 	if (r == NGHTTP2_ERR_NOMEM || r == NGHTTP2_ERR_CALLBACK_FAILURE)
@@ -486,7 +488,7 @@ int h2_write(struct h2 *h, enum h2_side to, struct buf *out)
 			return -ENOMEM;
 		any = 1;
 	}
-	return any;
+	return h->unsound ? -ENOMEM : any;
 }
 
 bool h2_over(const struct h2 *h, enum h2_side side)
