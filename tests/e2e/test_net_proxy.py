@@ -36,9 +36,9 @@ def exactly(s, n):
 class Proxy:
     """A proxy of the namespace for connections to netbed.PUBLIC4; `asked` is what it was told."""
 
-    def __init__(self, bed, talk):
+    def __init__(self, bed, talk, port=PORT):
         self.bed, self.talk, self.asked = bed, talk, []
-        self.peers = bed.serve(PROXY, PORT, self.handle)
+        self.peers = bed.serve(PROXY, port, self.handle)
 
     def handle(self, s, _peer):
         port = self.talk(s, self.asked)

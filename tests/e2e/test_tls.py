@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from conftest import LIMIT, MSB, ROOT
+from test_net_proxy import PROXY, Proxy, http, socks5
 
 sys.path.insert(0, str(ROOT / "tests/lib"))
 import netbed  # noqa: E402
@@ -200,3 +201,13 @@ def test_a_server_nobody_trusts(world, guest):
     out = guest(client("www.example") + client("other.example"), "--tls-no-verify-upstream-for", "*.example",
                 "--tls-upstream-ca-cert-for", f"other.example={HOST_BUNDLE}")
     assert "HTTP/1.1 200 OK" in out and "handshake failure" in out and len(world.www.heard) == heard + 1, out
+
+
+def test_behind_a_proxy_of_the_user(world, guest):
+    """The proxy is asked for the server, and carries TLS that msb-tls speaks with it."""
+    for port, talk, kind in ((1080, socks5, "socks5"), (3128, http, "http")):
+        proxy = Proxy(world, talk, port)
+        heard = len(world.www.heard)
+        out = guest(client("www.example"), "--tls-upstream-ca-cert", str(world.ca), "--proxy", f"{kind}://{PROXY}:{port}")
+        assert out.startswith("issuer microsandbox CA ") and "HTTP/1.1 200 OK" in out and len(world.www.heard) == heard + 1, out
+        assert proxy.asked == [("www.example", 443) if kind == "socks5" else ("CONNECT www.example:443 HTTP/1.1", [])]

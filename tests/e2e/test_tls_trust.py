@@ -5,6 +5,7 @@ The programs are the host's, as many as it has: its /usr is in the place of the 
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,14 @@ class Box:
         r = self.call(*argv)
         assert r.returncode == 0, r.stdout.decode(errors="replace")
         return r.stdout.decode()
+
+    def until(self, *argv, wanted):
+        """What a command says once that is in it: events come by another way than output."""
+        deadline = time.monotonic() + 60
+        while wanted not in (out := self.ok(*argv)):
+            assert time.monotonic() < deadline, out
+            time.sleep(0.05)
+        return out
 
     def ask(self, *program, env=()):
         """What a program in the sandbox says, and the lines of the requests that the server heard of it."""
@@ -102,6 +111,45 @@ def test_a_program_trusts_the_interception(box, name):
     assert heard and heard[0].startswith(line), out
     # Of the server's answer git can make nothing.
     assert name == "git" or (status == 0 and "hello" in out), out
+
+
+# A proxy of the guest's own would carry TLS past the interception.
+CONNECT = """
+import socket
+with socket.create_connection(("www.example", 443), 60) as s:
+    s.sendall(b"CONNECT other.example:443 HTTP/1.1\\r\\nHost: other.example:443\\r\\n\\r\\n")
+    print(s.recv(65536).decode())
+"""
+
+
+def test_a_tunnel_at_an_intercepted_port_is_refused(box):
+    for target in ("other.example", "www.example"):
+        status, out, heard = box.ask("/usr/bin/python3", "-c", CONNECT.replace("other.example", target))
+        assert status == 0 and "405" in out and not heard, out
+    assert "CONNECT within an intercepted connection" in box.until("logs", "--source", "network", "box", wanted="CONNECT within")
+
+
+def test_the_process_with_the_key_is_jailed(box):
+    """It has no right, no file but its sockets, and nobody reads its memory."""
+    pid = json.loads((box.msb.home / "sandboxes/box/state.json").read_text())["pid"]
+    children_of = [c for t in Path(f"/proc/{pid}/task").iterdir() for c in (t / "children").read_text().split()]
+    found = [c for c in children_of if Path(f"/proc/{c}/comm").read_text() == "msb-tls\n"]
+    assert len(found) == 1, children_of
+    proc = Path(f"/proc/{found[0]}")
+    status = dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+    assert all(int(status[c], 16) == 0 for c in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
+    assert "0" not in status["Uid"].split() + status["Gid"].split()
+    core = next(line for line in (proc / "limits").read_text().splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4:6] == ["0", "0"]
+    for space in ("mnt", "net"):
+        assert os.readlink(proc / "ns" / space) != os.readlink(f"/proc/{pid}/ns/{space}"), space
+    # Its last words go into a pipe.
+    kinds = {os.readlink(fd).split(":")[0] for fd in (proc / "fd").iterdir() if fd.name != "2"}
+    assert kinds <= {"socket", "anon_inode", "/dev/null"}, kinds
+    assert os.readlink(proc / "fd/2").split(":")[0] in ("pipe", "/dev/null")
+    # Not dumpable: its files in /proc are root's, whoever it is.
+    assert (proc / "mem").stat().st_uid == 0
 
 
 def test_what_the_user_says_wins(box):
@@ -169,10 +217,7 @@ def harmless(text):
 def test_what_a_guest_says_moves_no_cursor(box):
     status, out, _ = box.ask("/usr/bin/python3", "-c", HOSTILE)
     assert status == 0 and "said" in out, out
-    deadline = time.monotonic() + 60
-    while "end.of.it" not in (lines := box.ok("net", "events", "--format", "json", "box")):
-        assert time.monotonic() < deadline, lines
-        time.sleep(0.05)
+    lines = box.until("net", "events", "--format", "json", "box", wanted="end.of.it")
     events = [json.loads(line) for line in lines.splitlines()]
     assert len(events) > 10 and harmless(lines)
     shown, logged = box.ok("net", "events", "box"), box.ok("logs", "--source", "network", "box")
