@@ -234,11 +234,11 @@ static struct tls_conn *new_conn(SSL_CTX *ctx, int fd)
 	if (!c)
 		return NULL;
 	c->ssl = SSL_new(ctx);
-	if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1) {
+	/* The second one allocates, too; without it a hello would find nobody. */
+	if (!c->ssl || SSL_set_fd(c->ssl, fd) != 1 || SSL_set_app_data(c->ssl, c) != 1) {
 		ERR_clear_error();
 		return tls_conn_free(c);
 	}
-	(void)SSL_set_app_data(c->ssl, c);
 	return c;
 }
 
