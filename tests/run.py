@@ -311,7 +311,8 @@ def fuzz():
         fresh.mkdir(parents=True, exist_ok=True)
         return target.name, sh(target, f"-max_total_time={FUZZ_SECONDS}", "-timeout=20", "-rss_limit_mb=2048",
                                f"-artifact_prefix={WORK}/{target.name}-", "-print_final_stats=1", fresh,
-                               *([corpus] if corpus.is_dir() else []), timeout=FUZZ_SECONDS + 120)
+                               *([corpus] if corpus.is_dir() else []), timeout=FUZZ_SECONDS + 120,
+                               env={"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
 
     def one_in_turn(target):
         with PROCESSORS:
