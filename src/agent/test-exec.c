@@ -89,6 +89,7 @@ TEST(environment_and_directory_are_layered)
 	const char *const cfg_env[] = {"A=config", "B=config", "HOME=/cfg", NULL};
 	const char *const req_env[] = {"B=first", "C=request", "B=request", NULL};
 	const char *const argv[] = {"env", NULL};
+	const struct msg_config_lists lists = {.env = cfg_env};
 	struct msg_config cfg = {.version = PROTO_VERSION, .cwd = "/usr"};
 	struct result r;
 	struct frame f;
@@ -96,7 +97,7 @@ TEST(environment_and_directory_are_layered)
 
 	need_root();
 	peer_start(&p, NULL);
-	ASSERT_OK(msg_put_config(&p.out, &cfg, cfg_env));
+	ASSERT_OK(msg_put_config(&p.out, &cfg, &lists));
 	peer_flush(&p);
 	do {
 		ASSERT_TRUE(peer_next(&p, &f));

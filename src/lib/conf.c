@@ -246,17 +246,20 @@ static int put_in_front(struct conf_ctx *c, const struct yaml *y, struct opt_lis
 static int apply_init(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f)
 {
 	static const char *const keys[] = {"cmd", "args", "env"};
+	static const struct conf_field args = {.option = "init-arg"};
 	int r = conf_want(c, y, YAML_MAP);
 
 	if (r == 0)
 		r = conf_only(c, y, keys, ARRAY_SIZE(keys));
-	if (r < 0)
-		return r;
-	if (yaml_get(y, "args") || yaml_get(y, "env"))
-		return conf_unsupported(c, yaml_get(y, yaml_get(y, "args") ? "args" : "env"));
-	if (!yaml_get(y, "cmd"))
-		return conf_error(y, c->err, "cmd is missing");
-	return conf_apply_option(c, yaml_get(y, "cmd"), f);
+	if (r == 0 && !yaml_get(y, "cmd"))
+		r = conf_error(y, c->err, "cmd is missing");
+	if (r == 0)
+		r = conf_apply_option(c, yaml_get(y, "cmd"), f);
+	if (r == 0 && yaml_get(y, "args") && !opt_is_given(c->filler, args.option))
+		r = conf_apply_options(c, yaml_get(y, "args"), &args);
+	if (r == 0 && yaml_get(y, "env"))
+		r = put_in_front(c, yaml_get(y, "env"), &c->args->init_env);
+	return r;
 }
 
 static int apply_env(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f)

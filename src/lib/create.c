@@ -432,6 +432,18 @@ const struct opt create_opts[] = {
 		MACHINE,
 		.help = "Program of the image that takes over as PID 1 when the sandbox has "
 			"started, with msb's agent beside it; auto: /sbin/init or systemd"},
+	{.name = "init-arg",
+		.type = OPT_LIST,
+		AT(init_args),
+		.arg = "TEXT",
+		MACHINE,
+		.help = "An argument of that program; they stand in the order given"},
+	{.name = "init-env",
+		.type = OPT_LIST,
+		AT(init_env),
+		.arg = "NAME=VALUE",
+		MACHINE,
+		.help = "A variable of that program's environment, beside those of -e"},
 	{.name = "script",
 		.type = OPT_PARSE,
 		AT(scripts),
@@ -494,6 +506,9 @@ static int check_words(const struct create_args *a, struct msb_err *err)
 	if (a->init && !streq(a->init, "auto") &&
 		(a->init[0] != '/' || strlen(a->init) >= LIMIT_PATH))
 		return msb_err_usage(err, "option --init: neither auto nor an absolute path");
+	if (!a->init && (a->init_args.n || a->init_env.n))
+		return msb_err_usage(err, "option --init-%s: it is for --init, which is not given",
+			a->init_args.n ? "arg" : "env");
 	if (a->init && a->security == SECURITY_RESTRICTED)
 		return msb_err_set(err, -EOPNOTSUPP, MSB_USAGE,
 			"option --init: with --security restricted nothing of the image can have "
@@ -678,6 +693,8 @@ int create_describe(struct create *run, const struct opt_words *words, struct ms
 	if (r < 0)
 		return r;
 	run->spec.prepare = a->patches.n > 0;
+	run->spec.init_args = a->init_args.items;
+	run->spec.init_env = a->init_env.items;
 	return configure(run, words, NULL, err);
 }
 

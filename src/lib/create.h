@@ -46,6 +46,8 @@ struct create_args {
 	const char *hostname;
 	const char *shell;
 	const char *init;
+	struct opt_list init_args;
+	struct opt_list init_env;
 	const char *entrypoint;
 	struct run_tmpfs tmpfs;
 	struct run_volumes volumes;

@@ -47,14 +47,21 @@ static void must_equal(int r, struct buf *out, const struct frame *f)
 
 static void fuzz_config(const struct frame *f, struct buf *out)
 {
+	const char *env[LIMIT_ARGV + 1];
+	const char *args[LIMIT_ARGV + 1];
 	struct msg_config m;
 
 	if (msg_get_config(f, &m) < 0)
 		return;
 	if (m.n_tmpfs > LIMIT_MOUNTS || m.n_rlimits > LIMIT_RLIMITS || m.n_shares > LIMIT_SHARES ||
-		m.env.count > LIMIT_ARGV)
+		m.env.count > LIMIT_ARGV || m.init_args.count > LIMIT_ARGV ||
+		m.init_env.count > LIMIT_ARGV)
 		abort();
-	must_equal(msg_put_config(out, &m, strv_array(m.env)), out, f);
+	memcpy(env, strv_array(m.env), (m.env.count + 1) * sizeof(env[0]));
+	memcpy(args, strv_array(m.init_args), (m.init_args.count + 1) * sizeof(args[0]));
+	must_equal(msg_put_config(
+			   out, &m, &(struct msg_config_lists){env, args, strv_array(m.init_env)}),
+		out, f);
 }
 
 static void fuzz_exec(const struct frame *f, struct buf *out)

@@ -386,8 +386,10 @@ static const struct field net_fields[] = {
 	U32_MAX(msg_net, prefix6, 128),
 };
 
-int msg_put_config(struct buf *out, const struct msg_config *m, const char *const *env)
+int msg_put_config(
+	struct buf *out, const struct msg_config *m, const struct msg_config_lists *lists)
 {
+	static const struct msg_config_lists none = {.env = NULL};
 	size_t budget = LIMIT_EXEC_BYTES;
 	struct wire_out w;
 	size_t mark;
@@ -395,9 +397,11 @@ int msg_put_config(struct buf *out, const struct msg_config *m, const char *cons
 
 	if (r < 0)
 		return r;
+	if (!lists)
+		lists = &none;
 	wire_out_init(&w, out);
 	FIELDS_PUT(&w, config_fields, m);
-	strv_put(&w, env, true, &budget);
+	strv_put(&w, lists->env, true, &budget);
 	if (m->n_tmpfs > LIMIT_MOUNTS || m->n_shares > LIMIT_SHARES)
 		return frame_finish(out, mark, -E2BIG);
 	wire_put_u32(&w, m->n_tmpfs);
@@ -409,6 +413,8 @@ int msg_put_config(struct buf *out, const struct msg_config *m, const char *cons
 		FIELDS_PUT(&w, share_fields, &m->shares[i]);
 	FIELDS_PUT(&w, net_fields, &m->net);
 	FIELDS_PUT(&w, config_tail_fields, m);
+	strv_put(&w, lists->init_args, false, &budget);
+	strv_put(&w, lists->init_env, true, &budget);
 	return frame_finish(out, mark, w.error);
 }
 
@@ -429,6 +435,8 @@ int msg_get_config(const struct frame *f, struct msg_config *ret)
 		FIELDS_GET(&in, share_fields, &ret->shares[i]);
 	FIELDS_GET(&in, net_fields, &ret->net);
 	FIELDS_GET(&in, config_tail_fields, ret);
+	strv_get(&in, &ret->init_args, false, &budget);
+	strv_get(&in, &ret->init_env, true, &budget);
 	return wire_end(&in);
 }
 

@@ -92,6 +92,8 @@ struct msg_config {
 	uint32_t restricted; /* 1: every process of the user gives up what administers a machine */
 	const char *ca; /* certificate (PEM) of an authority to trust; "": none */
 	const char *init; /* becomes PID 1 when the root is in place; "auto": as usual, "": none */
+	struct msg_strv init_args; /* behind its name */
+	struct msg_strv init_env; /* NAME=VALUE beside @env, for it alone */
 };
 
 struct msg_clock {
@@ -216,9 +218,6 @@ int msg_get_ready(const struct frame *f, struct msg_ready *ret) MSB_MUST_CHECK;
 int msg_put_boot_failed(struct buf *out, const struct msg_failure *m) MSB_MUST_CHECK;
 int msg_put_failed(struct buf *out, uint32_t stream, const struct msg_failure *m) MSB_MUST_CHECK;
 int msg_get_failure(const struct frame *f, struct msg_failure *ret) MSB_MUST_CHECK;
-int msg_put_config(struct buf *out, const struct msg_config *m, const char *const *env)
-	MSB_MUST_CHECK;
-int msg_get_config(const struct frame *f, struct msg_config *ret) MSB_MUST_CHECK;
 int msg_put_clock(struct buf *out, const struct msg_clock *m) MSB_MUST_CHECK;
 int msg_get_clock(const struct frame *f, struct msg_clock *ret) MSB_MUST_CHECK;
 int msg_put_shutdown(struct buf *out, uint8_t type, const struct msg_shutdown *m) MSB_MUST_CHECK;
@@ -247,4 +246,5 @@ int msg_put_dirent(struct buf *out, const struct msg_dirent *m) MSB_MUST_CHECK;
 struct wire_in;
 int msg_get_dirent(struct wire_in *in, struct msg_dirent *ret) MSB_MUST_CHECK;
 const char *msg_stage_name(uint32_t stage);
+#include "proto/msg-config.h"
 #include "proto/msg-sb.h"

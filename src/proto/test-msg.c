@@ -165,12 +165,15 @@ static struct msg_config full_config(void)
 TEST(config_round_trip)
 {
 	const char *const env[] = {"A=1", "B=", "C= =x", NULL};
+	const char *const args[] = {"", "--flag=x", NULL};
+	const char *const init_env[] = {"D=4", NULL};
+	const struct msg_config_lists lists = {env, args, init_env};
 	struct msg_config m = full_config();
 	struct msg_config got;
 	const char *s;
 	unsigned int n = 0;
 
-	CHECK(FRAME_CONFIG, msg_put_config(&out, &m, env), msg_get_config, &got);
+	CHECK(FRAME_CONFIG, msg_put_config(&out, &m, &lists), msg_get_config, &got);
 	ASSERT_EQ(got.version, PROTO_VERSION);
 	ASSERT_TRUE(got.real_ns == UINT64_MAX);
 	ASSERT_EQ(got.root_kind, ROOT_DISK);
@@ -186,6 +189,11 @@ TEST(config_round_trip)
 	while ((s = msg_strv_next(&got.env)))
 		ASSERT_STREQ(s, env[n++]);
 	ASSERT_EQ(n, 3);
+	ASSERT_EQ(got.init_args.count, 2);
+	ASSERT_STREQ(msg_strv_next(&got.init_args), "");
+	ASSERT_STREQ(msg_strv_next(&got.init_args), "--flag=x");
+	ASSERT_EQ(got.init_env.count, 1);
+	ASSERT_STREQ(msg_strv_next(&got.init_env), "D=4");
 	ASSERT_EQ(got.n_tmpfs, LIMIT_MOUNTS);
 	for (uint32_t i = 0; i < LIMIT_MOUNTS; i++) {
 		ASSERT_STREQ(got.tmpfs[i].path, m.tmpfs[i].path);
@@ -207,8 +215,9 @@ TEST(config_round_trip)
 		ASSERT_STREQ(got.shares[i].only, i % 2 ? "file" : "");
 		ASSERT_STREQ(got.shares[i].options, "ro");
 	}
-	CHECK(FRAME_CONFIG, msg_put_config(&out, &(struct msg_config){}, NULL), msg_get_config,
-		&got);
+	CHECK(FRAME_CONFIG,
+		msg_put_config(&out, &(struct msg_config){}, &(struct msg_config_lists){}),
+		msg_get_config, &got);
 	ASSERT_EQ(got.env.count, 0);
 	ASSERT_TRUE(msg_strv_next(&got.env) == NULL);
 	reset();
@@ -220,25 +229,25 @@ TEST(config_caps)
 	const char *const no_value[] = {"PATH", NULL};
 	const char *const no_name[] = {"=x", NULL};
 
-	REFUSED(msg_put_config(&out, &m, no_value), EINVAL);
-	REFUSED(msg_put_config(&out, &m, no_name), EINVAL);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){.env = no_value}), EINVAL);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){.env = no_name}), EINVAL);
 	m.n_tmpfs = LIMIT_MOUNTS + 1;
-	REFUSED(msg_put_config(&out, &m, NULL), E2BIG);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), E2BIG);
 	m = full_config();
 	m.n_rlimits = LIMIT_RLIMITS + 1;
-	REFUSED(msg_put_config(&out, &m, NULL), E2BIG);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), E2BIG);
 	m = full_config();
 	m.rlimits[3] = (struct msg_rlimit){3, 2, 1};
-	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), EINVAL);
 	m = full_config();
 	m.n_shares = LIMIT_SHARES + 1;
-	REFUSED(msg_put_config(&out, &m, NULL), E2BIG);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), E2BIG);
 	m = full_config();
 	m.hostname = letters(LIMIT_HOSTNAME + 1);
-	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), EINVAL);
 	m = full_config();
 	m.root_kind = ROOT_FLAT + 1;
-	REFUSED(msg_put_config(&out, &m, NULL), EINVAL);
+	REFUSED(msg_put_config(&out, &m, &(struct msg_config_lists){}), EINVAL);
 	reset();
 }
 
@@ -560,7 +569,7 @@ TEST(encoders_fail_whole)
 
 		buf_deinit(&out);
 		buf_init(&out, max);
-		r = msg_put_config(&out, &m, env);
+		r = msg_put_config(&out, &m, &(struct msg_config_lists){.env = env});
 		ASSERT_TRUE(r == 0 || r == -ENOBUFS);
 		ASSERT_TRUE((r == 0) == (buf_len(&out) > 0));
 	}
@@ -569,7 +578,7 @@ TEST(encoders_fail_whole)
 		int r;
 
 		reset();
-		r = msg_put_config(&out, &m, env);
+		r = msg_put_config(&out, &m, &(struct msg_config_lists){.env = env});
 		ASSERT_TRUE(r == 0 || r == -ENOMEM);
 		ASSERT_TRUE((r == 0) == (buf_len(&out) > 0));
 	});

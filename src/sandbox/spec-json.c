@@ -15,6 +15,8 @@
 struct spec_storage {
 	struct json *doc;
 	const char **env; /* NULL-terminated */
+	const char **init_args; /* the same */
+	const char **init_env; /* the same */
 	const char **command; /* NULL-terminated */
 	struct sandbox_label *labels;
 	struct sandbox_script *scripts;
@@ -53,6 +55,8 @@ void sandbox_spec_deinit(struct sandbox_spec *spec)
 	if (st) {
 		json_free(st->doc);
 		free(st->env);
+		free(st->init_args);
+		free(st->init_env);
 		free(st->command);
 		free(st->labels);
 		free(st->scripts);
@@ -108,6 +112,16 @@ static void put_snapshot(struct json_out *o, const struct sandbox_spec *spec)
 	json_end_object(o);
 }
 
+static void put_strings(struct json_out *o, const char *key, const char *const *list)
+{
+	if (!list || !list[0])
+		return;
+	json_begin_array(o, key);
+	for (size_t i = 0; list[i]; i++)
+		json_put_str(o, NULL, list[i]);
+	json_end_array(o);
+}
+
 static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 {
 	json_begin_object(o, "guest");
@@ -116,6 +130,8 @@ static void put_guest(struct json_out *o, const struct sandbox_spec *spec)
 	put_text(o, "workdir", spec->workdir);
 	put_text(o, "shell", spec->shell);
 	put_text(o, "init", spec->init);
+	put_strings(o, "init_args", spec->init_args);
+	put_strings(o, "init_env", spec->init_env);
 	json_begin_array(o, "env");
 	for (size_t i = 0; spec->env && spec->env[i]; i++)
 		json_put_str(o, NULL, spec->env[i]);
@@ -405,6 +421,24 @@ static int get_env(const struct json *obj, struct sandbox_spec *spec, struct msb
 	if (r == 0)
 		r = get_strings(list, "env", &st->env, err);
 	spec->env = st->env;
+	return r;
+}
+
+static int get_init_lists(const struct json *obj, struct sandbox_spec *spec, struct msb_err *err)
+{
+	struct spec_storage *st = spec->storage;
+	const struct json *args = NULL;
+	const struct json *env = NULL;
+	int r = json_opt_array(obj, "init_args", &args, err);
+
+	if (r == 0 && args)
+		r = get_strings(args, "init_args", &st->init_args, err);
+	if (r == 0)
+		r = json_opt_array(obj, "init_env", &env, err);
+	if (r == 0 && env)
+		r = get_strings(env, "init_env", &st->init_env, err);
+	spec->init_args = st->init_args;
+	spec->init_env = st->init_env;
 	return r;
 }
 
@@ -712,7 +746,7 @@ static int get_security(const struct json *guest, struct sandbox_spec *spec, str
 static int get_guest(const struct json *root, struct sandbox_spec *spec, struct msb_err *err)
 {
 	static const char *const keys[] = {"hostname", "user", "workdir", "shell", "env",
-		"security", "stop_signal", "tmpfs", "rlimits", "init"};
+		"security", "stop_signal", "tmpfs", "rlimits", "init", "init_args", "init_env"};
 	const struct json *obj;
 	int r = json_get_object(root, "guest", &obj, err);
 
@@ -728,6 +762,8 @@ static int get_guest(const struct json *root, struct sandbox_spec *spec, struct 
 		r = json_opt_str(obj, "shell", &spec->shell, err);
 	if (r == 0)
 		r = json_opt_str(obj, "init", &spec->init, err);
+	if (r == 0)
+		r = get_init_lists(obj, spec, err);
 	if (r == 0)
 		r = get_env(obj, spec, err);
 	if (r == 0)

@@ -110,20 +110,24 @@ static int check_env(const char *const *env, struct msb_err *err)
 	return 0;
 }
 
-static int check_command(const char *const *command, struct msb_err *err)
+static int check_words(const char *const *words, const char *what, struct msb_err *err)
 {
 	size_t bytes = 0;
 	size_t n = 0;
 
-	for (; command && command[n]; n++)
-		bytes += strlen(command[n]) + 1;
-	if (command && n == 0)
-		return msb_err_set(err, -EINVAL, MSB_USAGE, "the command is empty");
+	for (; words && words[n]; n++)
+		bytes += strlen(words[n]) + 1;
 	if (n > LIMIT_ARGV || bytes > LIMIT_EXEC_BYTES)
-		return msb_err_set(err, -E2BIG, MSB_LIMIT,
-			"the command is larger than %u words or %u bytes", LIMIT_ARGV,
-			LIMIT_EXEC_BYTES);
+		return msb_err_set(err, -E2BIG, MSB_LIMIT, "%s larger than %u words or %u bytes",
+			what, LIMIT_ARGV, LIMIT_EXEC_BYTES);
 	return 0;
+}
+
+static int check_command(const char *const *command, struct msb_err *err)
+{
+	if (command && !command[0])
+		return msb_err_set(err, -EINVAL, MSB_USAGE, "the command is empty");
+	return check_words(command, "the command is", err);
 }
 
 int sandbox_script_name_check(const char *name)
@@ -392,6 +396,10 @@ int sandbox_spec_check(const struct sandbox_spec *spec, struct msb_err *err)
 			err, -EINVAL, MSB_USAGE, "the user is longer than %u bytes", LIMIT_USER);
 	if (r == 0)
 		r = check_env(spec->env, err);
+	if (r == 0)
+		r = check_env(spec->init_env, err);
+	if (r == 0)
+		r = check_words(spec->init_args, "the arguments of the init are", err);
 	if (r == 0)
 		r = check_command(spec->command, err);
 	if (r == 0)

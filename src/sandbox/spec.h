@@ -114,6 +114,8 @@ struct sandbox_spec {
 	const char *shell; /* NULL or "": /bin/sh; for the client, the guest is not told */
 	const char *const *env; /* NAME=VALUE, NULL-terminated; NULL: none */
 	const char *init; /* takes over as PID 1, a path or "auto"; NULL or "": none */
+	const char *const *init_args; /* behind its name, NULL-terminated; NULL: none */
+	const char *const *init_env; /* the same: NAME=VALUE for it alone */
 	bool restricted; /* no process of the user administers the machine */
 	uint32_t stop_signal; /* what asks the command to end, STOPSIGNAL of an image; 0: SIGTERM */
 	uint32_t n_tmpfs;

@@ -302,7 +302,8 @@ static int put_config(const struct supervisor *sup, struct buf *out)
 	memcpy(m.rlimits, spec->rlimits, sizeof(m.rlimits));
 	r = secret_env_make(&spec->net.secrets, spec->env, &env);
 	if (r == 0)
-		r = msg_put_config(out, &m, env.items);
+		r = msg_put_config(out, &m,
+			&(struct msg_config_lists){env.items, spec->init_args, spec->init_env});
 	secret_env_deinit(&env);
 	return r;
 }

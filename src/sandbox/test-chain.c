@@ -116,7 +116,7 @@ static void set_up(void)
 	ASSERT_OK(loop_init(&fx.loop));
 	relay_init(&fx.relay, &fx.loop, &relay_events);
 	buf_init(&config, LIMIT_FRAME_PAYLOAD);
-	ASSERT_OK(msg_put_config(&config, &m, NULL));
+	ASSERT_OK(msg_put_config(&config, &m, &(struct msg_config_lists){}));
 	ASSERT_OK(relay_attach(&fx.relay, chan[0], &config));
 	buf_deinit(&config);
 	ASSERT_OK(io_socketpair(SOCK_STREAM | SOCK_NONBLOCK, conn));

@@ -167,7 +167,7 @@ static void set_up(void)
 	fx.channel_fd = fds[0];
 	fake_guest_init(&fx.guest, &fx.loop, fds[1]);
 	buf_init(&config, LIMIT_FRAME_PAYLOAD);
-	ASSERT_OK(msg_put_config(&config, &m, env));
+	ASSERT_OK(msg_put_config(&config, &m, &(struct msg_config_lists){.env = env}));
 	ASSERT_OK(relay_attach(&fx.relay, fds[0], &config));
 	buf_deinit(&config);
 }

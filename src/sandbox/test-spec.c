@@ -6,6 +6,8 @@
 
 #include "test.h"
 
+static const char *const init_args[] = {"--log", "", NULL};
+static const char *const init_env[] = {"I=1", NULL};
 static const char *const env[] = {"A=1", "LONG=x y\n\"z\"", "EMPTY=", NULL};
 
 static const struct sandbox_label labels[] = {{"org.x", "y\"z"}, {"empty", ""}};
@@ -42,6 +44,9 @@ static void fill(struct sandbox_spec *s)
 	s->workdir = "/w";
 	s->shell = "/bin/ash";
 	s->env = env;
+	s->init = "/sbin/init";
+	s->init_args = init_args;
+	s->init_env = init_env;
 	s->stop_signal = 3;
 	s->n_scripts = ARRAY_SIZE(scripts);
 	s->scripts = scripts;
@@ -97,6 +102,12 @@ static void assert_same(const struct sandbox_spec *a, const struct sandbox_spec 
 	for (size_t i = 0; b->env[i]; i++)
 		ASSERT_STREQ(a->env[i], b->env[i]);
 	ASSERT_TRUE(!a->env[ARRAY_SIZE(env) - 1]);
+	ASSERT_STREQ(a->init, b->init);
+	ASSERT_STREQ(a->init_args[0], b->init_args[0]);
+	ASSERT_STREQ(a->init_args[1], b->init_args[1]);
+	ASSERT_TRUE(!a->init_args[2]);
+	ASSERT_STREQ(a->init_env[0], b->init_env[0]);
+	ASSERT_TRUE(!a->init_env[1]);
 	ASSERT_EQ(a->restricted, b->restricted);
 	ASSERT_EQ(a->stop_signal, b->stop_signal);
 	ASSERT_EQ(a->n_labels, b->n_labels);

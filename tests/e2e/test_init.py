@@ -15,7 +15,7 @@ INITTAB = """\
 """
 SCRIPT = """\
 #!/bin/sh
-echo mine > /var/started
+echo mine "$@" $B > /var/started
 trap 'touch /var/ended; kill -TERM -1; sleep 60' TERM
 while :; do sleep 1 & wait; done
 """
@@ -51,9 +51,10 @@ def wait_for(msb, name, path):
     return ok(msb, "exec", name, "--", "cat", path)
 
 
-@pytest.mark.parametrize("init,started", [("auto", "started 7\n"), ("/sbin/own", "mine\n"), ("/sbin/late", "mine\n")])
+@pytest.mark.parametrize("init,started", [("auto", "started 7\n"), ("/sbin/own", "mine a b c 9\n"), ("/sbin/late", "mine\n")])
 def test_it_is_pid_1_and_ends_the_sandbox(life, root, init, started):
-    ok(life, "create", "-q", "--name", "box", "-e", "A=7", "--init", init, str(root))
+    more = ["--init-arg", "a b", "--init-arg", "c", "-e", "B=no", "--init-env", "B=9"] if init == "/sbin/own" else []
+    ok(life, "create", "-q", "--name", "box", "-e", "A=7", "--init", init, *more, str(root))
     assert wait_for(life, "box", "/var/started") == started
     one = ok(life, "exec", "box", "--", "cat", "/proc/1/cmdline")
     assert ("init" if init == "auto" else init) in one
@@ -67,7 +68,8 @@ def test_it_is_pid_1_and_ends_the_sandbox(life, root, init, started):
 def test_what_cannot_be(msb, root):
     r = msb.run("--init", "/nothing", str(root), "--", "true")
     assert r.returncode == 125 and b"no init at /nothing" in r.stderr
-    for argv in (["--init", "sbin/init"], ["--init", "auto", "--security", "restricted"]):
+    for argv in (["--init", "sbin/init"], ["--init", "auto", "--security", "restricted"], ["--init-arg", "x"],
+                 ["--init-env", "A=1"], ["--init", "auto", "--init-env", "A"]):
         assert msb.run(*argv, str(root), "--", "true").returncode == 2
     r = msb.run("--init", "/sbin/init", str(root), "--", "sh", "-c", "exit 7")
     assert r.returncode == 7, r.stderr

@@ -39,7 +39,7 @@ MESSAGES = {
                ('shares', [('tag', 's'), ('path', 's'), ('only', 's'), ('options', 's')]),
                ('mtu', 'I'), ('ip4', 'I'), ('gateway4', 'I'), ('prefix4', 'I'), ('ip6_high', 'Q'), ('ip6_low', 'Q'),
                ('gateway6_high', 'Q'), ('gateway6_low', 'Q'), ('prefix6', 'I'), ('restricted', 'I'),
-               ('ca', 's'), ('init', 's')],
+               ('ca', 's'), ('init', 's'), ('init_args', 'strv'), ('init_env', 'strv')],
     'CLOCK': [('real_ns', 'Q')],
     'SHUTDOWN': [('grace_ms', 'I')],
     'EXEC': [('flags', 'I'), ('rows', 'H'), ('cols', 'H'), ('user', 's'), ('cwd', 's'), ('argv', 'strv'),

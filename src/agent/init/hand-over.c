@@ -36,27 +36,40 @@ static const char *find_init(const char *wanted)
 	return NULL;
 }
 
+/* In the place of one of that name, or behind the @n that there are; returns how many there are. */
+static size_t put_variable(const char **env, size_t n, const char *word)
+{
+	size_t name = strcspn(word, "=") + 1;
+	size_t i = 0;
+
+	while (i < n && strncmp(env[i], word, name) != 0)
+		i++;
+	env[i] = word;
+	return MAX(n, i + 1);
+}
+
 /* Never returns: without an init there is no guest. */
 static void become_init(struct agent *a, const char *path)
 {
 	static const char *const fallback[] = {
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=linux"};
 	const struct rlimit nofile = {1024, 524288};
-	const char *env[LIMIT_ARGV + ARRAY_SIZE(fallback) + 1];
-	const char *argv[] = {path, NULL};
-	struct msg_strv v = a->config.env;
+	const char *env[2 * LIMIT_ARGV + ARRAY_SIZE(fallback) + 1];
+	const char *argv[LIMIT_ARGV + 2] = {path};
+	struct msg_strv lists[] = {a->config.env, a->config.init_env};
+	struct msg_strv args = a->config.init_args;
 	const char *word;
 	size_t n = 0;
 	sigset_t none;
 
+	for (size_t i = 1; i <= LIMIT_ARGV && (word = msg_strv_next(&args)); i++)
+		argv[i] = word;
+	/* Ours is only for who says nothing, and what is for the init alone comes last. */
 	for (size_t i = 0; i < ARRAY_SIZE(fallback); i++)
 		env[n++] = fallback[i];
-	while ((word = msg_strv_next(&v)) && n < ARRAY_SIZE(env) - 1) {
-		/* Ours is only for who says nothing. */
-		if (str_starts(word, "PATH="))
-			env[0] = word;
-		else
-			env[n++] = word;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		while ((word = msg_strv_next(&lists[i])) && n < ARRAY_SIZE(env) - 1)
+			n = put_variable(env, n, word);
 	}
 	env[n] = NULL;
 	(void)setrlimit(RLIMIT_NOFILE, &nofile);
