@@ -42,7 +42,8 @@ class World:
 
     def serve(self, name, *services):
         """Services in the guest (protocol, address, port), which run when this returns."""
-        start = " ".join(f"/x/net-echo {protocol} {address} {port} > /tmp/ready-{port} 2>&1 & echo $! > /tmp/pid-{port};" for protocol, address, port in services)
+        # The file of an earlier service at this port would be taken for the new one's.
+        start = " ".join(f"rm -f /tmp/ready-{port}; /x/net-echo {protocol} {address} {port} > /tmp/ready-{port} 2>&1 & echo $! > /tmp/pid-{port};" for protocol, address, port in services)
         wait = "; ".join(f"until [ -s /tmp/ready-{port} ]; do sleep 0.1; done; grep -q ready /tmp/ready-{port}" for _, _, port in services)
         self.ok("exec", name, "--", "sh", "-ec", f"{start} {wait}")
 

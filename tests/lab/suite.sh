@@ -37,7 +37,7 @@ done
 # An installed msb and the tests of its user's view.
 cp -r "$prefix" "$stage/prefix"
 cp -r "$root/tests/e2e" "$root/tests/fault" "$root/tests/lib" "$root/tests/soak" "$stage/tests/"
-cp "$root/tests/tools/msbproto.py" "$stage/tests/tools/"
+cp "$root"/tests/tools/*.py "$stage/tests/tools/"
 # The image that several of them run; L1 has nothing to build it with.
 python=$(PYTHONPATH=$root/tests/lib python3 -c 'import offline; print(offline.image("python"))') || python=
 if [ -n "$python" ]; then
