@@ -62,15 +62,17 @@ static int read_config(struct intercept_config *ret, struct msb_err *err)
 	return intercept_config_from_json(text, (size_t)n, ret, err);
 }
 
-/* Both descriptors, or none: then @fds is negative. */
+/* Those that came; the others are negative. Where numbers run out the kernel gives only some. */
 static void take_fds(const struct msghdr *msg, int fds[INTERCEPT_FDS])
 {
 	const struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	size_t n;
 
 	fds[0] = fds[1] = -EBADF;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-		c->cmsg_len == CMSG_LEN(INTERCEPT_FDS * sizeof(int)))
-		memcpy(fds, CMSG_DATA(c), INTERCEPT_FDS * sizeof(int));
+	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return;
+	n = MIN(c->cmsg_len - CMSG_LEN(0), INTERCEPT_FDS * sizeof(int));
+	memcpy(fds, CMSG_DATA(c), n / sizeof(int) * sizeof(int));
 }
 
 static bool is_sound(struct intercept_flow *f)
@@ -103,7 +105,7 @@ static bool next_flow(struct process *p)
 		return false;
 	}
 	take_fds(&msg, fds);
-	if (n == sizeof(flow) && fds[0] >= 0 && is_sound(&flow)) {
+	if (n == sizeof(flow) && fds[0] >= 0 && fds[1] >= 0 && is_sound(&flow)) {
 		intercept_take(&p->intercept, &flow, fds[0], fds[1]);
 	} else {
 		fd_close(fds[0]);
