@@ -63,6 +63,7 @@ static bool receive(struct virtio_vsock *v)
 	if (r != 0)
 		return false;
 	if (c.n_out > 0 || c.in_len <= sizeof(h)) {
+		virtq_unpop(vq);
 		(void)virtq_break(vq, "receive buffer of the wrong kind");
 		return false;
 	}
