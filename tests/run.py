@@ -328,7 +328,9 @@ def fuzz():
 def lab_run(name, *argv):
     code, out = sh(*argv, timeout=3600, env=product_env())
     count, failures = tap(name, out)
-    print(f"{name}: " + ", ".join(re.findall(r"^ *(?:done|FAIL) (.* \(.* s\))$", out, re.M)), flush=True)
+    times = re.findall(r"^ *(?:done|FAIL) (.* \(.* s\))$", out, re.M)
+    if times:
+        print(f"{name}: {', '.join(times)}", flush=True)
     if count == 0 or (code != 0 and not failures):
         R.add(name, False, out[-6000:])
 
