@@ -344,7 +344,9 @@ static int get_config(const struct vhost_user *v, const uint8_t *payload, uint32
 		h.size > v->ops->config_len - h.offset)
 		return -EPROTO;
 	memcpy(reply, &h, sizeof(h));
-	memcpy(reply + sizeof(h), (const uint8_t *)v->ops->config + h.offset, h.size);
+	/* A device without a configuration has nothing to copy from either. */
+	if (h.size)
+		memcpy(reply + sizeof(h), (const uint8_t *)v->ops->config + h.offset, h.size);
 	*ret_size = size;
 	return 0;
 }
