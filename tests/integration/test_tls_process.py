@@ -50,7 +50,13 @@ class Process:
             time.sleep(0.02)
 
     def descriptors(self):
-        return {int(f.name): os.readlink(f) for f in Path(f"/proc/{self.process.pid}/fd").iterdir()}
+        found = {}
+        for f in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                found[int(f.name)] = os.readlink(f)
+            except FileNotFoundError:
+                pass  # closed since it was listed
+        return found
 
     def flow(self):
         """A flow without TLS; the ends that are the guest's and the server's."""
