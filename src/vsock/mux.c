@@ -696,9 +696,13 @@ ssize_t vsock_mux_next(
 			release(c);
 			return 0;
 		}
-		/* At the end of the line again, for the rest; the others come first. */
+		/*
+		 * At the end of the line again, for the rest; the others come first. Who had
+		 * nothing to say has nothing until something happens: its socket may well have
+		 * bytes that the guest does not take any more.
+		 */
 		len = say(c, ret, room, n);
-		if (c->tell || (c->readable && credit(c) > 0))
+		if (len != -EAGAIN && (c->tell || (c->readable && credit(c) > 0)))
 			line_up(c);
 		if (len != -EAGAIN)
 			return len;
