@@ -471,6 +471,29 @@ int life_signal(const char *home, const char *name, int signo, struct msb_err *e
 	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
 }
 
+/* Has @fn talk with the supervisor of a sandbox that runs; @gone: what to say when it does not. */
+static int talk_with(const char *home, const char *name, const char *gone,
+	int (*fn)(struct talk *t, const void *arg, struct msb_err *err), const void *arg,
+	struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct talk t;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_init(&t, NULL);
+	if (r < 0)
+		return msb_err_errno(err, r, "cannot start");
+	r = connect_alive(&t, home, name, dir_fd, err);
+	if (r == 1)
+		r = msb_err_set(err, -ESRCH, MSB_FAIL, "%s", gone);
+	if (r == 0)
+		r = fn(&t, arg, err);
+	talk_deinit(&t);
+	return r;
+}
+
 static void on_changed(struct sandbox_stream *s, const struct sandbox_result *r)
 {
 	struct talk *t = container_of(s, struct talk, change);
@@ -564,10 +587,14 @@ static int change_defaults(struct talk *t, const struct life_change *c, struct m
 }
 
 /* Processors are quick to go back to; defaults last, nobody refuses them. */
-static int change_all(struct talk *t, const struct life_change *c, struct msb_err *err)
+static int change_all(struct talk *t, const void *arg, struct msb_err *err)
 {
+	const struct life_change *c = arg;
 	struct msb_err later;
-	int r = c->cpus ? change_cpus(t, c->cpus, err) : 0;
+	int r;
+
+	t->change.ops = &change_ops;
+	r = c->cpus ? change_cpus(t, c->cpus, err) : 0;
 
 	if (r == 0 && c->mem_mib)
 		r = change_memory(t, c, err);
@@ -581,23 +608,7 @@ static int change_all(struct talk *t, const struct life_change *c, struct msb_er
 int life_change(
 	const char *home, const char *name, const struct life_change *c, struct msb_err *err)
 {
-	cleanup_fd int dir_fd = -EBADF;
-	struct talk t;
-	int r = sandbox_dir_find(home, name, &dir_fd, err);
-
-	if (r < 0)
-		return r;
-	r = talk_init(&t, NULL);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot start");
-	t.change.ops = &change_ops;
-	r = connect_alive(&t, home, name, dir_fd, err);
-	if (r == 1)
-		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run any more");
-	if (r == 0)
-		r = change_all(&t, c, err);
-	talk_deinit(&t);
-	return r;
+	return talk_with(home, name, "it does not run any more", change_all, c, err);
 }
 
 int life_await_listening(const char *home, const char *name, struct msb_err *err)
@@ -676,7 +687,7 @@ static void on_policy(struct sandbox_stream *s, const struct sandbox_result *r)
 
 static const struct sandbox_stream_ops policy_ops = {.done = on_policy};
 
-static int ask_for_policy(struct talk *t, const struct policy *policy, struct msb_err *err)
+static int ask_for_policy(struct talk *t, const void *policy, struct msb_err *err)
 {
 	struct json_out o;
 	struct buf text;
@@ -703,34 +714,25 @@ static int ask_for_policy(struct talk *t, const struct policy *policy, struct ms
 int life_policy(
 	const char *home, const char *name, const struct policy *policy, struct msb_err *err)
 {
-	cleanup_fd int dir_fd = -EBADF;
-	struct talk t;
-	int r = sandbox_dir_find(home, name, &dir_fd, err);
-
-	if (r < 0)
-		return r;
-	r = talk_init(&t, NULL);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot start");
-	r = connect_alive(&t, home, name, dir_fd, err);
-	if (r == 1)
-		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
-	if (r == 0)
-		r = ask_for_policy(&t, policy, err);
-	talk_deinit(&t);
-	return r;
+	return talk_with(home, name, "it does not run", ask_for_policy, policy, err);
 }
 
-static int ask_for_secrets(
-	struct talk *t, const struct secret_settings *s, int fd, struct msb_err *err)
+struct new_secrets {
+	const struct secret_settings *settings;
+	int *values; /* taken */
+};
+
+static int ask_for_secrets(struct talk *t, const void *arg, struct msb_err *err)
 {
+	const struct new_secrets *n = arg;
+	int fd = TAKE_FD(*n->values);
 	struct json_out o;
 	struct buf text;
 	int r;
 
 	buf_init(&text, LIMIT_FRAME_PAYLOAD);
 	json_out_init(&o, &text, JSON_COMPACT);
-	secret_settings_to_json(s, &o, NULL);
+	secret_settings_to_json(n->settings, &o, NULL);
 	r = json_out_end(&o);
 	t->signal.ops = &policy_ops;
 	t->signal_err = err;
@@ -750,22 +752,9 @@ int life_secrets(const char *home, const char *name, const struct secret_setting
 	struct msb_err *err)
 {
 	cleanup_fd int values = fd;
-	cleanup_fd int dir_fd = -EBADF;
-	struct talk t;
-	int r = sandbox_dir_find(home, name, &dir_fd, err);
+	struct new_secrets n = {.settings = s, .values = &values};
 
-	if (r < 0)
-		return r;
-	r = talk_init(&t, NULL);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot start");
-	r = connect_alive(&t, home, name, dir_fd, err);
-	if (r == 1)
-		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
-	if (r == 0)
-		r = ask_for_secrets(&t, s, TAKE_FD(values), err);
-	talk_deinit(&t);
-	return r;
+	return talk_with(home, name, "it does not run", ask_for_secrets, &n, err);
 }
 
 int life_rename(const char *home, const char *name, const char *to, struct msb_err *err)
