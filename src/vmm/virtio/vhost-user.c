@@ -216,6 +216,16 @@ static struct vhost_user_queue *queue_of(struct vhost_user *v, uint64_t index)
 	return index < v->ops->n_queues ? &v->queues[index] : NULL;
 }
 
+/* A queue and a number of it; NULL: the message is none of that kind. */
+static struct vhost_user_queue *state_of(
+	struct vhost_user *v, const uint8_t *payload, uint32_t size, struct vring_state *ret)
+{
+	if (size != sizeof(*ret))
+		return NULL;
+	memcpy(ret, payload, sizeof(*ret));
+	return queue_of(v, ret->index);
+}
+
 /* KICK, CALL and ERR: a queue and maybe a descriptor. */
 static int set_event(struct vhost_user *v, uint32_t request, const uint8_t *payload, uint32_t size,
 	int *fds, unsigned int n_fds)
@@ -248,10 +258,7 @@ static int set_vring(struct vhost_user *v, uint32_t request, const uint8_t *payl
 	struct vring_state s;
 	struct vhost_user_queue *q;
 
-	if (size != sizeof(s))
-		return -EPROTO;
-	memcpy(&s, payload, sizeof(s));
-	q = queue_of(v, s.index);
+	q = state_of(v, payload, size, &s);
 	if (!q)
 		return -EPROTO;
 	if (request == SET_VRING_ENABLE) {
@@ -292,10 +299,7 @@ static int get_base(struct vhost_user *v, const uint8_t *payload, uint32_t size,
 	struct vring_state s;
 	struct vhost_user_queue *q;
 
-	if (size != sizeof(s))
-		return -EPROTO;
-	memcpy(&s, payload, sizeof(s));
-	q = queue_of(v, s.index);
+	q = state_of(v, payload, size, &s);
 	if (!q)
 		return -EPROTO;
 	q->base = q->vq.setup.ready ? q->vq.next_avail : q->base;
