@@ -207,6 +207,16 @@ int jail_enter_but(unsigned int keep, uint32_t *ret_level, struct msb_err *err)
 	return 0;
 }
 
+void jail_more_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int jail_limit(int resource, uint64_t max, struct msb_err *err)
 {
 	/* The C libraries disagree about the type of the first argument of setrlimit(). */

@@ -77,6 +77,9 @@ int jail_drop_privileges(struct msb_err *err) MSB_MUST_CHECK;
 /** jail_limit - soft and hard limit of one RLIMIT_* */
 int jail_limit(int resource, uint64_t max, struct msb_err *err) MSB_MUST_CHECK;
 
+/** jail_more_descriptors - as many as the host permits, for those who have a bound of their own */
+void jail_more_descriptors(void);
+
 /* What generated headers are made of. SECCOMP_PID stands for the process id; no process has it. */
 #define SECCOMP_ARG_LOW(n) (offsetof(struct seccomp_data, args) + (n) * sizeof(uint64_t))
 #define SECCOMP_PID	   0xffffffffu

@@ -234,3 +234,12 @@ const char *time_rfc3339(uint64_t real_ns, char to[TIME_TEXT])
 	(void)snprintf(to + n, TIME_TEXT - n, ".%03uZ", ms);
 	return to;
 }
+
+int str_hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}

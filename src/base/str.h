@@ -46,6 +46,9 @@ unsigned int str_distance(const char *a, const char *b);
  */
 size_t str_utf8_char(const char *s, size_t len);
 
+/** str_hex_value - of a hexadecimal digit; -1: it is none */
+int str_hex_value(char c);
+
 enum { TIME_TEXT = 40 };
 
 /** time_rfc3339 - "2026-11-21T05:45:06.123Z" */

@@ -2,7 +2,6 @@
 /* How commands use libmsb: see api.h. */
 #include "cli/api.h"
 
-#include "base/io.h"
 #include "base/log.h"
 
 _Static_assert((int)MSB_LOG_WARNINGS == (int)LOG_WARN && (int)MSB_LOG_DEBUG == (int)LOG_DEBUG,
@@ -102,13 +101,7 @@ int cli_api_fail(const struct msb_error *err)
 int cli_api_fail_console(const struct msb_error *err)
 {
 	int status = cli_api_fail(err);
-	size_t len = strlen(err->console);
 
-	if (len == 0)
-		return status;
-	cli_note("last lines of the guest's console:");
-	if (io_write_full(STDERR_FILENO, err->console, len) == 0 && err->console[len - 1] != '\n' &&
-		io_write_full(STDERR_FILENO, "\n", 1) < 0)
-		return status;
+	cli_console(err->console);
 	return status;
 }

@@ -38,6 +38,17 @@ void cli_note(const char *fmt, ...)
 		return;
 }
 
+void cli_console(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0)
+		return;
+	cli_note("last lines of the guest's console:");
+	if (io_write_full(STDERR_FILENO, text, len) == 0 && text[len - 1] != '\n')
+		(void)!io_write_full(STDERR_FILENO, "\n", 1);
+}
+
 int cli_print(struct buf *text)
 {
 	int r = io_write_full(STDOUT_FILENO, buf_data(text), buf_len(text));

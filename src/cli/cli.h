@@ -117,6 +117,9 @@ void cli_done(const char *verb, const char *fmt, ...) MSB_PRINTF(2, 3);
 /** cli_note - one line on stderr, "msb: " in front; what could move a cursor becomes '?' */
 void cli_note(const char *fmt, ...) MSB_PRINTF(1, 2);
 
+/** cli_console - last lines of a guest's console on stderr, if there are any */
+void cli_console(const char *text);
+
 /** cli_confirm - ask the user; 0 to go on, 1 for no, -EINVAL with @hint when there is nobody to ask
  */
 int cli_confirm(const char *question, const char *hint, struct msb_err *err) MSB_MUST_CHECK;

@@ -4,8 +4,6 @@
 
 #include <sys/signalfd.h>
 
-#include "base/io.h"
-
 #include "cli/cli.h"
 #include "lib/life.h"
 
@@ -99,13 +97,7 @@ int interrupt_start(const char *home, const char *lib_dir, const char *name, int
 int life_fail(const struct life_error *err)
 {
 	int status = cli_fail(&err->err);
-	size_t len = strlen(err->console);
 
-	if (len == 0)
-		return status;
-	cli_note("last lines of the guest's console:");
-	if (io_write_full(STDERR_FILENO, err->console, len) == 0 && err->console[len - 1] != '\n' &&
-		io_write_full(STDERR_FILENO, "\n", 1) < 0)
-		return status;
+	cli_console(err->console);
 	return status;
 }

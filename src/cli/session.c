@@ -396,19 +396,6 @@ static void sandbox_ready(struct sandbox *sb, const struct msg_sb_ready *m, void
 		say_emulated(s);
 }
 
-static void print_console(const char *console)
-{
-	size_t len = strlen(console);
-
-	if (len == 0)
-		return;
-	cli_note("last lines of the guest's console:");
-	if (io_write_full(STDERR_FILENO, console, len) < 0)
-		return;
-	if (console[len - 1] != '\n' && io_write_full(STDERR_FILENO, "\n", 1) < 0)
-		return;
-}
-
 static void sandbox_failed(
 	struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
 {
@@ -418,7 +405,7 @@ static void sandbox_failed(
 	if (s->status == STATUS_UNKNOWN) {
 		clear_line(s);
 		s->status = cli_fail(err);
-		print_console(console);
+		cli_console(console);
 	}
 	over(s);
 }

@@ -23,20 +23,10 @@
 
 _Static_assert(ARRAY_SIZE(seccomp_loop) <= JAIL_FILTER_MAX, "room for the filter");
 
-/* As many sockets as the host permits: the stack bounds the flows. */
-static void more_descriptors(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	l.rlim_cur = l.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &l);
-}
-
 int net_jail_enter(uint32_t *ret_level, struct msb_err *err)
 {
-	more_descriptors();
+	/* As many sockets as the host permits: the stack bounds the flows. */
+	jail_more_descriptors();
 	return jail_enter_but(JAIL_KEEP_NETWORK, ret_level, err);
 }
 

@@ -28,24 +28,14 @@
 _Static_assert(ARRAY_SIZE(seccomp_serve) <= JAIL_FILTER_MAX, "room for the filter");
 _Static_assert(ARRAY_SIZE(seccomp_dial) <= JAIL_FILTER_MAX, "room for the filter");
 
-/* As many connections as the host permits: the table bounds them. */
-static void more_descriptors(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	l.rlim_cur = l.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &l);
-}
-
 int vsock_jail_enter(enum vsock_role role, struct msb_err *err)
 {
 	uint32_t level;
 	int r;
 
 	if (role != VSOCK_DIAL) {
-		more_descriptors();
+		/* As many connections as the host permits: the table bounds them. */
+		jail_more_descriptors();
 		return jail_enter(&level, err);
 	}
 	r = jail_drop_privileges(err);

@@ -2,6 +2,8 @@
 /* HTTP/1.1 in pieces: see http.h. */
 #include "net/intercept/http.h"
 
+#include "base/str.h"
+
 enum state {
 	HEAD,
 	BODY,
@@ -288,22 +290,13 @@ static enum http_piece next_head(struct http_stream *s, const char *in, size_t l
 	return HTTP_HEAD;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static enum http_piece next_size(struct http_stream *s, const char *in, size_t len, size_t *ret_n)
 {
 	size_t i = 0;
 
 	s->left = 0;
-	while (i < len && i < CHUNK_LINE_MAX && hex(in[i]) >= 0)
-		s->left = s->left << 4 | (uint64_t)hex(in[i++]);
+	while (i < len && i < CHUNK_LINE_MAX && str_hex_value(in[i]) >= 0)
+		s->left = s->left << 4 | (uint64_t)str_hex_value(in[i++]);
 	/* Fifteen digits leave room for sums. */
 	if (i >= CHUNK_LINE_MAX - 2)
 		return bad(s, "a chunk is too long");

@@ -30,22 +30,12 @@
 
 _Static_assert(ARRAY_SIZE(seccomp_loop) <= JAIL_FILTER_MAX, "room for the filter");
 
-/* Two for each flow, as many as the host permits: msb-net bounds the flows. */
-static void more_descriptors(void)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return;
-	l.rlim_cur = l.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &l);
-}
-
 int intercept_jail_enter(struct msb_err *err)
 {
 	uint32_t level = 0;
 
-	more_descriptors();
+	/* Two for each flow, as many as the host permits: msb-net bounds the flows. */
+	jail_more_descriptors();
 	return jail_enter(&level, err);
 }
 

@@ -7,22 +7,15 @@
  * no encoding of a letter has the beginning of another one inside. So it does not matter where a
  * reader begins, nor in what pieces the bytes come.
  */
-#include "net/secrets/secret-internal.h"
+#include "base/str.h"
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#include "net/secrets/secret-internal.h"
 
 static bool is_unicode(size_t i, char c)
 {
 	if (i == 1)
 		return (c | 0x20) == 'u';
-	return i < 4 ? c == '0' : hex(c) >= 0;
+	return i < 4 ? c == '0' : str_hex_value(c) >= 0;
 }
 
 /* The letter at the beginning. Return: how many bytes it takes, 0: that depends on what follows. */
@@ -34,13 +27,13 @@ static size_t letter(const char *t, size_t n, bool last, char *ret, unsigned int
 	for (size_t i = 1; i < want; i++) {
 		if (i == n)
 			return last ? 1 : 0;
-		if (want == 3 ? hex(t[i]) < 0 : !is_unicode(i, t[i]))
+		if (want == 3 ? str_hex_value(t[i]) < 0 : !is_unicode(i, t[i]))
 			return 1;
 	}
 	if (want == 1)
 		return 1;
 	*ret_how |= want == 3 ? SECRET_BY_PERCENT : SECRET_BY_UNICODE;
-	*ret = (char)(hex(t[want - 2]) << 4 | hex(t[want - 1]));
+	*ret = (char)(str_hex_value(t[want - 2]) << 4 | str_hex_value(t[want - 1]));
 	return want;
 }
 
