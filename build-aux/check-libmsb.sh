@@ -53,6 +53,7 @@ struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
 struct msb_snapshot_options snapshot = MSB_SNAPSHOT_OPTIONS_INIT;
 struct msb_port port = MSB_PORT_INIT;
 struct msb_image_pruned pruned = MSB_IMAGE_PRUNED_INIT;
+struct msb_image_removal removal = MSB_IMAGE_REMOVAL_INIT;
 struct msb_copy_options options = MSB_COPY_OPTIONS_INIT;
 END
 	done

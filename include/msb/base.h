@@ -41,7 +41,7 @@ extern "C" {
 #endif
 
 /* Goes up with every addition. */
-#define MSB_API_LEVEL 2
+#define MSB_API_LEVEL 3
 
 /** msb_version - of the library that runs, "1.2.3" */
 MSB_API const char *msb_version(void);

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb image ls, msb image inspect: what is in the store. */
-#include "base/json.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/about.h"
+#include "cli/api.h"
 #include "cli/table.h"
 #include "lib/human.h"
-#include "lib/store-json.h"
-#include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
-enum { DIGEST_SHOWN = 19, TEXT_MAX = 16 * CLI_TEXT_MAX };
 
 struct image_args {
 	struct cli_common common;
@@ -36,125 +33,82 @@ static const struct opt ls_opts[] = {
 		.help = "Only references, or the digest of an image that has none"},
 };
 
-static int open_store(struct store **ret, struct msb_err *err)
+static void list_row(struct table *t, const struct msb_items *l, size_t i)
 {
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), err);
-
-	return r < 0 ? r : store_open(home, ret, err);
-}
-
-struct listing {
-	const struct image_args *args;
-	struct json_out json;
-	struct table table;
-	struct buf out;
-};
-
-static void list_one(
-	struct listing *l, const struct image_entry *e, const struct store_image *image)
-{
-	char shown[DIGEST_SHOWN + 1];
+	const char *name = msb_items_name(l, i);
+	char shown[ABOUT_DIGEST];
 	char size[HUMAN_SIZE];
 	char when[TIME_TEXT];
 
-	if (l->args->format == FORMAT_JSON) {
-		json_begin_object(&l->json, NULL);
-		image_json_members(&l->json, e, image);
-		json_end_object(&l->json);
-		return;
-	}
-	memcpy(shown, e->digest, DIGEST_SHOWN);
-	shown[DIGEST_SHOWN] = '\0';
-	table_add(&l->table, e->has_ref ? e->text : "-", 0);
-	table_add(&l->table, shown, 0);
-	table_add(&l->table, human_size(size, image->size_bytes), 0);
-	table_add(&l->table, time_local(image->created_s * NSEC_PER_SEC, when), 0);
+	table_add(t, name[0] ? name : "-", 0);
+	table_add(t, about_digest(shown, msb_items_digest(l, i)), 0);
+	table_add(t, human_size(size, msb_items_bytes(l, i)), 0);
+	table_add(t, time_local(msb_items_created_ns(l, i), when), 0);
 }
 
-/* A name with a digest says nothing new beside a tag of the same image. */
-static bool is_redundant(const struct image_list *list, const struct image_entry *e)
-{
-	for (size_t i = 0; e->has_ref && e->ref.digest[0] && i < list->n; i++) {
-		const struct image_entry *other = &list->items[i];
-
-		if (other->has_ref && other->ref.tag[0] && streq(other->ref.host, e->ref.host) &&
-			streq(other->ref.path, e->ref.path) && streq(other->digest, e->digest))
-			return true;
-	}
-	return false;
-}
-
-static int list_all(struct listing *l, const struct store *s, const struct image_list *list)
+static int list_names(const struct msb_items *l, struct buf *out)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < list->n && r == 0; i++) {
-		const struct image_entry *e = &list->items[i];
-		cleanup_with(store_image_deinit) struct store_image image = {};
-		struct msb_err err = {0};
-
-		if (is_redundant(list, e))
-			continue;
-		if (l->args->quiet && l->args->format != FORMAT_JSON) {
-			r = buf_printf(&l->out, "%s\n", e->has_ref ? e->text : e->digest);
-			continue;
-		}
-		/* Gone meanwhile is gone; a damaged one must not hide the others. */
-		r = store_image_get(s, e->digest, &image, &err);
-		if (r == 0)
-			list_one(l, e, &image);
-		else if (r != -ENOENT)
-			cli_note("warning: %s", err.msg);
-		r = 0;
-	}
+	for (size_t i = 0; i < msb_items_size(l) && r == 0; i++)
+		r = buf_printf(out, "%s\n",
+			msb_items_name(l, i)[0] ? msb_items_name(l, i) : msb_items_digest(l, i));
 	return r;
 }
 
-static int print_list(struct listing *l, const struct store *s, const struct image_list *list)
+static int list_table(const struct msb_items *l, struct buf *out)
 {
-	bool json = l->args->format == FORMAT_JSON;
-	struct msb_err err = {0};
+	static const char *const headers[] = {"REFERENCE", "DIGEST", "SIZE", "CREATED"};
+	struct table t;
 	int r;
 
-	if (json)
-		json_begin_array(&l->json, NULL);
-	r = list_all(l, s, list);
-	if (json) {
-		json_end_array(&l->json);
-		return cli_print_json(&l->json, &l->out);
+	table_init(&t, headers, ARRAY_SIZE(headers));
+	for (size_t i = 0; i < msb_items_size(l); i++) {
+		if (!msb_items_problem(l, i)[0])
+			list_row(&t, l, i);
 	}
-	if (!list->n && !l->args->quiet) {
+	r = table_format(&t, out);
+	table_deinit(&t);
+	return r;
+}
+
+static int show_list(const struct image_args *a, const struct msb_items *l)
+{
+	bool quiet = a->quiet && a->format != FORMAT_JSON;
+	struct buf out;
+	int status;
+
+	for (size_t i = 0; !quiet && i < msb_items_size(l); i++) {
+		if (msb_items_problem(l, i)[0])
+			cli_note("warning: %s", msb_items_problem(l, i));
+	}
+	if (a->format == FORMAT_JSON)
+		return about_print_list(l);
+	if (!msb_items_size(l) && !quiet) {
 		cli_note("No images found.");
 		return 0;
 	}
-	if (r == 0 && !l->args->quiet)
-		r = table_format(&l->table, &l->out);
-	if (r == 0)
-		return cli_print(&l->out);
-	(void)msb_err_errno(&err, r, "writing the list");
-	return cli_fail(&err);
+	buf_init(&out, ABOUT_TEXT_MAX);
+	status = about_print(&out, quiet ? list_names(l, &out) : list_table(l, &out));
+	buf_deinit(&out);
+	return status;
 }
 
 static int run_ls(void *args, const struct opt_words *words)
 {
-	static const char *const headers[] = {"REFERENCE", "DIGEST", "SIZE", "CREATED"};
-	cleanup_with(store_close_p) struct store *s = NULL;
-	struct listing l = {.args = args};
-	struct image_list list = {.n = 0};
-	struct msb_err err = {0};
+	const struct image_args *a = args;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *list = NULL;
+	struct cli_api api;
 	int status;
+	int r = cli_api_open(&api, &a->common, &e);
 
 	(void)words;
-	if (open_store(&s, &err) < 0 || image_list_get(s, &list, &err) < 0)
-		return cli_fail(&err);
-	buf_init(&l.out, TEXT_MAX);
-	json_out_init(&l.json, &l.out, JSON_PRETTY);
-	table_init(&l.table, headers, ARRAY_SIZE(headers));
-	status = print_list(&l, s, &list);
-	table_deinit(&l.table);
-	buf_deinit(&l.out);
-	image_list_deinit(&list);
+	if (r == 0)
+		r = msb_image_details(api.msb, &list, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_list(a, list);
+	(void)msb_items_free(list);
+	cli_api_close(&api);
 	return status;
 }
 
@@ -182,40 +136,58 @@ static const struct opt_operand inspect_operands[] = {
 	{.name = "IMAGE", .required = true, .help = "A reference, or the beginning of a digest"},
 };
 
-/* "Name:        value", nothing for an empty value. */
+/* Nothing for an empty value. */
 static int line(struct buf *out, const char *name, const char *value)
 {
-	char clean[4096];
-
-	if (!value[0])
-		return 0;
-	return buf_printf(out, "%s%s%*s%s\n", name, name[0] ? ":" : " ", (int)(14 - strlen(name)),
-		"", human_text(clean, sizeof(clean), value));
+	return value[0] ? about_line(out, name, value) : 0;
 }
 
-static int lines(struct buf *out, const char *name, const struct oci_list *list)
+static int lines(struct buf *out, const char *name, const struct json *list)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < list->n && r == 0; i++)
-		r = line(out, i ? "" : name, list->items[i]);
+	if (!list)
+		return 0;
+	json_foreach (item, list) {
+		const char *value = "";
+
+		r = json_to_str(item, name, &value, NULL);
+		if (r == 0)
+			r = line(out, name, value);
+		if (r < 0)
+			break;
+		name = "";
+	}
 	return r;
 }
 
 /* Words as a shell would read them, so that their ends can be seen. */
-static int words_line(struct buf *out, const char *name, const struct oci_list *list)
+static int put_word(struct buf *text, const struct json *word)
+{
+	const char *w = "";
+	bool plain;
+	int r = json_to_str(word, "word", &w, NULL);
+
+	if (r < 0)
+		return r;
+	plain = w[0] && !w[strcspn(w, " \t\n'\"\\$`;&|<>()*?#~")];
+	return buf_printf(
+		text, "%s%s%s%s", buf_len(text) ? " " : "", plain ? "" : "'", w, plain ? "" : "'");
+}
+
+static int words_line(struct buf *out, const char *name, const struct json *list)
 {
 	struct buf text;
 	const char *s;
 	int r = 0;
 
+	if (!list)
+		return 0;
 	buf_init(&text, CLI_TEXT_MAX);
-	for (size_t i = 0; i < list->n && r == 0; i++) {
-		const char *w = list->items[i];
-		bool plain = w[0] && !w[strcspn(w, " \t\n'\"\\$`;&|<>()*?#~")];
-
-		r = buf_printf(
-			&text, "%s%s%s%s", i ? " " : "", plain ? "" : "'", w, plain ? "" : "'");
+	json_foreach (item, list) {
+		r = put_word(&text, item);
+		if (r < 0)
+			break;
 	}
 	s = r == 0 ? buf_cstr(&text) : NULL;
 	if (r == 0)
@@ -224,83 +196,118 @@ static int words_line(struct buf *out, const char *name, const struct oci_list *
 	return r;
 }
 
-static int config_text(const struct oci_config *c, struct buf *out)
+static int label_lines(struct buf *out, const struct json *labels)
 {
-	int r = words_line(out, "Entrypoint", &c->entrypoint);
+	const char *name = "Labels";
+	int r = 0;
 
-	if (r == 0)
-		r = words_line(out, "Command", &c->cmd);
-	if (r == 0)
-		r = line(out, "User", c->user);
-	if (r == 0)
-		r = line(out, "Directory", c->workdir);
-	if (r == 0)
-		r = line(out, "Stop signal", c->stop_signal);
-	if (r == 0)
-		r = lines(out, "Environment", &c->env);
-	for (size_t i = 0; i < c->n_labels && r == 0; i++) {
+	if (!labels)
+		return 0;
+	json_foreach (item, labels) {
+		const char *value = "";
 		char text[2048];
 
-		(void)snprintf(text, sizeof(text), "%s=%s", c->labels[i].name, c->labels[i].value);
-		r = line(out, i ? "" : "Labels", text);
+		r = json_to_str(item, "labels", &value, NULL);
+		(void)snprintf(text, sizeof(text), "%s=%s", json_key(item), value);
+		if (r == 0)
+			r = line(out, name, text);
+		if (r < 0)
+			break;
+		name = "";
 	}
 	return r;
 }
 
-static int inspect_text(const struct image_entry *e, const struct store_image *im,
-	const struct oci_config *c, struct buf *out)
+static int config_text(const struct json *c, struct buf *out)
 {
+	int r = words_line(out, "Entrypoint", json_find(c, "entrypoint"));
+
+	if (r == 0)
+		r = words_line(out, "Command", json_find(c, "cmd"));
+	if (r == 0)
+		r = line(out, "User", about_str(c, "user"));
+	if (r == 0)
+		r = line(out, "Directory", about_str(c, "working_dir"));
+	if (r == 0)
+		r = line(out, "Stop signal", about_str(c, "stop_signal"));
+	if (r == 0)
+		r = lines(out, "Environment", json_find(c, "env"));
+	return r == 0 ? label_lines(out, json_find(c, "labels")) : r;
+}
+
+static int layer_lines(struct buf *out, const struct json *layers)
+{
+	const char *name = "Layers";
+	int r = 0;
+
+	if (!layers)
+		return 0;
+	json_foreach (layer, layers) {
+		char size[HUMAN_SIZE];
+		char text[160];
+
+		(void)snprintf(text, sizeof(text), "%s  %s", about_str(layer, "blob_digest"),
+			human_size(size, about_u64(layer, "compressed_size_bytes")));
+		r = line(out, name, text);
+		if (r < 0)
+			break;
+		name = "";
+	}
+	return r;
+}
+
+static int inspect_text(const struct msb_items *l, const struct json *doc, struct buf *out)
+{
+	const struct json *config = json_find(doc, "config");
 	char text[160];
 	char size[HUMAN_SIZE];
 	char when[TIME_TEXT];
-	int r = line(out, "Reference", e->text);
+	int r = line(out, "Reference", msb_items_name(l, 0));
 
 	if (r == 0)
-		r = line(out, "Digest", e->digest);
+		r = line(out, "Digest", msb_items_digest(l, 0));
 	if (r == 0)
-		r = line(out, "Size", human_size(size, im->size_bytes));
-	(void)snprintf(text, sizeof(text), "%s/%s", im->os, im->architecture);
+		r = line(out, "Size", human_size(size, msb_items_bytes(l, 0)));
+	(void)snprintf(
+		text, sizeof(text), "%s/%s", about_str(doc, "os"), about_str(doc, "architecture"));
 	if (r == 0)
 		r = line(out, "Platform", text);
 	if (r == 0)
-		r = line(out, "Created", time_local(im->created_s * NSEC_PER_SEC, when));
-	if (r == 0)
-		r = config_text(c, out);
-	for (uint32_t i = 0; i < im->n_layers && r == 0; i++) {
-		(void)snprintf(text, sizeof(text), "%s  %s", im->layers[i].digest,
-			human_size(size, im->layers[i].blob_bytes));
-		r = line(out, i ? "" : "Layers", text);
-	}
-	return r;
+		r = line(out, "Created", time_local(msb_items_created_ns(l, 0), when));
+	if (r == 0 && config)
+		r = config_text(config, out);
+	return r == 0 ? layer_lines(out, json_find(doc, "layers")) : r;
 }
 
-static int inspect(
-	const struct store *s, const char *word, int format, struct buf *out, struct msb_err *err)
+static int show_one(const struct image_args *a, const struct msb_items *l)
 {
-	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
-	int r = image_about_get(s, word, &a, err);
+	cleanup_json struct json *doc = NULL;
+	struct buf out;
+	int status;
+	int r = a->format == FORMAT_JSON ? 0 : about_json(l, 0, &doc);
 
-	if (r < 0)
-		return r;
-	r = format == FORMAT_JSON ? image_json(&a, out)
-				  : inspect_text(&a.entry, &a.image, &a.config, out);
-	return r < 0 ? msb_err_errno(err, r, "describing the image") : 0;
+	buf_init(&out, ABOUT_TEXT_MAX);
+	if (r == 0)
+		r = doc ? inspect_text(l, doc, &out) : buf_printf(&out, "%s", msb_items_json(l, 0));
+	status = about_print(&out, r);
+	buf_deinit(&out);
+	return status;
 }
 
 static int run_inspect(void *args, const struct opt_words *words)
 {
 	const struct image_args *a = args;
-	cleanup_with(store_close_p) struct store *s = NULL;
-	struct msb_err err = {0};
-	struct buf out;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *image = NULL;
+	struct cli_api api;
 	int status;
-	int r = open_store(&s, &err);
+	int r = cli_api_open(&api, &a->common, &e);
 
-	buf_init(&out, TEXT_MAX);
 	if (r == 0)
-		r = inspect(s, words->operands.items[0], a->format, &out, &err);
-	status = r < 0 ? cli_fail(&err) : cli_print(&out);
-	buf_deinit(&out);
+		r = msb_image_inspect(api.msb, words->operands.items[0], &image, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_one(a, image);
+	(void)msb_items_free(image);
+	cli_api_close(&api);
 	return status;
 }
 

@@ -1,19 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * msb image rm, msb image prune: out of the store.
- *
- * Removing is forgetting a reference; what nobody refers to any more is then collected, under the
- * store's exclusive lock, where it is looked again which images sandboxes and snapshots need:
- * whoever makes one holds the store open until its description is on disk.
- */
+/* msb image rm, msb image prune: out of the store. */
 #include "base/json.h"
 #include "base/str.h"
 
 #include "cli/api.h"
 #include "lib/human.h"
-#include "lib/image-remove.h"
-#include "lib/images.h"
-#include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
 
@@ -32,49 +23,58 @@ struct rmi_args {
 		.help = "Say only what went wrong"                           \
 	}
 
-static void say_kept(void *arg, const char *what, const char *user, const char *word)
-{
-	const struct rmi_args *a = arg;
+struct removing {
+	const struct rmi_args *args;
+	int status; /* of the last failure, 0: none */
+};
 
-	if (!a->quiet)
+static void say_kept(void *arg, const char *word, const char *what, const char *user)
+{
+	const struct removing *rm = arg;
+
+	if (!rm->args->quiet)
 		cli_note("%s '%s' keeps %s on disk; 'msb image prune' frees it later", what, user,
 			word);
 }
 
-static int collect(struct image_removal *m, const struct rmi_args *a)
+static void say_removed(void *arg, const char *word, int result, const struct msb_error *why)
 {
-	struct msb_err err = {0};
-	int r = image_remove_end(m, &err);
+	struct removing *rm = arg;
 
-	if (r == -EBUSY) {
-		if (!a->quiet)
-			cli_note("the image store is in use; 'msb image prune' frees the space "
-				 "later");
-		return 0;
-	}
-	return r < 0 ? cli_fail(&err) : 0;
+	if (result < 0)
+		rm->status = cli_api_fail(why);
+	else if (!rm->args->quiet)
+		cli_done("Removed", "%s", word);
 }
 
 static int run_rm(void *args, const struct opt_words *words)
 {
-	struct rmi_args *a = args;
-	struct image_removal m = {.force = a->force, .kept = say_kept, .arg = a};
-	struct msb_err err = {0};
-	int status = 0;
-	int s;
+	const struct rmi_args *a = args;
+	struct removing rm = {.args = a};
+	struct msb_image_removal told = MSB_IMAGE_REMOVAL_INIT;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
 
-	if (sandbox_home_default(m.home, sizeof(m.home), &err) < 0)
-		return cli_fail(&err);
-	for (size_t i = 0; i < words->operands.n; i++) {
-		const char *word = words->operands.items[i];
-
-		if (image_remove(&m, word, &err) < 0)
-			status = cli_fail(&err);
-		else if (!a->quiet)
-			cli_done("Removed", "%s", word);
+	if (r < 0)
+		return cli_api_fail(&e);
+	told.removed = say_removed;
+	told.kept = say_kept;
+	told.arg = &rm;
+	r = msb_image_remove_all(api.msb, words->operands.items, a->force, &told, &e);
+	cli_api_close(&api);
+	if (r == -EBUSY) {
+		if (!a->quiet)
+			cli_note("the image store is in use; 'msb image prune' frees the space "
+				 "later");
+		r = 0;
 	}
-	s = collect(&m, a);
-	return status ? status : s;
+	if (r < 0) {
+		int s = cli_api_fail(&e);
+
+		return rm.status ? rm.status : s;
+	}
+	return rm.status;
 }
 
 static const struct opt rm_opts[] = {

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 
 #include "cli/api.h"
-#include "lib/archive.h"
+#include "cli/out-file.h"
 
 struct save_args {
 	struct cli_common common;
@@ -48,18 +48,18 @@ static int save_stdout(const struct save_args *a, const struct opt_words *words)
 
 static int save_file(const struct save_args *a, const struct opt_words *words)
 {
-	struct archive_file file;
+	struct out_file file;
 	struct msb_err err = {0};
 	int status;
 
-	if (archive_file_open(a->output, &file, &err) < 0) {
+	if (out_file_open(a->output, &file, &err) < 0) {
 		status = cli_fail(&err);
 	} else {
 		status = save(a, words, file.fd);
-		if (status == 0 && archive_file_commit(&file, &err) < 0)
+		if (status == 0 && out_file_commit(&file, &err) < 0)
 			status = cli_fail(&err);
 	}
-	archive_file_close(&file);
+	out_file_close(&file);
 	return status;
 }
 

@@ -4,11 +4,9 @@
 
 #include "base/str.h"
 
-#include "cli/cli.h"
-#include "image/store/store.h"
-#include "lib/archive.h"
-#include "lib/snapshot-archive.h"
-#include "sandbox/state.h"
+#include "cli/about.h"
+#include "cli/api.h"
+#include "cli/out-file.h"
 
 struct archive_args {
 	struct cli_common common;
@@ -34,27 +32,46 @@ static int print_lines(const char *one, const char *two)
 	return status;
 }
 
-static int save_stdout(const struct snapshot *s, struct msb_err *err)
+/* Returns the exit status, as all that follow. */
+static int save(const struct archive_args *a, const char *name, int fd)
 {
-	int r;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
 
-	if (!isatty(STDOUT_FILENO))
-		return snapshot_save(s, STDOUT_FILENO, err);
-	r = msb_err_set(err, -EINVAL, MSB_USAGE, "standard output is a terminal");
-	return msb_err_hint(err, r, "name a file");
+	if (r == 0)
+		r = msb_snapshot_save(api.msb, name, fd, &e);
+	cli_api_close(&api);
+	return r < 0 ? cli_api_fail(&e) : 0;
 }
 
-static int save_file(const struct snapshot *s, const char *path, struct msb_err *err)
+static int save_stdout(const struct archive_args *a, const char *name)
 {
-	struct archive_file file;
-	int r = archive_file_open(path, &file, err);
+	struct msb_err err;
 
-	if (r == 0)
-		r = snapshot_save(s, file.fd, err);
-	if (r == 0)
-		r = archive_file_commit(&file, err);
-	archive_file_close(&file);
-	return r;
+	if (!isatty(STDOUT_FILENO))
+		return save(a, name, STDOUT_FILENO);
+	(void)msb_err_hint(&err,
+		msb_err_set(&err, -EINVAL, MSB_USAGE, "standard output is a terminal"),
+		"name a file");
+	return cli_fail(&err);
+}
+
+static int save_file(const struct archive_args *a, const char *name, const char *path)
+{
+	struct msb_err err = {0};
+	struct out_file file;
+	int status;
+
+	if (out_file_open(path, &file, &err) < 0) {
+		status = cli_fail(&err);
+	} else {
+		status = save(a, name, file.fd);
+		if (status == 0 && out_file_commit(&file, &err) < 0)
+			status = cli_fail(&err);
+	}
+	out_file_close(&file);
+	return status ? status : print_lines(path, NULL);
 }
 
 /* What archives of microsandbox may hold, too. */
@@ -76,21 +93,11 @@ static int not_in_archives(const struct archive_args *a, struct msb_err *err)
 static int run_save(void *args, const struct opt_words *words)
 {
 	const char *const *w = words->operands.items;
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	bool to_stdout = streq(w[1], "-");
 	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = not_in_archives(args, &err);
 
-	if (r == 0)
-		r = sandbox_home_default(home, sizeof(home), &err);
-	if (r == 0)
-		r = snapshot_open(home, w[0], &s, &err);
-	if (r == 0)
-		r = to_stdout ? save_stdout(&s, &err) : save_file(&s, w[1], &err);
-	if (r < 0)
+	if (not_in_archives(args, &err) < 0)
 		return cli_fail(&err);
-	return to_stdout ? 0 : print_lines(w[1], NULL);
+	return streq(w[1], "-") ? save_stdout(args, w[0]) : save_file(args, w[0], w[1]);
 }
 
 static const struct opt save_opts[] = {
@@ -149,41 +156,55 @@ static int open_archive(const char *path, struct msb_err *err)
 }
 
 /* Whoever is about to go off line should know. */
-static void tell_image(const char *home, const struct snapshot *s)
+static void tell_image(struct msb *m, const struct msb_items *l, const struct json *doc)
 {
-	cleanup_with(store_close_p) struct store *store = NULL;
-	cleanup_with(store_image_deinit) struct store_image image = {.n_layers = 0};
+	struct msb_items *image = NULL;
 
-	if (s->m.image == SNAPSHOT_OCI && store_open(home, &store, NULL) == 0 &&
-		store_image_get(store, s->m.image_digest, &image, NULL) == -ENOENT)
+	if (streq(msb_items_kind(l, 0), "image") &&
+		msb_image_inspect(m, about_str(doc, "image_digest"), &image, NULL) == -ENOENT)
 		cli_note("its image is not here; it is pulled when the snapshot is used");
+	(void)msb_items_free(image);
+}
+
+static int tell(struct msb *m, const struct archive_args *a, const struct msb_items *l)
+{
+	cleanup_json struct json *doc = NULL;
+	struct msb_err err = {0};
+	int r = about_json(l, 0, &doc);
+
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "the description");
+		return cli_fail(&err);
+	}
+	if (!a->quiet)
+		tell_image(m, l, doc);
+	return print_lines(msb_items_digest(l, 0), about_str(doc, "artifact_path"));
 }
 
 static int run_load(void *args, const struct opt_words *words)
 {
+	struct msb_snapshot_options o = MSB_SNAPSHOT_OPTIONS_INIT;
 	const struct archive_args *a = args;
 	const char *const *w = words->operands.items;
-	const char *dest = words->operands.n > 1 ? w[1] : NULL;
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	cleanup_fd int fd = -EBADF;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *l = NULL;
 	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	cleanup_fd int fd = open_archive(w[0], &err);
+	struct cli_api api;
+	int status;
+	int r;
 
-	if (r == 0) {
-		fd = open_archive(w[0], &err);
-		r = MIN(fd, 0);
-	}
-	if (r == 0)
-		r = snapshot_load(
-			&(struct snapshot_load){
-				.home = home, .fd = fd, .parent = dest, .replace = a->force},
-			&s, &err);
-	if (r < 0)
+	if (fd < 0)
 		return cli_fail(&err);
-	if (!a->quiet)
-		tell_image(home, &s);
-	return print_lines(s.digest, s.path);
+	o.directory = words->operands.n > 1 ? w[1] : NULL;
+	o.replace = a->force;
+	r = cli_api_open(&api, &a->common, &e);
+	if (r == 0)
+		r = msb_snapshot_import(api.msb, fd, &o, &l, &e);
+	status = r < 0 ? cli_api_fail(&e) : tell(api.msb, a, l);
+	(void)msb_items_free(l);
+	cli_api_close(&api);
+	return status;
 }
 
 static const struct opt load_opts[] = {

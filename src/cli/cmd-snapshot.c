@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb snapshot create, ls, inspect, verify, rm: root disks to begin from. */
-#include "base/json.h"
 #include "base/str.h"
 
+#include "cli/about.h"
 #include "cli/api.h"
 #include "cli/table.h"
-#include "image/snapshot/snapshot.h"
 #include "lib/human.h"
-#include "lib/snapshot-make.h"
-#include "lib/store-json.h"
-#include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
-enum { DIGEST_SHOWN = 19, NAME_WIDTH = 40, IMAGE_WIDTH = 36, TEXT_MAX = 16 * CLI_TEXT_MAX };
+enum { NAME_WIDTH = 40, IMAGE_WIDTH = 36 };
 
 struct snapshot_args {
 	struct cli_common common;
@@ -47,26 +43,6 @@ static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "j
 		.help = "A name, the beginning of a digest, or the path of a snapshot's directory" \
 	}
 
-/* Home directory, without what killed commands have left there. */
-static int find_home(char home[PATH_MAX], struct msb_err *err)
-{
-	int r = sandbox_home_default(home, PATH_MAX, err);
-
-	if (r == 0)
-		(void)snapshot_reap(home);
-	return r;
-}
-
-static int print_text(struct buf *text, int r)
-{
-	struct msb_err err = {0};
-
-	if (r == 0)
-		return cli_print(text);
-	(void)msb_err_errno(&err, r, "writing the answer");
-	return cli_fail(&err);
-}
-
 static int check_create(const struct snapshot_args *a, struct msb_err *err)
 {
 	if (a->resumable)
@@ -87,7 +63,7 @@ static int print_created(const char *digest, const char *path)
 
 	buf_init(&text, CLI_TEXT_MAX);
 	r = buf_printf(&text, "%s\n%s\n", digest, path);
-	status = print_text(&text, r);
+	status = about_print(&text, r);
 	buf_deinit(&text);
 	return status;
 }
@@ -102,10 +78,8 @@ static int run_create(void *args, const struct opt_words *words)
 	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
 	struct cli_api api;
-	int r = snapshot_name_check(name, &err);
+	int r = check_create(a, &err);
 
-	if (r == 0)
-		r = check_create(a, &err);
 	if (r < 0)
 		return cli_fail(&err);
 	o.replace = a->force;
@@ -185,79 +159,78 @@ const struct cli_command cmd_snapshot_create = {
 	.run = run_create,
 };
 
-static void list_row(struct table *t, const struct snapshot *s)
+static void list_row(struct table *t, const struct msb_items *l, size_t i)
 {
-	char shown[DIGEST_SHOWN + 1];
+	char shown[ABOUT_DIGEST];
 	char size[HUMAN_SIZE];
 	char when[TIME_TEXT];
 
-	memcpy(shown, s->digest, DIGEST_SHOWN);
-	shown[DIGEST_SHOWN] = '\0';
-	table_add(t, s->name, NAME_WIDTH);
+	table_add(t, msb_items_name(l, i), NAME_WIDTH);
 	table_add(t, "disk", 0);
-	table_add(t, s->m.reference, IMAGE_WIDTH);
-	table_add(t, human_size(size, snapshot_allocated(s)), 0);
-	table_add(t, time_local(s->m.created_ns, when), 0);
-	table_add(t, shown, 0);
+	table_add(t, msb_items_image(l, i), IMAGE_WIDTH);
+	table_add(t, human_size(size, msb_items_used(l, i)), 0);
+	table_add(t, time_local(msb_items_created_ns(l, i), when), 0);
+	table_add(t, about_digest(shown, msb_items_digest(l, i)), 0);
 }
 
-static int list_json(const struct snapshot_list *list, struct buf *out)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, JSON_PRETTY);
-	json_begin_array(&o, NULL);
-	for (size_t i = 0; i < list->n; i++) {
-		json_begin_object(&o, NULL);
-		snapshot_json_members(&o, &list->items[i]);
-		json_end_object(&o);
-	}
-	json_end_array(&o);
-	return cli_print_json(&o, out);
-}
-
-static int list_text(const struct snapshot_list *list, bool quiet, struct buf *out)
+static int list_text(const struct msb_items *l, bool quiet, struct buf *out)
 {
 	static const char *const headers[] = {
 		"NAME", "SCOPE", "IMAGE", "SIZE", "CREATED", "DIGEST"};
 	struct table t;
+	bool any = false;
 	int r = 0;
 
-	if (!list->n && !quiet) {
-		cli_note("No snapshots found.");
-		return 0;
-	}
 	table_init(&t, headers, ARRAY_SIZE(headers));
-	for (size_t i = 0; i < list->n && r == 0; i++) {
+	for (size_t i = 0; i < msb_items_size(l) && r == 0; i++) {
+		if (msb_items_problem(l, i)[0])
+			continue;
+		any = true;
 		if (quiet)
-			r = buf_printf(out, "%s\n", list->items[i].name);
+			r = buf_printf(out, "%s\n", msb_items_name(l, i));
 		else
-			list_row(&t, &list->items[i]);
+			list_row(&t, l, i);
 	}
-	if (r == 0 && !quiet)
+	if (!any && !quiet)
+		cli_note("No snapshots found.");
+	else if (r == 0 && !quiet)
 		r = table_format(&t, out);
 	table_deinit(&t);
-	return print_text(out, r);
+	return about_print(out, r);
+}
+
+static int show_list(const struct snapshot_args *a, const struct msb_items *l)
+{
+	struct buf out;
+	int status;
+
+	for (size_t i = 0; i < msb_items_size(l); i++) {
+		if (msb_items_problem(l, i)[0])
+			cli_note("warning: snapshot '%s' cannot be read", msb_items_name(l, i));
+	}
+	if (a->format == FORMAT_JSON)
+		return about_print_list(l);
+	buf_init(&out, ABOUT_TEXT_MAX);
+	status = list_text(l, a->quiet, &out);
+	buf_deinit(&out);
+	return status;
 }
 
 static int run_ls(void *args, const struct opt_words *words)
 {
 	const struct snapshot_args *a = args;
-	cleanup_with(snapshot_list_deinit) struct snapshot_list list = {.n = 0};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	struct buf out;
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *list = NULL;
+	struct cli_api api;
 	int status;
+	int r = cli_api_open(&api, &a->common, &e);
 
 	(void)words;
-	if (find_home(home, &err) < 0 || snapshot_list_get(home, &list, &err) < 0)
-		return cli_fail(&err);
-	for (size_t i = 0; i < list.n_damaged; i++)
-		cli_note("warning: snapshot '%s' cannot be read", list.damaged[i]);
-	buf_init(&out, TEXT_MAX);
-	status = a->format == FORMAT_JSON ? list_json(&list, &out)
-					  : list_text(&list, a->quiet, &out);
-	buf_deinit(&out);
+	if (r == 0)
+		r = msb_snapshot_details(api.msb, &list, &e);
+	status = r < 0 ? cli_api_fail(&e) : show_list(a, list);
+	(void)msb_items_free(list);
+	cli_api_close(&api);
 	return status;
 }
 
@@ -279,29 +252,22 @@ const struct cli_command cmd_snapshot_ls = {
 	.run = run_ls,
 };
 
-static int line(struct buf *out, const char *name, const char *value)
+static int label_lines(const struct json *doc, struct buf *out)
 {
-	char clean[4096];
-
-	return buf_printf(out, "%s%s%*s%s\n", name, name[0] ? ":" : " ", (int)(14 - strlen(name)),
-		"", human_text(clean, sizeof(clean), value));
-}
-
-static int label_lines(const struct snapshot *s, struct buf *out)
-{
+	const struct json *labels = json_find(doc, "labels");
 	const char *name = "Labels";
 	int r = 0;
 
-	if (!s->m.labels)
+	if (!labels)
 		return 0;
-	json_foreach (item, s->m.labels) {
+	json_foreach (item, labels) {
 		char text[2048];
 		const char *value = "";
 
 		r = json_to_str(item, "labels", &value, NULL);
 		(void)snprintf(text, sizeof(text), "%s=%s", json_key(item), value);
 		if (r == 0)
-			r = line(out, name, text);
+			r = about_line(out, name, text);
 		if (r < 0)
 			break;
 		name = "";
@@ -309,60 +275,100 @@ static int label_lines(const struct snapshot *s, struct buf *out)
 	return r;
 }
 
-static int inspect_text(const struct snapshot *s, bool verified, struct buf *out)
+static int inspect_text(const struct msb_items *l, const struct json *doc, struct buf *out)
 {
+	bool flat = streq(about_str(doc, "root_disk"), "flat");
 	char text[PATH_MAX + 32];
 	char size[HUMAN_SIZE];
 	char taken[HUMAN_SIZE];
 	char when[TIME_TEXT];
-	int r = line(out, "Name", s->name);
+	int r = about_line(out, "Name", msb_items_name(l, 0));
 
 	if (r == 0)
-		r = line(out, "Digest", s->digest);
+		r = about_line(out, "Digest", msb_items_digest(l, 0));
 	if (r == 0)
-		r = line(out, "Path", s->path);
-	if (r == 0 && s->m.parent && s->m.parent[0])
-		r = line(out, "Parent", s->m.parent);
+		r = about_line(out, "Path", about_str(doc, "artifact_path"));
+	if (r == 0 && about_str(doc, "parent_digest")[0])
+		r = about_line(out, "Parent", about_str(doc, "parent_digest"));
 	if (r == 0)
-		r = line(out, "Created", time_local(s->m.created_ns, when));
+		r = about_line(out, "Created", time_local(msb_items_created_ns(l, 0), when));
 	if (r == 0)
-		r = line(out, "Sandbox", s->m.sandbox);
-	(void)snprintf(text, sizeof(text), "%s (%s)", s->m.reference, s->m.image_digest);
+		r = about_line(out, "Sandbox", about_str(doc, "source_sandbox"));
+	(void)snprintf(text, sizeof(text), "%s (%s)", msb_items_image(l, 0),
+		about_str(doc, "image_digest"));
 	if (r == 0)
-		r = line(out, "Image", text);
-	(void)snprintf(text, sizeof(text), "%s%s, %s taken", s->m.flat ? "flat, " : "",
-		human_size(size, s->m.size_bytes), human_size(taken, snapshot_allocated(s)));
+		r = about_line(out, "Image", text);
+	(void)snprintf(text, sizeof(text), "%s%s, %s taken", flat ? "flat, " : "",
+		human_size(size, msb_items_bytes(l, 0)), human_size(taken, msb_items_used(l, 0)));
 	if (r == 0)
-		r = line(out, "Root disk", text);
+		r = about_line(out, "Root disk", text);
+	return r == 0 ? label_lines(doc, out) : r;
+}
+
+static int show_one(const struct snapshot_args *a, const struct msb_items *l)
+{
+	cleanup_json struct json *doc = NULL;
+	struct buf out;
+	int status;
+	int r = 0;
+
+	buf_init(&out, ABOUT_TEXT_MAX);
+	if (a->format == FORMAT_JSON) {
+		r = buf_printf(&out, "%s\n", msb_items_json(l, 0));
+	} else {
+		r = about_json(l, 0, &doc);
+		if (r == 0)
+			r = inspect_text(l, doc, &out);
+		if (r == 0 && a->verify)
+			r = about_line(&out, "Verification", "ok");
+	}
+	status = about_print(&out, r);
+	buf_deinit(&out);
+	return status;
+}
+
+static int show_verified(const struct msb_items *l)
+{
+	cleanup_json struct json *doc = NULL;
+	struct buf out;
+	int status;
+	int r = about_json(l, 0, &doc);
+
+	buf_init(&out, ABOUT_TEXT_MAX);
 	if (r == 0)
-		r = label_lines(s, out);
-	return r == 0 && verified ? line(out, "Verification", "ok") : r;
+		r = about_line(&out, "Digest", msb_items_digest(l, 0));
+	if (r == 0)
+		r = about_line(&out, "Path", about_str(doc, "artifact_path"));
+	if (r == 0)
+		r = about_line(&out, "Verification", "ok");
+	status = about_print(&out, r);
+	buf_deinit(&out);
+	return status;
+}
+
+/* @only: nothing but whether it is whole */
+static int inspect(const struct snapshot_args *a, const char *word, bool only)
+{
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_items *l = NULL;
+	struct cli_api api;
+	int status;
+	int r = cli_api_open(&api, &a->common, &e);
+
+	if (r == 0)
+		r = msb_snapshot_inspect(api.msb, word, a->verify || only, &l, &e);
+	if (r < 0)
+		status = cli_api_fail(&e);
+	else
+		status = only ? show_verified(l) : show_one(a, l);
+	(void)msb_items_free(l);
+	cli_api_close(&api);
+	return status;
 }
 
 static int run_inspect(void *args, const struct opt_words *words)
 {
-	const struct snapshot_args *a = args;
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	struct buf out;
-	int status;
-	int r = find_home(home, &err);
-
-	if (r == 0)
-		r = snapshot_open(home, words->operands.items[0], &s, &err);
-	if (r == 0 && a->verify)
-		r = snapshot_verify(&s, &err);
-	if (r < 0)
-		return cli_fail(&err);
-	buf_init(&out, TEXT_MAX);
-	r = a->format == FORMAT_JSON ? snapshot_json(&s, a->verify, &out)
-				     : inspect_text(&s, a->verify, &out);
-	if (r == 0 && a->format == FORMAT_JSON)
-		r = buf_append(&out, "\n", 1);
-	status = print_text(&out, r);
-	buf_deinit(&out);
-	return status;
+	return inspect(args, words->operands.items[0], false);
 }
 
 static const struct opt inspect_opts[] = {
@@ -390,29 +396,7 @@ const struct cli_command cmd_snapshot_inspect = {
 
 static int run_verify(void *args, const struct opt_words *words)
 {
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	struct buf out;
-	int status;
-	int r = find_home(home, &err);
-
-	(void)args;
-	if (r == 0)
-		r = snapshot_open(home, words->operands.items[0], &s, &err);
-	if (r == 0)
-		r = snapshot_verify(&s, &err);
-	if (r < 0)
-		return cli_fail(&err);
-	buf_init(&out, TEXT_MAX);
-	r = line(&out, "Digest", s.digest);
-	if (r == 0)
-		r = line(&out, "Path", s.path);
-	if (r == 0)
-		r = line(&out, "Verification", "ok");
-	status = print_text(&out, r);
-	buf_deinit(&out);
-	return status;
+	return inspect(args, words->operands.items[0], true);
 }
 
 const struct cli_command cmd_snapshot_verify = {
@@ -427,52 +411,24 @@ const struct cli_command cmd_snapshot_verify = {
 	.run = run_verify,
 };
 
-/* Those that were made of sandboxes that began from it do not need it, but name it. */
-static int check_children(const char *home, const struct snapshot *s, struct msb_err *err)
-{
-	cleanup_with(snapshot_list_deinit) struct snapshot_list list = {.n = 0};
-	int r = snapshot_list_get(home, &list, err);
-
-	for (size_t i = 0; r == 0 && i < list.n; i++) {
-		if (!streq(list.items[i].m.parent, s->digest))
-			continue;
-		r = msb_err_set(err, -EBUSY, MSB_BUSY, "snapshot '%s' is the parent of '%s'",
-			s->name, list.items[i].name);
-		r = msb_err_hint(err, r, "remove that first, or give --force");
-	}
-	return r;
-}
-
-static int remove_one(const char *home, const char *word, bool force, struct msb_err *err)
-{
-	cleanup_with(snapshot_close) struct snapshot s = {.fd = -EBADF};
-	int r = snapshot_open(home, word, &s, err);
-
-	/* A damaged one keeps every image; whose directory it is is known by its place only. */
-	if (r < 0 && force && s.fd >= 0 && !strchr(word, '/'))
-		return snapshot_remove(&s, err);
-	if (r == 0 && !force)
-		r = check_children(home, &s, err);
-	return r == 0 ? snapshot_remove(&s, err) : r;
-}
-
 static int run_rm(void *args, const struct opt_words *words)
 {
 	const struct snapshot_args *a = args;
-	struct msb_err err = {0};
-	char home[PATH_MAX];
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
 	int status = 0;
 
-	if (find_home(home, &err) < 0)
-		return cli_fail(&err);
+	if (cli_api_open(&api, &a->common, &e) < 0)
+		return cli_api_fail(&e);
 	for (size_t i = 0; i < words->operands.n; i++) {
 		const char *word = words->operands.items[i];
 
-		if (remove_one(home, word, a->force, &err) < 0)
-			status = cli_fail(&err);
+		if (msb_snapshot_discard(api.msb, word, a->force, &e) < 0)
+			status = cli_api_fail(&e);
 		else if (!a->quiet)
 			cli_done("Removed", "%s", word);
 	}
+	cli_api_close(&api);
 	return status;
 }
 

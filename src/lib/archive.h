@@ -33,17 +33,3 @@ int archive_load_snapshot(const char *home, const char *lib_dir, int fd, int dis
 /** archive_save - the images @refs (ends with NULL) to @fd */
 int archive_save(const char *home, const char *lib_dir, int fd, const char *const *refs,
 	const char *format, struct msb_err *err) MSB_MUST_CHECK;
-
-/* A file that appears under its name when it is whole. */
-struct archive_file {
-	int fd;
-	const char *path; /* borrowed */
-	char temporary[PATH_MAX]; /* "": none */
-	bool unnamed; /* until archive_file_commit() */
-};
-
-/** archive_file_open - @ret: archive_file_close(), also after a failure */
-int archive_file_open(const char *path, struct archive_file *ret, struct msb_err *err)
-	MSB_MUST_CHECK;
-int archive_file_commit(struct archive_file *f, struct msb_err *err) MSB_MUST_CHECK;
-void archive_file_close(struct archive_file *f);

@@ -5,7 +5,6 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#include "image/store/store.h"
 #include "lib/api-words.h"
 #include "lib/secret-args.h"
 #include "msb/msb.h"
@@ -65,17 +64,6 @@ static void put_sandbox(const char *name)
 	ASSERT_OK(io_write_file_atomic(
 		d.fd, SANDBOX_SPEC, buf_data(&json), buf_len(&json), 0600, false));
 	buf_deinit(&json);
-	sandbox_dir_close(&d);
-}
-
-/* What it needs nobody knows. */
-static void broken_sandbox(const char *name)
-{
-	static const char text[] = "{\"version\":1,\"ephemeral\":false,\"cpus\":-1}";
-	struct sandbox_dir d;
-
-	ASSERT_OK(sandbox_dir_create(test_tmpdir(), name, &d, NULL));
-	ASSERT_OK(io_write_file_atomic(d.fd, SANDBOX_SPEC, text, sizeof(text) - 1, 0600, false));
 	sandbox_dir_close(&d);
 }
 
@@ -353,81 +341,6 @@ TEST(waiting_is_cancelled)
 	close(fd);
 }
 
-static void never(void *arg, const char *name)
-{
-	test_fail(__FILE__, __LINE__, "%s was removed", name);
-}
-
-static void count(void *arg, const char *name)
-{
-	ASSERT_STREQ(name, "data");
-	++*(unsigned int *)arg;
-}
-
-TEST(volumes_and_images)
-{
-	struct msb_image_pruned pruned = MSB_IMAGE_PRUNED_INIT;
-	struct msb *m = open_here();
-	struct msb_items *l = NULL;
-	char name[MSB_NAME_SIZE];
-	char *path = NULL;
-	uint64_t used = 0;
-	unsigned int n = 0;
-
-	ASSERT_OK(msb_volume_prune(m, never, NULL, &e));
-	ASSERT_FAILS(msb_volume_create(m, "a/b", "dir", 0, &e), EINVAL, "usage");
-	ASSERT_FAILS(msb_volume_create(m, "data", "tape", 0, &e), EINVAL, "usage");
-	ASSERT_OK(msb_volume_create(m, "data", "dir", 0, &e));
-	ASSERT_FAILS(msb_volume_create(m, "data", "dir", 0, &e), EEXIST, "exists");
-	ASSERT_OK(msb_volume_list(m, &l, &e));
-	ASSERT_EQ(msb_items_size(l), 1);
-	ASSERT_STREQ(msb_items_name(l, 0), "data");
-	ASSERT_STREQ(msb_items_kind(l, 0), "dir");
-	ASSERT_STREQ(msb_items_name(l, 1), "");
-	l = msb_items_free(l);
-	ASSERT_OK(msb_volume_used(m, "data", &used, &e));
-	ASSERT_OK(msb_volume_users(m, "data", &l, &e));
-	ASSERT_EQ(msb_items_size(l), 0);
-	l = msb_items_free(l);
-	put_sandbox("box");
-	broken_sandbox("car");
-	ASSERT_OK(msb_volume_users(m, "data", &l, &e));
-	ASSERT_EQ(msb_items_size(l), 1);
-	ASSERT_STREQ(msb_items_name(l, 0), "car");
-	ASSERT_STREQ(msb_items_kind(l, 0), "unknown");
-	l = msb_items_free(l);
-	ASSERT_OK(msb_volume_prune(m, never, NULL, &e));
-	ASSERT_OK(msb_remove(m, "car", 0, &e));
-	ASSERT_OK(msb_volume_inspect(m, "data", &l, &e));
-	ASSERT_STREQ(msb_items_name(l, 0), "data");
-	l = msb_items_free(l);
-	ASSERT_OK(msb_volume_path(m, "data", &path, &e));
-	ASSERT_TRUE(str_starts(path, test_tmpdir()));
-	free(path);
-	ASSERT_FAILS(msb_volume_path(m, "nothing", &path, &e), ENOENT, "not-found");
-	ASSERT_TRUE(!path);
-	ASSERT_FAILS(msb_volume_create_any(m, "disk", 0, name, &e), EINVAL, "usage");
-	ASSERT_OK(msb_volume_create_any(m, "dir", MIB, name, &e));
-	ASSERT_TRUE(str_starts(name, "vol-"));
-	ASSERT_OK(msb_volume_remove(m, name, &e));
-	ASSERT_FAILS(msb_volume_users(m, "nothing", &l, &e), ENOENT, "not-found");
-	ASSERT_TRUE(!l);
-	ASSERT_OK(msb_volume_prune(m, count, &n, &e));
-	ASSERT_EQ(n, 1);
-	ASSERT_FAILS(msb_volume_remove(m, "data", &e), ENOENT, "not-found");
-
-	ASSERT_OK(msb_image_prune(m, NULL, NULL, &pruned, &e));
-	ASSERT_EQ(pruned.images, 0);
-	ASSERT_FAILS(
-		msb_image_save(m, (const char *const[]){"a", NULL}, "zip", 1, &e), EINVAL, "usage");
-	ASSERT_FAILS(msb_image_save(m, (const char *const[]){NULL}, "oci", 1, &e), EINVAL, "usage");
-	ASSERT_FAILS(msb_image_remove(m, "nothing:1", 0, &e), ENOENT, "not-found");
-	ASSERT_FAILS(msb_image_json(m, "nothing:1", &path, &e), ENOENT, "not-found");
-	ASSERT_FAILS(msb_snapshot_json(m, "nothing", &path, &e), ENOENT, "not-found");
-	ASSERT_FAILS(msb_snapshot_verify(m, "nothing", &e), ENOENT, "not-found");
-	(void)msb_close(m);
-}
-
 TEST(copies_need_a_sandbox)
 {
 	struct msb_copy_options o = MSB_COPY_OPTIONS_INIT;
@@ -520,50 +433,4 @@ TEST(logs_of_what_has_never_run)
 	(void)msb_logs_close(l);
 	(void)msb_close(m);
 	close(fd);
-}
-
-#define DIGITS "00000000000000000000000000000000000000000000000000000000000"
-#define DIGEST "sha256:aaaa1" DIGITS
-
-static void put_image(const char *reference)
-{
-	cleanup_with(store_work_free_p) struct store_work *w = NULL;
-	cleanup_with(store_close_p) struct store *s = NULL;
-	struct store_image image = {
-		.created_s = 1, .manifest_json = (char[]){"{}"}, .config_json = (char[]){"{}"}};
-	struct image_ref ref;
-	int fd = -EBADF;
-
-	memcpy(image.digest, DIGEST, sizeof(image.digest));
-	memcpy(image.config_digest, DIGEST, sizeof(image.digest));
-	ASSERT_OK(store_open(test_tmpdir(), &s, NULL));
-	ASSERT_OK(store_image_begin(s, &w, &fd, NULL));
-	close(fd);
-	ASSERT_OK(store_image_commit(w, &image, NULL));
-	ASSERT_OK(image_ref_parse(reference, &ref, NULL));
-	ASSERT_OK(store_ref_set(s, &ref, DIGEST, NULL));
-}
-
-TEST(an_image)
-{
-	struct msb *m = open_here();
-	struct msb_items *l = NULL;
-	char *json = NULL;
-
-	put_image("mine:1");
-	ASSERT_OK(msb_image_list(m, &l, &e));
-	ASSERT_EQ(msb_items_size(l), 1);
-	ASSERT_STREQ(msb_items_name(l, 0), "mine:1");
-	ASSERT_STREQ(msb_items_digest(l, 0), DIGEST);
-	l = msb_items_free(l);
-	for (int i = 0; i < 2; i++) {
-		ASSERT_OK(msb_image_json(m, i ? "aaaa10" : "mine:1", &json, &e));
-		ASSERT_TRUE(strstr(json, i ? "\"reference\": null" : "\"reference\": \"mine:1\""));
-		ASSERT_TRUE(strstr(json, DIGEST));
-		free(json);
-	}
-	ASSERT_OK(msb_image_remove(m, "mine:1", 0, &e));
-	ASSERT_FAILS(msb_image_json(m, "mine:1", &json, &e), ENOENT, "not-found");
-	ASSERT_TRUE(!json);
-	(void)msb_close(m);
 }

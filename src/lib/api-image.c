@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libmsb: images. */
+#include "base/str.h"
+
+#include "image/store/store.h"
+#include "lib/api-items.h"
+#include "lib/api.h"
+#include "lib/archive.h"
+#include "lib/config.h"
+#include "lib/image-remove.h"
+#include "lib/images.h"
+#include "lib/pull.h"
+#include "lib/store-json.h"
+
+struct onlooker {
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+	char digest[16][REF_DIGEST_LEN + 1]; /* layers on their way */
+	uint64_t here[16];
+	uint64_t finished;
+	uint64_t total;
+};
+
+/* Layers come four at a time; what one has got so far is forgotten when it is whole. */
+static uint64_t *slot_of(struct onlooker *o, const char *digest)
+{
+	size_t free_slot = ARRAY_SIZE(o->here);
+
+	for (size_t i = 0; i < ARRAY_SIZE(o->here); i++) {
+		if (streq(o->digest[i], digest))
+			return &o->here[i];
+		if (!o->digest[i][0])
+			free_slot = i;
+	}
+	if (free_slot == ARRAY_SIZE(o->here))
+		return NULL;
+	memcpy(o->digest[free_slot], digest, sizeof(o->digest[0]));
+	o->here[free_slot] = 0;
+	return &o->here[free_slot];
+}
+
+static void on_layer(struct onlooker *o, const struct pull_event *e)
+{
+	uint64_t *here = slot_of(o, e->digest);
+
+	if (!here)
+		return;
+	*here = e->bytes;
+	if (e->state != PULL_LAYER_DONE && e->state != PULL_LAYER_EXISTS)
+		return;
+	o->finished += e->total ? e->total : e->bytes;
+	*here = 0;
+	o->digest[here - o->here][0] = '\0';
+}
+
+static int on_event(void *arg, const struct pull_event *e, struct msb_err *err)
+{
+	struct onlooker *o = arg;
+	uint64_t done;
+
+	if (e->type == PULL_RESOLVE)
+		o->total = e->bytes;
+	else if (e->type == PULL_LAYER)
+		on_layer(o, e);
+	else
+		return 0;
+	done = o->finished;
+	for (size_t i = 0; i < ARRAY_SIZE(o->here); i++)
+		done += o->here[i];
+	o->progress(o->arg, o->total ? MIN(done, o->total) : done, o->total);
+	return 0;
+}
+
+static int pull(struct msb *m, const char *reference, enum pull_policy policy,
+	const struct pull_watch *watch, struct pull_result *result, struct msb_err *err)
+{
+	struct config config = {.root = NULL};
+	struct image_ref ref;
+	const struct pull_opts opts = {
+		.home = m->home,
+		.lib_dir = api_lib_dir(m, err),
+		.config = &config,
+		.policy = policy,
+		.quiet = !watch->event,
+		.watch = watch,
+	};
+	int r = opts.lib_dir ? image_ref_parse(reference, &ref, err) : -ENOENT;
+
+	if (r == 0)
+		r = config_load(m->home, &config, err);
+	if (r == 0)
+		r = pull_image(&opts, reference, &ref, result, err);
+	config_deinit(&config);
+	return r;
+}
+
+int msb_image_pull(struct msb *m, const char *reference, enum msb_pull policy,
+	void (*progress)(void *arg, uint64_t done, uint64_t total), void *arg, char *ret_digest,
+	struct msb_error *error)
+{
+	static const enum pull_policy policies[] = {[MSB_PULL_MISSING] = PULL_IF_MISSING,
+		[MSB_PULL_ALWAYS] = PULL_ALWAYS,
+		[MSB_PULL_NEVER] = PULL_NEVER};
+	struct onlooker o = {.progress = progress, .arg = arg};
+	struct pull_result result = {.layers = 0};
+	struct msb_err err = {0};
+	struct api_cancel c;
+	const struct pull_watch watch = {
+		.event = progress ? on_event : NULL, .arg = &o, .cancel = api_cancel_begin(&c, m)};
+	int r;
+
+	if ((unsigned int)policy >= ARRAY_SIZE(policies))
+		return api_fail(error, &err, msb_err_usage(&err, "no such policy"));
+	r = pull(m, reference, policies[policy], &watch, &result, &err);
+	if (r == 0 && ret_digest)
+		memcpy(ret_digest, result.digest, MSB_DIGEST_SIZE);
+	return api_cancel_end(&c, error, &err, r);
+}
+
+int msb_image_list(struct msb *m, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(store_close_p) struct store *s = NULL;
+	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
+	struct msb_err err = {0};
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_list_get(s, &list, &err);
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		item_put((*ret)->items[i].name, sizeof((*ret)->items[i].name), list.items[i].text);
+		item_put((*ret)->items[i].digest, MSB_DIGEST_SIZE, list.items[i].digest);
+	}
+	return api_result(error, &err, r);
+}
+
+/* A name with a digest says nothing new beside a tag of the same image. */
+static bool is_redundant(const struct image_list *list, const struct image_entry *e)
+{
+	for (size_t i = 0; e->has_ref && e->ref.digest[0] && i < list->n; i++) {
+		const struct image_entry *other = &list->items[i];
+
+		if (other->has_ref && other->ref.tag[0] && streq(other->ref.host, e->ref.host) &&
+			streq(other->ref.path, e->ref.path) && streq(other->digest, e->digest))
+			return true;
+	}
+	return false;
+}
+
+static void put_image(struct item *to, const struct image_entry *e, const struct store_image *image)
+{
+	item_put(to->name, sizeof(to->name), e->text);
+	item_put(to->digest, MSB_DIGEST_SIZE, e->digest);
+	to->bytes = image->size_bytes;
+	to->created_ns = image->created_s * NSEC_PER_SEC;
+}
+
+/* Return: 1 when @to was filled in, 0 if the image has gone meanwhile. */
+static int describe_image(const struct store *s, const struct image_entry *e, struct item *to)
+{
+	cleanup_with(store_image_deinit) struct store_image image = {.n_layers = 0};
+	struct msb_err err = {0};
+	struct json_out o;
+	struct buf text;
+	int r = store_image_get(s, e->digest, &image, &err);
+
+	if (r == -ENOENT)
+		return 0;
+	put_image(to, e, &image);
+	/* A damaged one must not hide the others. */
+	if (r < 0) {
+		to->problem = strdup(err.msg);
+		return to->problem ? 1 : -ENOMEM;
+	}
+	buf_init(&text, ITEM_JSON_MAX);
+	json_out_init(&o, &text, JSON_PRETTY);
+	json_begin_object(&o, NULL);
+	image_json_members(&o, e, &image);
+	json_end_object(&o);
+	r = item_take_json(&text, json_out_end(&o), &to->json, &err);
+	buf_deinit(&text);
+	return r < 0 ? r : 1;
+}
+
+int msb_image_details(struct msb *m, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(store_close_p) struct store *s = NULL;
+	cleanup_with(image_list_deinit) struct image_list list = {.n = 0};
+	struct msb_err err = {0};
+	size_t n = 0;
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_list_get(s, &list, &err);
+	if (r == 0)
+		r = items_new(list.n, ret);
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		if (is_redundant(&list, &list.items[i]))
+			continue;
+		r = describe_image(s, &list.items[i], &(*ret)->items[n]);
+		if (r > 0)
+			n++;
+		r = MIN(r, 0);
+	}
+	if (r == 0)
+		(*ret)->n = n;
+	else
+		*ret = msb_items_free(*ret);
+	return api_result(error, &err, r);
+}
+
+static int image_text(const struct image_about *a, char **ret, struct msb_err *err)
+{
+	struct buf text;
+	int r;
+
+	buf_init(&text, ITEM_JSON_MAX);
+	r = item_take_json(&text, image_json(a, &text), ret, err);
+	buf_deinit(&text);
+	return r;
+}
+
+int msb_image_inspect(
+	struct msb *m, const char *reference, struct msb_items **ret, struct msb_error *error)
+{
+	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
+	cleanup_with(store_close_p) struct store *s = NULL;
+	struct msb_err err = {0};
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_about_get(s, reference, &a, &err);
+	if (r == 0)
+		r = items_new(1, ret);
+	if (r == 0) {
+		put_image(&(*ret)->items[0], &a.entry, &a.image);
+		r = image_text(&a, &(*ret)->items[0].json, &err);
+	}
+	if (r < 0)
+		*ret = msb_items_free(*ret);
+	return api_result(error, &err, r);
+}
+
+int msb_image_json(struct msb *m, const char *reference, char **ret, struct msb_error *error)
+{
+	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
+	cleanup_with(store_close_p) struct store *s = NULL;
+	struct msb_err err = {0};
+	int r = store_open(m->home, &s, &err);
+
+	*ret = NULL;
+	if (r == 0)
+		r = image_about_get(s, reference, &a, &err);
+	if (r == 0)
+		r = image_text(&a, ret, &err);
+	return api_result(error, &err, r);
+}
+
+int msb_image_remove(struct msb *m, const char *reference, int force, struct msb_error *error)
+{
+	struct image_removal removal = {.force = force != 0};
+	struct msb_err err = {0};
+	struct msb_err later = {0};
+	int e;
+	int r = str_copy(removal.home, sizeof(removal.home), m->home);
+
+	if (r == 0)
+		r = image_remove(&removal, reference, &err);
+	e = image_remove_end(&removal, &later);
+	/* In use by somebody: the next collection takes it. */
+	if (r == 0 && e < 0 && e != -EBUSY)
+		return api_fail(error, &later, e);
+	return api_result(error, &err, r);
+}
+
+struct removing {
+	struct msb_image_removal told;
+};
+
+static void on_kept(void *arg, const char *what, const char *user, const char *word)
+{
+	const struct removing *x = arg;
+
+	if (x->told.kept)
+		x->told.kept(x->told.arg, word, what, user);
+}
+
+static void tell_removed(
+	const struct removing *x, const char *reference, const struct msb_err *err, int r)
+{
+	struct msb_error e = MSB_ERROR_INIT;
+
+	if (x->told.removed)
+		x->told.removed(x->told.arg, reference, api_result(&e, err, r), &e);
+}
+
+int msb_image_remove_all(struct msb *m, const char *const *references, int force,
+	const struct msb_image_removal *told, struct msb_error *error)
+{
+	struct removing x = {.told = MSB_IMAGE_REMOVAL_INIT};
+	struct image_removal removal = {.force = force != 0, .kept = on_kept, .arg = &x};
+	struct msb_err err = {0};
+	int r = str_copy(removal.home, sizeof(removal.home), m->home);
+
+	if (r < 0)
+		return api_fail(error, &err, r);
+	if (told)
+		memcpy(&x.told, told, MIN(told->size, sizeof(x.told)));
+	for (; *references; references++) {
+		struct msb_err why = {0};
+
+		tell_removed(&x, *references, &why, image_remove(&removal, *references, &why));
+	}
+	return api_result(error, &err, image_remove_end(&removal, &err));
+}
+
+struct doubter {
+	void (*doubt)(void *arg, const char *what, const char *name, const char *why);
+	void *arg;
+};
+
+static void on_doubt(void *arg, const struct image_doubt *d)
+{
+	const struct doubter *x = arg;
+
+	x->doubt(x->arg, d->what, d->name, d->why);
+}
+
+int msb_image_prune(struct msb *m,
+	void (*doubt)(void *arg, const char *what, const char *name, const char *why), void *arg,
+	struct msb_image_pruned *ret, struct msb_error *error)
+{
+	struct doubter d = {.doubt = doubt, .arg = arg};
+	struct store_gc_report report = {.images = 0};
+	struct msb_err err = {0};
+	int r = image_prune(m->home, doubt ? on_doubt : NULL, &d, &report, &err);
+
+	if (r == 0 && ret) {
+		const struct msb_image_pruned x = {.size = ret->size,
+			.images = report.images,
+			.layers = report.layers,
+			.bytes = report.bytes};
+
+		memcpy(ret, &x, MIN(ret->size, sizeof(x)));
+	}
+	return api_result(error, &err, r);
+}
+
+int msb_image_load(struct msb *m, int fd, const char *tag,
+	int (*loaded)(void *arg, const char *reference), void *arg, struct msb_error *error)
+{
+	struct msb_err err = {0};
+	const char *lib_dir = api_lib_dir(m, &err);
+	int r = lib_dir ? archive_load(m->home, lib_dir, fd, tag, loaded, arg, &err) : -ENOENT;
+
+	return api_result(error, &err, r);
+}
+
+int msb_image_save(struct msb *m, const char *const *references, const char *format, int fd,
+	struct msb_error *error)
+{
+	struct msb_err err = {0};
+	const char *lib_dir = api_lib_dir(m, &err);
+	int r = -ENOENT;
+
+	if (!streq(format, "docker") && !streq(format, "oci"))
+		r = msb_err_usage(&err, "an archive has the format 'docker' or 'oci'");
+	else if (!references[0])
+		r = msb_err_usage(&err, "no image is named");
+	else if (lib_dir)
+		r = archive_save(m->home, lib_dir, fd, references, format, &err);
+	return api_result(error, &err, r);
+}
