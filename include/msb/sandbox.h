@@ -129,6 +129,37 @@ MSB_API unsigned int msb_info_memory_mib_max(const struct msb_info *i);
 /** msb_info_command - word @n of its main process; NULL when there are fewer */
 MSB_API const char *msb_info_command(const struct msb_info *i, size_t n);
 
+/** msb_info_problem - why its description cannot be read; "": it can. If it cannot, little else is
+ * known */
+MSB_API const char *msb_info_problem(const struct msb_info *i);
+/** msb_info_user - of its commands; "": that of the image */
+MSB_API const char *msb_info_user(const struct msb_info *i);
+/** msb_info_workdir - of its commands; "": that of the image */
+MSB_API const char *msb_info_workdir(const struct msb_info *i);
+/* 0: none. */
+MSB_API uint64_t msb_info_max_duration_ns(const struct msb_info *i);
+MSB_API uint64_t msb_info_idle_timeout_ns(const struct msb_info *i);
+/**
+ * msb_info_root_disk - where changes to its root file system go
+ * @ret_bytes: how many, 0 where nobody says; may be NULL
+ *
+ * Return: "memory", "disk" (one of its own), the path of a disk image, or "" when they go to the
+ * image itself.
+ */
+MSB_API const char *msb_info_root_disk(const struct msb_info *i, uint64_t *ret_bytes);
+
+/* Number @n of a list; NULL when there are fewer. */
+/** msb_info_env - NAME=VALUE */
+MSB_API const char *msb_info_env(const struct msb_info *i, size_t n);
+/** msb_info_label_key - the value is msb_info_label()'s */
+MSB_API const char *msb_info_label_key(const struct msb_info *i, size_t n);
+/** msb_info_tmpfs - path of a file system in memory */
+MSB_API const char *msb_info_tmpfs(const struct msb_info *i, size_t n);
+/** msb_info_script - name of a program in /.msb/scripts */
+MSB_API const char *msb_info_script(const struct msb_info *i, size_t n);
+/** msb_info_vsock - path of a socket of the host that the guest reaches as vsock port @ret_port */
+MSB_API const char *msb_info_vsock(const struct msb_info *i, size_t n, unsigned int *ret_port);
+
 #define MSB_PORT_BIND 48
 
 /* A published port. */

@@ -138,15 +138,93 @@ unsigned int msb_info_memory_mib_max(const struct msb_info *i)
 	return sandbox_info_machine(&i->info).max_mem_mib;
 }
 
-const char *msb_info_command(const struct msb_info *i, size_t n)
+const char *msb_info_problem(const struct msb_info *i)
 {
-	const char *const *words = i->info.spec.command;
+	return i->info.readable ? "" : i->info.spec_err.msg;
+}
 
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+/* The description of one that cannot be read is an empty one. */
+const char *msb_info_user(const struct msb_info *i)
+{
+	return or_empty(i->info.spec.user);
+}
+
+const char *msb_info_workdir(const struct msb_info *i)
+{
+	return or_empty(i->info.spec.workdir);
+}
+
+uint64_t msb_info_max_duration_ns(const struct msb_info *i)
+{
+	return i->info.spec.max_duration_ns;
+}
+
+uint64_t msb_info_idle_timeout_ns(const struct msb_info *i)
+{
+	return i->info.spec.idle_timeout_ns;
+}
+
+const char *msb_info_root_disk(const struct msb_info *i, uint64_t *ret_bytes)
+{
+	const struct sandbox_root_disk *d = &i->info.spec.root_disk;
+
+	if (ret_bytes)
+		*ret_bytes = 0;
+	if (!i->info.readable || i->info.spec.root_kind != ROOT_OVERLAY)
+		return "";
+	if (ret_bytes)
+		*ret_bytes = d->size_bytes;
+	return d->kind == UPPER_FILE ? d->path : d->kind == UPPER_DISK ? "disk" : "memory";
+}
+
+static const char *word_at(const char *const *words, size_t n)
+{
 	for (size_t k = 0; words && words[k]; k++) {
 		if (k == n)
 			return words[k];
 	}
 	return NULL;
+}
+
+const char *msb_info_env(const struct msb_info *i, size_t n)
+{
+	return word_at(i->info.spec.env, n);
+}
+
+const char *msb_info_label_key(const struct msb_info *i, size_t n)
+{
+	return n < i->info.spec.n_labels ? i->info.spec.labels[n].name : NULL;
+}
+
+const char *msb_info_tmpfs(const struct msb_info *i, size_t n)
+{
+	return n < i->info.spec.n_tmpfs ? i->info.spec.tmpfs[n].path : NULL;
+}
+
+const char *msb_info_script(const struct msb_info *i, size_t n)
+{
+	return n < i->info.spec.n_scripts ? i->info.spec.scripts[n].name : NULL;
+}
+
+const char *msb_info_vsock(const struct msb_info *i, size_t n, unsigned int *ret_port)
+{
+	const struct vsock_routes *v = &i->info.spec.vsocks;
+
+	if (n >= v->n)
+		return NULL;
+	if (ret_port)
+		*ret_port = v->list[n].port;
+	return v->list[n].path;
+}
+
+const char *msb_info_command(const struct msb_info *i, size_t n)
+{
+	return word_at(i->info.spec.command, n);
 }
 
 int msb_info_port(const struct msb_info *i, size_t n, struct msb_port *ret)

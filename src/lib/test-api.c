@@ -39,6 +39,7 @@ static void put_sandbox(const char *name)
 {
 	static const char *const env[] = {"A=1", "B=2", NULL};
 	static const char *const command[] = {"sh", "-l", NULL};
+	static const struct sandbox_label label = {.name = "tier", .value = "one"};
 	struct msb_err err = {.msg = ""};
 	struct policy policy = {.n_rules = 0};
 	struct sandbox_spec spec;
@@ -55,6 +56,12 @@ static void put_sandbox(const char *name)
 	spec.created_ns = 1;
 	spec.env = env;
 	spec.command = command;
+	spec.workdir = "/srv";
+	spec.max_duration_ns = NSEC_PER_SEC;
+	spec.labels = &label;
+	spec.n_labels = 1;
+	spec.vsocks =
+		(struct vsock_routes){.n = 1, .list = {{.path = "/run/some.sock", .port = 77}}};
 	spec.net.policy = &policy;
 	spec.net.ports = (struct net_ports){
 		.n = 1, .list = {{.bind = {.family = NET_V4, .b = {127, 0, 0, 1}}, .guest = 80}}};
@@ -370,6 +377,7 @@ TEST(what_is_known)
 	struct msb *m = open_here();
 	struct msb_info *info = NULL;
 	struct msb_list *list = NULL;
+	unsigned int vsock = 0;
 	char *json;
 
 	put_sandbox("box");
@@ -384,6 +392,21 @@ TEST(what_is_known)
 	ASSERT_STREQ(msb_info_command(info, 0), "sh");
 	ASSERT_STREQ(msb_info_command(info, 1), "-l");
 	ASSERT_TRUE(!msb_info_command(info, 2) && !msb_info_command(info, 3));
+	ASSERT_STREQ(msb_info_env(info, 1), "B=2");
+	ASSERT_TRUE(!msb_info_env(info, 2));
+	ASSERT_STREQ(msb_info_label_key(info, 0), "tier");
+	ASSERT_STREQ(msb_info_label(info, msb_info_label_key(info, 0)), "one");
+	ASSERT_TRUE(!msb_info_label_key(info, 1));
+	ASSERT_TRUE(!msb_info_tmpfs(info, 0) && !msb_info_script(info, 0));
+	ASSERT_STREQ(msb_info_user(info), "");
+	ASSERT_STREQ(msb_info_workdir(info), "/srv");
+	ASSERT_STREQ(msb_info_root_disk(info, NULL), "memory");
+	ASSERT_EQ(msb_info_idle_timeout_ns(info), 0);
+	ASSERT_EQ(msb_info_max_duration_ns(info), NSEC_PER_SEC);
+	ASSERT_STREQ(msb_info_problem(info), "");
+	ASSERT_STREQ(msb_info_vsock(info, 0, &vsock), "/run/some.sock");
+	ASSERT_EQ(vsock, 77);
+	ASSERT_TRUE(!msb_info_vsock(info, 1, NULL));
 	ASSERT_EQ(msb_info_port(info, 0, &port), 1);
 	ASSERT_STREQ(port.bind, "127.0.0.1");
 	ASSERT_EQ(port.host_port, 0);
