@@ -49,6 +49,7 @@ headers)
 struct msb_error error = MSB_ERROR_INIT;
 struct msb_stat st = MSB_STAT_INIT;
 struct msb_metrics metrics = MSB_METRICS_INIT;
+struct msb_sample sample = MSB_SAMPLE_INIT;
 struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
 struct msb_snapshot_options snapshot = MSB_SNAPSHOT_OPTIONS_INIT;
 struct msb_port port = MSB_PORT_INIT;

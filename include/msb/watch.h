@@ -82,6 +82,57 @@ struct msb_metrics {
 MSB_API int msb_metrics_get(
 	struct msb *m, const char *name, struct msb_metrics *ret, struct msb_error *err);
 
+/* What several sandboxes use, looked at again and again over connections that stay. */
+struct msb_monitor;
+
+/**
+ * msb_monitor_open - @ret: msb_monitor_close()
+ * @name: a sandbox that runs; NULL: all that run at this moment
+ * @labels: of all only those with these, KEY or KEY=VALUE each, ends with NULL; NULL: any
+ */
+MSB_API int msb_monitor_open(struct msb *m, const char *name, const char *const *labels,
+	struct msb_monitor **ret, struct msb_error *err);
+/** msb_monitor_close - NULL is fine. Return: NULL */
+MSB_API struct msb_monitor *msb_monitor_close(struct msb_monitor *mon);
+
+/** msb_monitor_ask - ask the guests and look at the host; returns when all have answered or the
+ * time is over. -ECANCELED, see msb_set_cancel() */
+MSB_API int msb_monitor_ask(
+	struct msb_monitor *mon, unsigned int timeout_ms, struct msb_error *err);
+
+/** msb_monitor_wait - let time pass; returns early when one has ended or has answered late.
+ * -ECANCELED as above */
+MSB_API int msb_monitor_wait(struct msb_monitor *mon, unsigned int ms, struct msb_error *err);
+
+enum msb_sample_state {
+	MSB_SAMPLE_RUNNING = 0,
+	MSB_SAMPLE_STALLED, /* its guest has not answered */
+	MSB_SAMPLE_EXITED
+};
+
+/* What is known about one of them, beside what its guest says. */
+struct msb_sample {
+	size_t size; /* set by the caller: MSB_SAMPLE_INIT */
+	const char *name; /* as long as the monitor lives */
+	int state; /* enum msb_sample_state */
+	unsigned int answers; /* of its guest so far */
+	uint64_t at_ns; /* CLOCK_MONOTONIC of the last one */
+	unsigned int cpus; /* that it has now */
+	unsigned int memory_mib;
+	uint64_t host_resident_bytes; /* memory of its machine's process */
+	uint64_t host_disk_bytes; /* that its root disk takes */
+};
+
+/* clang-format off */
+#define MSB_SAMPLE_INIT {sizeof(struct msb_sample), NULL, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
+
+MSB_API size_t msb_monitor_size(const struct msb_monitor *mon);
+/** msb_monitor_at - number @i; @ret_metrics: what its guest has said last, zeros if nothing yet;
+ * may be NULL. Return: 1, or 0 when there are fewer */
+MSB_API int msb_monitor_at(const struct msb_monitor *mon, size_t i, struct msb_sample *ret,
+	struct msb_metrics *ret_metrics);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,17 +7,20 @@
 #include "base/json.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/guest-proc.h"
 #include "cli/table.h"
-#include "lib/guest-fs.h"
 #include "lib/human.h"
-#include "proto/wire.h"
-#include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
 
 enum { PROCESSES_MAX = 100000, COMMAND_WIDTH = 100 };
+
+/* One that has been listed. */
+struct entry {
+	uint32_t pid;
+	uint32_t uid;
+};
 
 struct top_args {
 	struct cli_common common;
@@ -55,7 +58,8 @@ static const struct opt_example examples[] = {
 
 struct top {
 	const struct top_args *args;
-	struct guest_fs guest;
+	struct msb_files *guest;
+	struct buf list; /* of struct entry */
 	struct table table;
 	struct json_out json;
 };
@@ -65,13 +69,24 @@ static int keep(void *arg, const void *p, size_t n)
 	return buf_append(arg, p, n);
 }
 
-static int read_text(struct top *t, const char *pid, const char *file, struct buf *ret)
+/* What the guest says makes no sense. */
+static int bad(struct msb_error *e, const char *what)
+{
+	e->code = MSB_E_PROTOCOL;
+	(void)snprintf(
+		e->message, sizeof(e->message), "%s of the sandbox: %s", what, strerror(EBADMSG));
+	e->hint[0] = '\0';
+	return -EBADMSG;
+}
+
+static int read_text(
+	struct top *t, uint32_t pid, const char *file, struct buf *ret, struct msb_error *e)
 {
 	char path[64];
 
-	(void)snprintf(path, sizeof(path), "/proc/%.16s/%s", pid, file);
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu32 "/%s", pid, file);
 	buf_consume(ret, buf_len(ret));
-	return guest_fs_read_range(&t->guest, path, 0, PROC_COMMAND, keep, ret);
+	return msb_files_read(t->guest, path, 0, PROC_COMMAND, keep, ret, e);
 }
 
 static void show(struct top *t, const struct guest_proc *p)
@@ -106,71 +121,75 @@ static void show(struct top *t, const struct guest_proc *p)
 }
 
 /* One that ends meanwhile is none. */
-static int show_one(struct top *t, const struct msg_dirent *e, struct buf *text)
+static bool has_ended(int r)
+{
+	return r == -ENOENT || r == -ESRCH;
+}
+
+static int show_one(struct top *t, struct entry en, struct buf *text, struct msb_error *e)
 {
 	struct guest_proc p = {.pid = 0};
-	int r = read_text(t, e->name, "stat", text);
+	int r = read_text(t, en.pid, "stat", text, e);
 
-	if (r == 0)
-		r = guest_proc_stat((const char *)buf_data(text), buf_len(text), &p);
 	if (r < 0)
-		return r == -ENOENT || r == -ESRCH ? 0 : r;
+		return has_ended(r) ? 0 : r;
+	if (guest_proc_stat((const char *)buf_data(text), buf_len(text), &p) < 0)
+		return bad(e, "/proc/PID/stat");
 	if (p.kernel && !t->args->all)
 		return 0;
-	p.uid = e->st.uid;
-	r = read_text(t, e->name, "cmdline", text);
+	p.uid = en.uid;
+	r = read_text(t, en.pid, "cmdline", text, e);
 	if (r < 0)
-		return r == -ENOENT || r == -ESRCH ? 0 : r;
+		return has_ended(r) ? 0 : r;
 	guest_proc_command((const char *)buf_data(text), buf_len(text), &p);
 	show(t, &p);
 	return 0;
 }
 
-static int show_all(struct top *t, struct msb_err *err)
+/* Directories that are numbers. */
+static int note_one(void *arg, const char *name, const struct msb_stat *st, const char *target)
 {
-	struct msg_dirent e;
-	struct wire_in in;
-	struct buf list;
+	struct top *t = arg;
+	struct entry en = {.uid = st->uid};
+
+	if (str_to_u32(name, 1, INT32_MAX, &en.pid) < 0)
+		return 0;
+	return buf_append(&t->list, &en, sizeof(en)) < 0 ? -E2BIG : 0;
+}
+
+static int show_all(struct top *t, struct msb_error *e)
+{
 	struct buf text;
-	unsigned int n = 0;
-	int r;
+	int r = msb_files_list(t->guest, "/proc", note_one, t, e);
 
-	buf_init(&list, GUEST_LIST_MAX);
+	if (r == -E2BIG)
+		(void)snprintf(e->message, sizeof(e->message), "it has more than %d processes",
+			PROCESSES_MAX);
 	buf_init(&text, PROC_COMMAND);
-	r = guest_fs_list(&t->guest, "/proc", &list);
-	wire_in_init(&in, buf_data(&list), buf_len(&list));
-	while (r == 0 && in.at < in.end) {
-		uint32_t pid;
+	for (size_t at = 0; r == 0 && at < buf_len(&t->list); at += sizeof(struct entry)) {
+		struct entry en;
 
-		r = msg_get_dirent(&in, &e);
-		if (r < 0 || str_to_u32(e.name, 1, INT32_MAX, &pid) < 0)
-			continue;
-		r = ++n > PROCESSES_MAX ? -E2BIG : show_one(t, &e, &text);
+		memcpy(&en, buf_data(&t->list) + at, sizeof(en));
+		r = show_one(t, en, &text, e);
 	}
 	buf_deinit(&text);
-	buf_deinit(&list);
-	if (r == -ENOTCONN && t->guest.over)
-		*err = t->guest.lost;
-	else if (r < 0)
-		(void)msb_err_errno(err, r, "/proc of the sandbox");
 	return r;
 }
 
-static int ask(struct top *t, const char *name, struct msb_err *err)
+static int ask(struct top *t, struct msb *m, const char *name, struct msb_error *e)
 {
-	char home[PATH_MAX];
-	const struct reach how = {.home = home, .name = name};
-	int r = sandbox_home_default(home, sizeof(home), err);
-	int e;
+	int r = msb_files_open(m, name, &t->guest, e);
 
-	if (r == 0)
-		r = guest_fs_open(&t->guest, &how, err);
 	if (r < 0)
 		return r;
-	r = show_all(t, err);
-	e = guest_fs_close(&t->guest, r == 0 ? err : NULL);
-	r = r < 0 ? r : e;
-	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
+	r = show_all(t, e);
+	if (r == 0)
+		r = msb_files_end(t->guest, e);
+	else
+		(void)msb_files_close(t->guest);
+	if (r < 0)
+		cli_api_prefix(e, "sandbox '%s'", name);
+	return r;
 }
 
 static int run_top(void *args, const struct opt_words *words)
@@ -178,7 +197,9 @@ static int run_top(void *args, const struct opt_words *words)
 	static const char *const header[] = {
 		"PID", "PPID", "USER", "STATE", "CPU", "MEMORY", "COMMAND"};
 	struct top t = {.args = args};
+	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
+	struct cli_api api;
 	struct buf text;
 	int status;
 	int r;
@@ -188,17 +209,25 @@ static int run_top(void *args, const struct opt_words *words)
 	table_init(&t.table, header, ARRAY_SIZE(header));
 	if (t.args->format == FORMAT_JSON)
 		json_begin_array(&t.json, NULL);
-	r = ask(&t, words->operands.items[0], &err);
+	buf_init(&t.list, PROCESSES_MAX * sizeof(struct entry));
+	r = cli_api_open(&api, &t.args->common, &e);
+	if (r == 0)
+		r = ask(&t, api.msb, words->operands.items[0], &e);
+	cli_api_close(&api);
 	if (t.args->format == FORMAT_JSON)
 		json_end_array(&t.json);
-	else if (r == 0 && table_format(&t.table, &text) < 0)
-		r = msb_err_errno(&err, -ENOMEM, "writing the table");
-	if (r < 0)
+	if (r < 0) {
+		status = cli_api_fail(&e);
+	} else if (t.args->format == FORMAT_JSON) {
+		status = cli_print_json(&t.json, &text);
+	} else if (table_format(&t.table, &text) < 0) {
+		(void)msb_err_errno(&err, -ENOMEM, "writing the table");
 		status = cli_fail(&err);
-	else
-		status = t.args->format == FORMAT_JSON ? cli_print_json(&t.json, &text)
-						       : cli_print(&text);
+	} else {
+		status = cli_print(&text);
+	}
 	table_deinit(&t.table);
+	buf_deinit(&t.list);
 	buf_deinit(&text);
 	return status;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmsb: logs and metrics. */
+/* libmsb: logs. */
 #include <poll.h>
 
 #include "base/io.h"
 
 #include "lib/api.h"
-#include "lib/ask.h"
 #include "lib/follow.h"
 #include "msb/watch.h"
 #include "sandbox/log-read.h"
@@ -133,35 +132,4 @@ int msb_kernel_log(
 	if (r == 0 && ret_len)
 		*ret_len = len;
 	return api_result(error, &err, r);
-}
-
-int msb_metrics_get(
-	struct msb *m, const char *name, struct msb_metrics *ret, struct msb_error *error)
-{
-	struct msg_metrics g = {.uptime_ns = 0};
-	struct msb_err err = {0};
-	struct msb_metrics x;
-	int r = ask_metrics(m->home, name, &g, &err);
-
-	if (r < 0)
-		return api_fail(error, &err, r);
-	x = (struct msb_metrics){
-		.size = ret->size,
-		.uptime_ns = g.uptime_ns,
-		.cpu_user_ns = g.cpu_user_ns,
-		.cpu_system_ns = g.cpu_system_ns,
-		.cpu_idle_ns = g.cpu_idle_ns,
-		.cpu_steal_ns = g.cpu_steal_ns,
-		/* The guest may say anything. */
-		.memory_total_bytes = MIN(g.mem_total_kib, UINT64_MAX / KIB) * KIB,
-		.memory_available_bytes = MIN(g.mem_available_kib, UINT64_MAX / KIB) * KIB,
-		.disk_read_bytes = g.disk_read_bytes,
-		.disk_write_bytes = g.disk_write_bytes,
-		.root_used_bytes = g.root_used_bytes,
-		.root_free_bytes = g.root_free_bytes,
-		.processes = g.procs,
-		.commands = g.execs,
-	};
-	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
-	return 0;
 }

@@ -249,6 +249,7 @@ TEST(what_does_not_run)
 	struct msb_command *c = msb_command_new(argv);
 	struct msb_metrics metrics = MSB_METRICS_INIT;
 	struct msb *m = open_here();
+	struct msb_monitor *mon = NULL;
 	struct msb_process *p = NULL;
 	struct msb_files *f = NULL;
 	char *text = NULL;
@@ -266,6 +267,8 @@ TEST(what_does_not_run)
 	ASSERT_TRUE(!f && !msb_files_close(f));
 	ASSERT_FAILS(msb_ping(m, "box", 0, &e), ENOTCONN, "not-running");
 	ASSERT_FAILS(msb_metrics_get(m, "box", &metrics, &e), ENOTCONN, "not-running");
+	ASSERT_FAILS(msb_monitor_open(m, "box", NULL, &mon, &e), ENOTCONN, "not-running");
+	ASSERT_TRUE(!mon && !msb_monitor_close(mon));
 	ASSERT_ERR(msb_kill(m, "box", SIGHUP, &e), ESRCH);
 	ASSERT_FAILS(msb_kill(m, "box", 65, &e), EINVAL, "usage");
 	/* Where nothing is installed nothing is started. */
@@ -283,6 +286,30 @@ TEST(what_does_not_run)
 	ASSERT_FAILS(msb_remove(m, "other", 1, &e), ENOENT, "not-found");
 	(void)msb_command_free(c);
 	(void)msb_close(m);
+}
+
+TEST(nobody_to_be_looked_at)
+{
+	int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	static const char *const bad[] = {"=", NULL};
+	struct msb_sample sample = MSB_SAMPLE_INIT;
+	struct msb *m = open_here();
+	struct msb_monitor *mon = NULL;
+
+	put_sandbox("box");
+	ASSERT_FAILS(msb_monitor_open(m, NULL, bad, &mon, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_monitor_open(m, "nobody", NULL, &mon, &e), ENOENT, "not-found");
+	ASSERT_OK(msb_monitor_open(m, NULL, NULL, &mon, &e));
+	ASSERT_EQ(msb_monitor_size(mon), 0);
+	ASSERT_EQ(msb_monitor_at(mon, 0, &sample, NULL), 0);
+	/* There is nobody to wait for. */
+	ASSERT_OK(msb_monitor_ask(mon, 3600 * 1000, &e));
+	ASSERT_OK(msb_monitor_wait(mon, 1, &e));
+	msb_set_cancel(m, fd, NULL, NULL);
+	ASSERT_FAILS(msb_monitor_wait(mon, 3600 * 1000, &e), ECANCELED, "canceled");
+	(void)msb_monitor_close(mon);
+	(void)msb_close(m);
+	close(fd);
 }
 
 TEST(commands_are_checked_when_they_are_described)
