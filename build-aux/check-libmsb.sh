@@ -50,6 +50,7 @@ struct msb_error error = MSB_ERROR_INIT;
 struct msb_stat st = MSB_STAT_INIT;
 struct msb_metrics metrics = MSB_METRICS_INIT;
 struct msb_sample sample = MSB_SAMPLE_INIT;
+struct msb_ledger_check check = MSB_LEDGER_CHECK_INIT;
 struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
 struct msb_snapshot_options snapshot = MSB_SNAPSHOT_OPTIONS_INIT;
 struct msb_port port = MSB_PORT_INIT;

@@ -7,6 +7,7 @@
 #include <msb/exec.h>
 #include <msb/files.h>
 #include <msb/modify.h>
+#include <msb/net.h>
 #include <msb/sandbox.h>
 #include <msb/store.h>
 #include <msb/watch.h>

@@ -2,12 +2,7 @@
 /* msb net ca: the authority of intercepted connections, without its key. */
 #include "base/str.h"
 
-#include "cli/cli.h"
-#include "lib/where.h"
-#include "net/intercept/config.h"
-#include "sandbox/authority.h"
-#include "sandbox/info.h"
-#include "sandbox/state.h"
+#include "cli/api.h"
 
 enum format { FORMAT_PEM, FORMAT_TEXT, FORMAT_JSON };
 
@@ -43,70 +38,10 @@ static const struct opt_example examples[] = {
 	{"Its key may be known to somebody", "msb net ca rotate --format text"},
 };
 
-struct authority {
-	char home[PATH_MAX];
-	char dir[PATH_MAX];
-	char cert[PATH_MAX];
-	const char *subject, *fingerprint, *pem; /* in .doc */
-	char not_before[TIME_TEXT], not_after[TIME_TEXT];
-	struct json *doc;
-};
-
-static int find(struct authority *a, struct msb_err *err)
+static int print_json(const struct msb_authority *a)
 {
-	int r = sandbox_home_default(a->home, sizeof(a->home), err);
-
-	if (r == 0)
-		r = authority_path(a->dir, a->home, "", err);
-	return r == 0 ? authority_path(a->cert, a->home, AUTHORITY_CERT, err) : r;
-}
-
-static int understand(struct authority *a, const struct buf *text, struct msb_err *err)
-{
-	uint64_t before = 0;
-	uint64_t after = 0;
-	int r = json_parse((const char *)buf_data(text), buf_len(text), &a->doc, err);
-
-	if (r == 0)
-		r = json_get_str(a->doc, "subject", &a->subject, err);
-	if (r == 0)
-		r = json_get_str(a->doc, "fingerprint", &a->fingerprint, err);
-	if (r == 0)
-		r = json_get_str(a->doc, "pem", &a->pem, err);
-	if (r == 0)
-		r = json_get_u64(a->doc, "not_before", &before, err);
-	if (r == 0)
-		r = json_get_u64(a->doc, "not_after", &after, err);
-	if (r < 0)
-		return msb_err_prefix(err, r, "what msb-tls says");
-	(void)time_rfc3339(before * NSEC_PER_SEC, a->not_before);
-	(void)time_rfc3339(after * NSEC_PER_SEC, a->not_after);
-	return 0;
-}
-
-static int ask(struct authority *a, const char *word, struct msb_err *err)
-{
-	char lib[PATH_MAX];
-	char program[PATH_MAX];
-	struct buf text;
-	int r = where_lib_dir(lib, sizeof(lib), err);
-
-	if (r < 0)
-		return r;
-	r = snprintf(program, sizeof(program), "%s/msb-tls", lib);
-	if (r < 0 || (size_t)r >= sizeof(program))
-		return msb_err_set(
-			err, -ENAMETOOLONG, MSB_USAGE, "the program directory's path is too long");
-	buf_init(&text, AUTHORITY_TEXT_MAX);
-	r = authority_ask(program, word, a->dir, &text, err);
-	if (r == 0)
-		r = understand(a, &text, err);
-	buf_deinit(&text);
-	return r;
-}
-
-static int print_json(const struct authority *a)
-{
+	char before[TIME_TEXT];
+	char after[TIME_TEXT];
 	struct json_out o;
 	struct buf out;
 	int status;
@@ -114,90 +49,84 @@ static int print_json(const struct authority *a)
 	buf_init(&out, CLI_TEXT_MAX);
 	json_out_init(&o, &out, JSON_PRETTY);
 	json_begin_object(&o, NULL);
-	json_put_str(&o, "path", a->cert);
-	json_put_str(&o, "subject", a->subject);
-	json_put_str(&o, "sha256", a->fingerprint);
-	json_put_str(&o, "not_before", a->not_before);
-	json_put_str(&o, "not_after", a->not_after);
-	json_put_str(&o, "pem", a->pem);
+	json_put_str(&o, "path", msb_authority_path(a));
+	json_put_str(&o, "subject", msb_authority_subject(a));
+	json_put_str(&o, "sha256", msb_authority_fingerprint(a));
+	json_put_str(&o, "not_before", time_rfc3339(msb_authority_not_before_ns(a), before));
+	json_put_str(&o, "not_after", time_rfc3339(msb_authority_not_after_ns(a), after));
+	json_put_str(&o, "pem", msb_authority_pem(a));
 	json_end_object(&o);
 	status = cli_print_json(&o, &out);
 	buf_deinit(&out);
 	return status;
 }
 
-static int print_text(const struct authority *a, int format, bool path)
+static int print_text(const struct msb_authority *a, int format, bool path)
 {
+	char before[TIME_TEXT];
+	char after[TIME_TEXT];
 	struct buf out;
 	int status;
 	int r;
 
 	buf_init(&out, CLI_TEXT_MAX);
 	if (path)
-		r = buf_printf(&out, "%s\n", a->cert);
+		r = buf_printf(&out, "%s\n", msb_authority_path(a));
 	else if (format == FORMAT_PEM)
-		r = buf_printf(&out, "%s", a->pem);
+		r = buf_printf(&out, "%s", msb_authority_pem(a));
 	else
 		r = buf_printf(&out,
 			"path:        %s\nsubject:     %s\nsha256:      %s\nvalid from:  %s\n"
 			"valid until: %s\n",
-			a->cert, a->subject, a->fingerprint, a->not_before, a->not_after);
+			msb_authority_path(a), msb_authority_subject(a),
+			msb_authority_fingerprint(a),
+			time_rfc3339(msb_authority_not_before_ns(a), before),
+			time_rfc3339(msb_authority_not_after_ns(a), after));
 	status = r < 0 ? CLI_EXIT_FAILED : cli_print(&out);
 	buf_deinit(&out);
 	return status;
 }
 
-/* Sandboxes have read it when they started. */
-static void say_who_keeps(const char *home)
+static void say_who_keeps(const struct msb_authority *a)
 {
-	struct sandbox_list list;
 	struct buf names;
+	const char *name;
 	const char *text;
-	bool any = false;
 
-	if (sandbox_list_get(home, &list, NULL) < 0)
-		return;
 	buf_init(&names, 512);
-	for (size_t i = 0; i < list.n; i++) {
-		const struct sandbox_info *s = &list.items[i];
-
-		if (!s->readable || !s->spec.net.tls.on || s->spec.net.tls.ca_cert ||
-			!sandbox_status_alive(s->record.status))
-			continue;
-		/* Of very many the last are left out. */
-		if (buf_printf(&names, "%s%s", any ? ", " : "", s->name) < 0)
+	/* Of very many the last are left out. */
+	for (size_t n = 0; (name = msb_authority_behind(a, n)); n++) {
+		if (buf_printf(&names, "%s%s", n ? ", " : "", name) < 0)
 			break;
-		any = true;
 	}
 	text = buf_cstr(&names);
-	if (any && text)
+	if (text && text[0])
 		cli_note("these keep the old authority until they are restarted: %s", text);
 	buf_deinit(&names);
-	sandbox_list_deinit(&list);
 }
 
 static int run_ca(void *args, const struct opt_words *words)
 {
 	const struct ca_args *wanted = args;
 	const char *action = words->operands.n ? words->operands.items[0] : "show";
-	struct authority a = {.doc = NULL};
-	bool rotate = streq(action, "rotate");
-	struct msb_err err = {0};
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_authority *a = NULL;
+	struct cli_api api;
 	int status;
-	int r = find(&a, &err);
+	int r = cli_api_open(&api, &wanted->common, &e);
 
 	if (r == 0)
-		r = ask(&a, rotate ? INTERCEPT_ROTATE_CA : INTERCEPT_SHOW_CA, &err);
-	if (r < 0) {
-		status = cli_fail(&err);
-	} else if (wanted->format == FORMAT_JSON) {
-		status = print_json(&a);
-	} else {
-		status = print_text(&a, wanted->format, streq(action, "path"));
-	}
-	if (r == 0 && rotate)
-		say_who_keeps(a.home);
-	(void)json_free(a.doc);
+		r = msb_net_ca(api.msb, streq(action, "rotate"), &a, &e);
+	if (r < 0)
+		status = cli_api_fail(&e);
+	else if (wanted->format == FORMAT_JSON)
+		status = print_json(a);
+	else
+		status = print_text(a, wanted->format, streq(action, "path"));
+	if (r == 0)
+		say_who_keeps(a);
+	(void)msb_authority_free(a);
+	cli_api_close(&api);
 	return status;
 }
 

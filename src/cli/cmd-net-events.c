@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb net events and msb net verify: what the network of a sandbox has done, and whether that is
  * what was written. */
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/follow.h"
 #include "lib/human.h"
-#include "sandbox/ledger-verify.h"
-#include "sandbox/ledger.h"
-#include "sandbox/state.h"
 
-enum { TEXT_MAX = 128 << 20, FLUSH_BYTES = 64 * 1024, LINE_MAX_BYTES = 64 * 1024 };
+enum {
+	LOOK_AGAIN_MS = 500,
+	TEXT_MAX = 128 << 20,
+	FLUSH_BYTES = 64 * 1024,
+	LINE_MAX_BYTES = 64 * 1024
+};
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
 
@@ -63,6 +65,7 @@ struct events {
 	const struct events_args *args;
 	char since[TIME_TEXT];
 	uint64_t tail; /* UINT64_MAX: all */
+	struct msb_logs *ledger;
 	struct buf out;
 };
 
@@ -249,80 +252,79 @@ static int flush(struct events *ev)
 	return status;
 }
 
-static int drain(struct events *ev, struct log_reader *reader, bool collect)
+static int drain(struct events *ev, bool collect)
 {
+	struct msb_log_entry line = MSB_LOG_ENTRY_INIT;
+	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
-	const char *line;
 	int status = 0;
-	size_t len;
+	int got = 0;
 	int r = 0;
 
-	while (status == 0 && (r = log_reader_line(reader, &line, &len)) == 0) {
-		r = put_line(ev, line, len);
-		if (r < 0)
-			break;
-		if (!collect && buf_len(&ev->out) > FLUSH_BYTES)
+	while (status == 0 && r == 0 && (got = msb_logs_next(ev->ledger, &line, &e)) > 0) {
+		r = put_line(ev, line.line, line.line_len);
+		if (r == 0 && !collect && buf_len(&ev->out) > FLUSH_BYTES)
 			status = flush(ev);
 	}
-	if (reader->lost) {
+	if (msb_logs_lost(ev->ledger))
 		cli_note("some events were overwritten before they could be read");
-		reader->lost = false;
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "reading the ledger");
+		return cli_fail(&err);
 	}
-	if (status || r == -EAGAIN)
-		return status;
-	(void)msb_err_errno(&err, r, "reading the ledger");
-	return cli_fail(&err);
+	return got < 0 ? cli_api_fail(&e) : status;
 }
 
-static int follow(struct events *ev, struct log_reader *reader, int dir_fd)
+static int follow(struct events *ev)
 {
-	cleanup_fd int watch = follow_open(dir_fd);
 	int status = 0;
 
 	while (status == 0) {
 		/* Asked first: what it says at the end is there when it is not alive any more. */
-		bool alive = sandbox_dir_alive(dir_fd);
+		bool alive = msb_logs_running(ev->ledger);
 
-		status = drain(ev, reader, false);
+		status = drain(ev, false);
 		if (status == 0)
 			status = flush(ev);
 		if (!alive)
 			break;
 		if (status == 0)
-			follow_wait(watch);
+			(void)msb_logs_wait(ev->ledger, LOOK_AGAIN_MS, NULL);
 	}
 	return status;
 }
 
-static int show(struct events *ev, int dir_fd)
+static int show(struct events *ev)
 {
-	struct log_reader reader;
-	int status;
+	int status = drain(ev, ev->tail != UINT64_MAX);
 
-	log_reader_init_ring(&reader, &ledger_ring, dir_fd);
-	status = drain(ev, &reader, ev->tail != UINT64_MAX);
 	if (ev->tail != UINT64_MAX)
 		follow_cut_to_tail(&ev->out, ev->tail);
 	if (status == 0)
 		status = flush(ev);
 	if (status == 0 && ev->args->follow)
-		status = follow(ev, &reader, dir_fd);
-	log_reader_deinit(&reader);
+		status = follow(ev);
 	return status;
 }
 
-static int find(const struct opt_words *words, int *ret_fd, struct msb_err *err)
+static int open_and_show(struct events *ev, const char *name)
 {
-	char home[PATH_MAX];
-	int r = sandbox_home_default(home, sizeof(home), err);
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int status;
+	int r = cli_api_open(&api, &ev->args->common, &e);
 
-	return r == 0 ? sandbox_dir_find(home, words->operands.items[0], ret_fd, err) : r;
+	if (r == 0)
+		r = msb_net_events(api.msb, name, &ev->ledger, &e);
+	status = r < 0 ? cli_api_fail(&e) : show(ev);
+	(void)msb_logs_close(ev->ledger);
+	cli_api_close(&api);
+	return status;
 }
 
 static int run_events(void *args, const struct opt_words *words)
 {
 	struct events ev = {.args = args, .tail = UINT64_MAX};
-	cleanup_fd int dir_fd = -EBADF;
 	struct msb_err err = {0};
 	int status;
 	int r = follow_parse_time("since", ev.args->since_text, ev.since, &err);
@@ -331,9 +333,7 @@ static int run_events(void *args, const struct opt_words *words)
 	if (r == 0 && ev.args->tail_text && str_to_u64(ev.args->tail_text, &ev.tail) < 0)
 		r = msb_err_set(
 			&err, -EINVAL, MSB_USAGE, "option --tail: a number of events is wanted");
-	if (r == 0)
-		r = find(words, &dir_fd, &err);
-	status = r < 0 ? cli_fail(&err) : show(&ev, dir_fd);
+	status = r < 0 ? cli_fail(&err) : open_and_show(&ev, words->operands.items[0]);
 	buf_deinit(&ev.out);
 	return status;
 }
@@ -377,7 +377,7 @@ static const struct opt_example verify_examples[] = {
 	{"Has somebody changed it?", "msb net verify dev"},
 };
 
-static int print_verdict_json(const struct ledger_verdict *v)
+static int print_check_json(const struct msb_ledger_check *c)
 {
 	struct json_out o;
 	struct buf out;
@@ -386,18 +386,18 @@ static int print_verdict_json(const struct ledger_verdict *v)
 	buf_init(&out, CLI_TEXT_MAX);
 	json_out_init(&o, &out, JSON_PRETTY);
 	json_begin_object(&o, NULL);
-	json_put_bool(&o, "ok", !v->broken);
-	json_put_u64(&o, "lines", v->lines);
-	json_put_u64(&o, "first", v->first_seq);
-	json_put_u64(&o, "last", v->last.seq);
-	json_put_str(&o, "hash", v->last.hash);
-	json_put_u64(&o, "lost", v->lost);
-	json_put_bool(&o, "torn", v->torn);
-	json_put_bool(&o, "ended", v->ended);
-	if (v->broken) {
-		json_put_str(&o, "file", v->file[0] ? v->file : NULL);
-		json_put_u64(&o, "line", v->line);
-		json_put_str(&o, "reason", v->why);
+	json_put_bool(&o, "ok", c->whole);
+	json_put_u64(&o, "lines", c->lines);
+	json_put_u64(&o, "first", c->first);
+	json_put_u64(&o, "last", c->last);
+	json_put_str(&o, "hash", c->hash);
+	json_put_u64(&o, "lost", c->lost);
+	json_put_bool(&o, "torn", c->torn);
+	json_put_bool(&o, "ended", c->ended);
+	if (!c->whole) {
+		json_put_str(&o, "file", c->file[0] ? c->file : NULL);
+		json_put_u64(&o, "line", c->line);
+		json_put_str(&o, "reason", c->reason);
 	}
 	json_end_object(&o);
 	r = cli_print_json(&o, &out);
@@ -405,23 +405,23 @@ static int print_verdict_json(const struct ledger_verdict *v)
 	return r;
 }
 
-static int print_verdict(const struct ledger_verdict *v, bool alive)
+static int print_check(const struct msb_ledger_check *c)
 {
 	struct buf out;
 	int r = 0;
 
 	buf_init(&out, CLI_TEXT_MAX);
-	if (v->broken && v->file[0])
+	if (!c->whole && c->file[0])
 		r = buf_printf(
-			&out, "broken: %s, line %" PRIu64 ": %s\n", v->file, v->line, v->why);
-	else if (v->broken)
-		r = buf_printf(&out, "broken: %s\n", v->why);
+			&out, "broken: %s, line %" PRIu64 ": %s\n", c->file, c->line, c->reason);
+	else if (!c->whole)
+		r = buf_printf(&out, "broken: %s\n", c->reason);
 	else
 		r = buf_printf(&out, "ok: lines %" PRIu64 " to %" PRIu64 ", the last one has %s\n",
-			v->first_seq, v->last.seq, v->last.hash);
-	if (r == 0 && v->lost)
-		r = buf_printf(&out, "%" PRIu64 " events were lost\n", v->lost);
-	if (r == 0 && !v->broken && !alive && (v->torn || !v->ended))
+			c->first, c->last, c->hash);
+	if (r == 0 && c->lost)
+		r = buf_printf(&out, "%" PRIu64 " events were lost\n", c->lost);
+	if (r == 0 && c->whole && !c->running && (c->torn || !c->ended))
 		r = buf_printf(&out, "the last run did not end by itself: it was killed\n");
 	r = r < 0 ? CLI_EXIT_FAILED : cli_print(&out);
 	buf_deinit(&out);
@@ -430,28 +430,19 @@ static int print_verdict(const struct ledger_verdict *v, bool alive)
 
 static int run_verify(void *args, const struct opt_words *words)
 {
+	struct msb_ledger_check c = MSB_LEDGER_CHECK_INIT;
 	const struct verify_args *a = args;
-	cleanup_fd int dir_fd = -EBADF;
-	struct ledger_verdict v;
-	struct msb_err err = {0};
-	bool alive;
-	int r = find(words, &dir_fd, &err);
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
 
+	if (r == 0)
+		r = msb_net_verify(api.msb, words->operands.items[0], &c, &e);
+	cli_api_close(&api);
 	if (r < 0)
-		return cli_fail(&err);
-	alive = sandbox_dir_alive(dir_fd);
-	r = ledger_verify(dir_fd, &v);
-	if (r < 0) {
-		if (r == -ENOENT)
-			(void)msb_err_set(&err, r, MSB_NOT_FOUND,
-				"sandbox '%s' has no ledger: it never ran with a network",
-				words->operands.items[0]);
-		else
-			(void)msb_err_errno(&err, r, "reading the ledger");
-		return cli_fail(&err);
-	}
-	r = a->format == FORMAT_JSON ? print_verdict_json(&v) : print_verdict(&v, alive);
-	return r ? r : v.broken;
+		return cli_api_fail(&e);
+	r = a->format == FORMAT_JSON ? print_check_json(&c) : print_check(&c);
+	return r ? r : !c.whole;
 }
 
 const struct cli_command cmd_net_verify = {

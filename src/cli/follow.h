@@ -6,8 +6,6 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#include "lib/follow.h"
-
 /**
  * follow_parse_time - 5m, 2h, 1d ago, or RFC 3339 (UTC without a zone); both become text that sorts
  * by time

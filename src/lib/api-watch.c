@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libmsb: logs. */
+/* libmsb: logs of commands and of networks. */
 #include <poll.h>
 
 #include "base/io.h"
 
 #include "lib/api.h"
 #include "lib/follow.h"
+#include "msb/net.h"
 #include "msb/watch.h"
+#include "sandbox/ledger.h"
 #include "sandbox/log-read.h"
 #include "sandbox/state.h"
 
@@ -15,12 +17,15 @@ struct msb_logs {
 	int dir_fd;
 	int watch_fd; /* negative: none, or none can be had */
 	bool watched;
+	bool ledger; /* entries are lines and nothing more */
 	struct log_reader reader;
 	struct log_entry entry;
 	bool have; /* @entry */
 };
 
-int msb_logs_open(struct msb *m, const char *name, struct msb_logs **ret, struct msb_error *error)
+/* @ring: NULL: the log of commands */
+static int open_ring(struct msb *m, const char *name, const struct log_ring *ring,
+	struct msb_logs **ret, struct msb_error *error)
 {
 	struct msb_logs *l = calloc(1, sizeof(*l));
 	struct msb_err err = {0};
@@ -33,9 +38,23 @@ int msb_logs_open(struct msb *m, const char *name, struct msb_logs **ret, struct
 	}
 	l->m = m;
 	l->watch_fd = -1;
-	log_reader_init(&l->reader, l->dir_fd);
+	l->ledger = ring != NULL;
+	if (ring)
+		log_reader_init_ring(&l->reader, ring, l->dir_fd);
+	else
+		log_reader_init(&l->reader, l->dir_fd);
 	*ret = l;
 	return 0;
+}
+
+int msb_logs_open(struct msb *m, const char *name, struct msb_logs **ret, struct msb_error *error)
+{
+	return open_ring(m, name, NULL, ret, error);
+}
+
+int msb_net_events(struct msb *m, const char *name, struct msb_logs **ret, struct msb_error *error)
+{
+	return open_ring(m, name, &ledger_ring, ret, error);
 }
 
 struct msb_logs *msb_logs_close(struct msb_logs *l)
@@ -51,6 +70,28 @@ struct msb_logs *msb_logs_close(struct msb_logs *l)
 	return NULL;
 }
 
+static int next_line(struct msb_logs *l, struct msb_log_entry *e)
+{
+	return log_reader_line(&l->reader, &e->line, &e->line_len);
+}
+
+static int next_entry(struct msb_logs *l, struct msb_log_entry *e)
+{
+	int r = log_reader_next(&l->reader, &l->entry);
+
+	if (r < 0)
+		return r;
+	l->have = true;
+	e->time = l->entry.time;
+	e->source = l->entry.source;
+	e->id = l->entry.id;
+	e->data = l->entry.data;
+	e->len = l->entry.len;
+	e->line = l->entry.line;
+	e->line_len = l->entry.line_len;
+	return 0;
+}
+
 int msb_logs_next(struct msb_logs *l, struct msb_log_entry *ret, struct msb_error *error)
 {
 	struct msb_log_entry e = {.size = ret->size};
@@ -60,19 +101,12 @@ int msb_logs_next(struct msb_logs *l, struct msb_log_entry *ret, struct msb_erro
 	if (l->have)
 		log_entry_deinit(&l->entry);
 	l->have = false;
-	r = log_reader_next(&l->reader, &l->entry);
+	r = l->ledger ? next_line(l, &e) : next_entry(l, &e);
 	if (r == -EAGAIN)
 		return 0;
 	if (r < 0)
-		return api_fail(error, &err, msb_err_errno(&err, r, "reading the log"));
-	l->have = true;
-	e.time = l->entry.time;
-	e.source = l->entry.source;
-	e.id = l->entry.id;
-	e.data = l->entry.data;
-	e.len = l->entry.len;
-	e.line = l->entry.line;
-	e.line_len = l->entry.line_len;
+		return api_fail(error, &err,
+			msb_err_errno(&err, r, "reading the %s", l->ledger ? "ledger" : "log"));
 	memcpy(ret, &e, MIN(ret->size, sizeof(e)));
 	return 1;
 }

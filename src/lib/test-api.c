@@ -9,6 +9,7 @@
 #include "lib/secret-args.h"
 #include "msb/msb.h"
 #include "sandbox/info.h"
+#include "sandbox/ledger.h"
 #include "sandbox/state.h"
 
 #include "test.h"
@@ -483,4 +484,74 @@ TEST(logs_of_what_has_never_run)
 	(void)msb_logs_close(l);
 	(void)msb_close(m);
 	close(fd);
+}
+
+TEST(what_a_connection_would_meet)
+{
+	struct msb *m = open_here();
+	struct msb_verdict *v = NULL;
+
+	put_sandbox("box");
+	ASSERT_FAILS(msb_net_explain(m, "box", "nonsense", NULL, &v, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_net_explain(m, "box", "a.b:1", "there", &v, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_net_explain(m, "nobody", "a.b:1", NULL, &v, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!v && !msb_verdict_free(v));
+	ASSERT_OK(msb_net_explain(m, "box", "192.168.0.1:80", NULL, &v, &e));
+	ASSERT_TRUE(strstr(msb_verdict_text(v), "192.168.0.1"));
+	ASSERT_TRUE(strstr(msb_verdict_json(v),
+		msb_verdict_allowed(v) ? "\"allowed\": true" : "\"allowed\": false"));
+	ASSERT_TRUE(strstr(msb_verdict_json(v), "\"port\": 80"));
+	(void)msb_verdict_free(v);
+	(void)msb_close(m);
+}
+
+/* A ledger of the lines "start" and "end". */
+static void put_ledger(const char *name)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	struct ledger l;
+
+	ASSERT_OK(sandbox_dir_find(test_tmpdir(), name, &dir_fd, NULL));
+	ledger_init(&l);
+	ASSERT_OK(ledger_open(&l, dir_fd));
+	ASSERT_OK(ledger_say(&l, "start", NULL));
+	ASSERT_OK(ledger_say(&l, "end", "Completed"));
+	ledger_flush(&l);
+	ledger_close(&l);
+}
+
+TEST(ledgers)
+{
+	struct msb_ledger_check check = MSB_LEDGER_CHECK_INIT;
+	struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
+	struct msb *m = open_here();
+	struct msb_logs *l = NULL;
+	bool ended = false;
+	unsigned int n = 0;
+
+	put_sandbox("box");
+	ASSERT_FAILS(msb_net_verify(m, "nobody", &check, &e), ENOENT, "not-found");
+	ASSERT_FAILS(msb_net_verify(m, "box", &check, &e), ENOENT, "not-found");
+	ASSERT_TRUE(strstr(e.message, "has no ledger"));
+	put_ledger("box");
+	ASSERT_OK(msb_net_verify(m, "box", &check, &e));
+	ASSERT_TRUE(check.whole && check.ended && !check.torn && !check.running);
+	ASSERT_EQ(check.first, 1);
+	ASSERT_EQ(check.last, check.lines);
+	ASSERT_EQ(strlen(check.hash), LEDGER_HASH);
+	ASSERT_STREQ(check.reason, "");
+	ASSERT_FAILS(msb_net_events(m, "nobody", &l, &e), ENOENT, "not-found");
+	ASSERT_OK(msb_net_events(m, "box", &l, &e));
+	while (msb_logs_next(l, &entry, &e) == 1) {
+		n++;
+		ASSERT_TRUE(!entry.time && !entry.data && entry.line_len > 2);
+		ended = memmem(entry.line, entry.line_len, "Completed", 9) != NULL;
+	}
+	ASSERT_EQ(n, check.lines);
+	ASSERT_TRUE(ended);
+	ASSERT_EQ(msb_logs_running(l), 0);
+	(void)msb_logs_close(l);
+	/* Where nothing is installed nobody knows the authority. */
+	ASSERT_TRUE(msb_net_ca(m, 0, &(struct msb_authority *){NULL}, &e) < 0);
+	(void)msb_close(m);
 }
