@@ -124,7 +124,7 @@ MSB_API void msb_set_verbosity(struct msb *m, enum msb_verbosity v);
  * NULL: being readable means to end, and the library reads nothing
  *
  * msb_create(), msb_start(), msb_wait(), msb_modify() while it restarts, msb_exec(), processes,
- * msb_logs_wait() and msb_image_pull() listen to it. They return
+ * msb_logs_wait(), monitors, and what talks with a registry listen to it. They return
  * -ECANCELED when they have put things in order: a sandbox that was to be created is gone, one that
  * was to be started is stopped, a command is killed, a download can be continued later.
  */

@@ -8,6 +8,7 @@
 #include <msb/files.h>
 #include <msb/modify.h>
 #include <msb/net.h>
+#include <msb/registry.h>
 #include <msb/sandbox.h>
 #include <msb/store.h>
 #include <msb/watch.h>

@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "cli/detach-keys.h"
 #include "cli/interrupt.h"
-#include "cli/pull-show.h"
+#include "cli/pull-watch.h"
 #include "lib/create.h"
 #include "lib/life.h"
 
@@ -193,14 +193,14 @@ static int run_new(struct create *run, const struct run_args *a, bool create)
 static int run_or_create(struct run_args *a, const struct opt_words *words, bool create)
 {
 	struct create run;
-	struct pull_show show;
+	struct pull_watcher show;
 	struct msb_err err = {0};
 	bool exists = false;
 	int status;
 	int r;
 
 	create_init(&run, &a->create);
-	pull_show_init(&show);
+	pull_watcher_init(&show);
 	a->create.log_level = a->common.log_level;
 	run.watch = &show.watch;
 	run.main_command = a->detach;
@@ -213,10 +213,10 @@ static int run_or_create(struct run_args *a, const struct opt_words *words, bool
 	if (r == 0 && !exists) {
 		r = create_prepare(&run, words, &err);
 		if (r == 0)
-			pull_show_done(run.spec.image, &run.pulled);
+			pull_watcher_done(run.spec.image, &run.pulled);
 	}
-	if (r == -ECANCELED && show.signo)
-		status = 128 + show.signo;
+	if (r == -ECANCELED && show.show.signo)
+		status = 128 + show.show.signo;
 	else if (r < 0)
 		status = cli_fail(&err);
 	else if (exists)

@@ -10,7 +10,7 @@
 
 #include "cli/alias.h"
 #include "cli/cli.h"
-#include "cli/pull-show.h"
+#include "cli/pull-watch.h"
 #include "cli/table.h"
 #include "lib/image-config.h"
 #include "lib/image-fetch.h"
@@ -223,7 +223,7 @@ static int image_command(const struct install_args *a, const char *home, const c
 	struct oci_config *config, struct opt_list *command, struct msb_err *err)
 {
 	struct image im = {.fd = -EBADF};
-	struct pull_show show;
+	struct pull_watcher show;
 	struct pull_result pulled = {.made = false};
 	struct image_fetch_opts fo = {.home = home,
 		.policy = PULL_IF_MISSING,
@@ -234,12 +234,12 @@ static int image_command(const struct install_args *a, const char *home, const c
 	int r = where_lib_dir(lib_dir, sizeof(lib_dir), err);
 
 	fo.lib_dir = lib_dir;
-	pull_show_init(&show);
+	pull_watcher_init(&show);
 	if (r == 0)
 		r = image_resolve(word, lib_dir, &im, err);
 	if (r == 0 && !a->no_pull)
 		r = image_fetch(&im, word, &fo, err);
-	pull_show_done(word, &pulled);
+	pull_watcher_done(word, &pulled);
 	if (r == 0 && !a->no_pull && im.kind == IMAGE_OCI) {
 		r = image_config_load(home, im.digest, config, err);
 		for (size_t i = 0; r == 0 && config->entrypoint.n == 0 && i < config->cmd.n; i++)

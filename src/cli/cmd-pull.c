@@ -2,14 +2,12 @@
 /* msb pull: images from registries into the local store. */
 #include "base/json.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/pull-show.h"
-#include "lib/where.h"
-#include "sandbox/state.h"
 
 struct pull_args {
 	struct cli_common common;
-	int policy; /* enum pull_policy, or PULL_MISSING */
+	int policy; /* index into policies */
 	bool insecure;
 	const char *ca_file;
 	bool quiet;
@@ -20,8 +18,10 @@ enum { FORMAT_TEXT, FORMAT_JSON };
 
 static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", NULL};
 
-static const char *const policies[] = {
-	[PULL_ALWAYS] = "always", [PULL_IF_MISSING] = "if-missing", [PULL_NEVER] = "never", NULL};
+static const char *const policies[] = {[MSB_PULL_MISSING] = "if-missing",
+	[MSB_PULL_ALWAYS] = "always",
+	[MSB_PULL_NEVER] = "never",
+	NULL};
 
 #define AT(field) .offset = offsetof(struct pull_args, field)
 
@@ -37,7 +37,7 @@ static const struct opt opts[] = {
 		.letter = 'f',
 		.type = OPT_CONST,
 		AT(policy),
-		.value = PULL_ALWAYS,
+		.value = MSB_PULL_ALWAYS,
 		.help = "The same as --policy always"},
 	{.name = "insecure",
 		.type = OPT_FLAG,
@@ -80,32 +80,25 @@ static const struct opt_example examples[] = {
 
 struct pull_command {
 	const struct pull_args *args;
-	struct pull_opts opts;
+	struct msb *msb;
 	struct pull_show show;
-	struct config config;
-	char home[PATH_MAX];
-	char lib_dir[PATH_MAX];
 	struct json_out out;
 };
 
-static void tell(const struct pull_command *c, const char *word, const struct pull_result *r)
+static void tell(const struct pull_command *c, const char *word, const struct msb_pull_result *r)
 {
 	if (c->args->quiet)
 		return;
 	if (!r->made)
 		cli_done("Pulled", "%s (already cached)", word);
 	else
-		pull_show_done(word, r);
+		pull_show_done(word, r->downloaded_bytes, r->took_ns);
 }
 
-static void put_result(
-	struct json_out *out, const struct image_ref *ref, const struct pull_result *r)
+static void put_result(struct json_out *out, const struct msb_pull_result *r)
 {
-	char name[REF_TEXT_MAX + 1];
-
-	image_ref_short(ref, name);
 	json_begin_object(out, NULL);
-	json_put_str(out, "reference", name);
+	json_put_str(out, "reference", r->reference);
 	json_put_str(out, "digest", r->digest);
 	json_put_u64(out, "layer_count", r->layers);
 	json_put_u64(out, "downloaded_layers", r->downloaded_layers);
@@ -113,22 +106,41 @@ static void put_result(
 	json_end_object(out);
 }
 
+static int fetch(struct pull_command *c, const char *word, struct msb_pull_result *result,
+	struct msb_error *e)
+{
+	struct msb_pull_options o = MSB_PULL_OPTIONS_INIT;
+	int r;
+
+	o.policy = c->args->policy;
+	o.insecure = c->args->insecure;
+	o.ca_file = c->args->ca_file;
+	o.quiet = c->args->quiet;
+	o.watch = &c->show.watch;
+	msb_set_cancel(c->msb, c->show.signal_fd, pull_show_asked, &c->show);
+	r = msb_image_fetch(c->msb, word, &o, result, e);
+	msb_set_cancel(c->msb, -1, NULL, NULL);
+	return r;
+}
+
 /* Return: exit status; a signal ends the command. */
 static int pull_one(struct pull_command *c, const char *word)
 {
+	struct msb_pull_result result = MSB_PULL_RESULT_INIT;
+	struct msb_error e = MSB_ERROR_INIT;
 	struct msb_err err = {0};
-	struct pull_result result = {.layers = 0};
-	struct image_ref ref;
-	int r = image_ref_parse(word, &ref, &err);
+	int r;
 
-	if (r == 0)
-		r = pull_image(&c->opts, word, &ref, &result, &err);
+	if (pull_show_begin(&c->show, word, c->args->quiet, &err) < 0)
+		return cli_fail(&err);
+	r = fetch(c, word, &result, &e);
+	pull_show_end(&c->show);
 	if (r == -ECANCELED && c->show.signo)
 		return 128 + c->show.signo;
 	if (r < 0)
-		return cli_fail(&err);
+		return cli_api_fail(&e);
 	tell(c, word, &result);
-	put_result(&c->out, &ref, &result);
+	put_result(&c->out, &result);
 	return 0;
 }
 
@@ -157,31 +169,18 @@ static int pull_all(struct pull_command *c, const struct opt_words *words)
 
 static int run_pull(void *args, const struct opt_words *words)
 {
-	struct pull_args *a = args;
+	const struct pull_args *a = args;
 	struct pull_command c = {.args = a};
-	struct msb_err err = {0};
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
 	int status;
-	int r = sandbox_home_default(c.home, sizeof(c.home), &err);
 
-	if (r == 0)
-		r = where_lib_dir(c.lib_dir, sizeof(c.lib_dir), &err);
-	if (r == 0)
-		r = config_load(c.home, &c.config, &err);
-	if (r < 0)
-		return cli_fail(&err);
-	c.opts = (struct pull_opts){
-		.home = c.home,
-		.lib_dir = c.lib_dir,
-		.config = &c.config,
-		.policy = (enum pull_policy)a->policy,
-		.insecure = a->insecure,
-		.ca_file = a->ca_file,
-		.quiet = a->quiet,
-		.watch = &c.show.watch,
-	};
+	if (cli_api_open(&api, &a->common, &e) < 0)
+		return cli_api_fail(&e);
+	c.msb = api.msb;
 	pull_show_init(&c.show);
 	status = pull_all(&c, words);
-	config_deinit(&c.config);
+	cli_api_close(&api);
 	return status;
 }
 

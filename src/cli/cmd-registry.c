@@ -4,14 +4,12 @@
 #include <signal.h>
 
 #include "base/json.h"
+#include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/pull-show.h"
 #include "cli/secret.h"
 #include "cli/table.h"
-#include "image/registry/creds.h"
-#include "lib/where.h"
-#include "sandbox/state.h"
 
 enum { FORMAT_TEXT, FORMAT_JSON };
 
@@ -32,23 +30,6 @@ struct registry_args {
 		.help = "Say only what went wrong"                           \
 	}
 
-/* As in image names: docker.io, ghcr.io, localhost:5000. */
-static int parse_host(const char *word, char ret[REF_HOST_MAX + 1], struct msb_err *err)
-{
-	char text[REF_HOST_MAX + 8];
-	struct image_ref ref;
-	int n = snprintf(text, sizeof(text), "%s/x", word);
-	int r;
-
-	if (n > 0 && (size_t)n < sizeof(text) && image_ref_parse(text, &ref, NULL) == 0 &&
-		(streq(ref.path, "x") || streq(ref.path, "library/x"))) {
-		memcpy(ret, ref.host, sizeof(ref.host));
-		return 0;
-	}
-	r = msb_err_set(err, -EINVAL, MSB_USAGE, "'%.100s' is no registry", word);
-	return msb_err_hint(err, r, "write HOST[:PORT], as in image names, for example ghcr.io");
-}
-
 static const struct opt_operand host_operand[] = {
 	{.name = "REGISTRY",
 		.required = true,
@@ -57,10 +38,8 @@ static const struct opt_operand host_operand[] = {
 
 struct login {
 	const struct registry_args *args;
-	char home[PATH_MAX];
-	char lib_dir[PATH_MAX];
-	char host[REF_HOST_MAX + 1];
-	struct config config;
+	struct msb *msb;
+	char host[MSB_HOST_SIZE];
 	int tty; /* -1: there is none */
 	char username[SECRET_MAX];
 	char password[SECRET_MAX];
@@ -103,43 +82,53 @@ static int get_secrets(struct login *l, struct msb_err *err)
 	return r;
 }
 
+/* With signals that end it. */
+static int try_and_keep(struct login *l, struct pull_show *show, struct msb_error *e)
+{
+	struct msb_pull_options o = MSB_PULL_OPTIONS_INIT;
+	int r;
+
+	o.insecure = l->args->insecure;
+	o.ca_file = l->args->ca_file;
+	o.watch = &show->watch;
+	msb_set_cancel(l->msb, show->signal_fd, pull_show_asked, show);
+	r = msb_registry_login(l->msb, l->host, l->username, l->password, &o, e);
+	msb_set_cancel(l->msb, -1, NULL, NULL);
+	return r;
+}
+
 /* Return: exit status. */
 static int login(struct login *l)
 {
-	const struct registry_args *a = l->args;
+	struct msb_error e = MSB_ERROR_INIT;
 	struct pull_show show;
-	const struct pull_opts opts = {
-		.home = l->home,
-		.lib_dir = l->lib_dir,
-		.config = &l->config,
-		.insecure = a->insecure,
-		.ca_file = a->ca_file,
-		.quiet = true,
-		.watch = &show.watch,
-	};
 	struct msb_err err = {0};
 	int r = get_secrets(l, &err);
 
-	pull_show_init(&show);
 	if (r == -ECANCELED)
 		return 128 + SIGINT;
+	pull_show_init(&show);
 	if (r == 0)
-		r = pull_login(&opts, l->host, l->username, l->password, &err);
-	if (r == -ECANCELED && show.signo)
-		return 128 + show.signo;
-	if (r == 0)
-		r = creds_set(l->home, l->host, l->username, l->password, &err);
+		r = pull_show_begin(&show, l->host, true, &err);
 	if (r < 0)
 		return cli_fail(&err);
-	if (!a->quiet)
+	r = try_and_keep(l, &show, &e);
+	pull_show_end(&show);
+	if (r == -ECANCELED && show.signo)
+		return 128 + show.signo;
+	if (r < 0)
+		return cli_api_fail(&e);
+	if (!l->args->quiet)
 		cli_done("Logged in", "to %s as %s", l->host, l->username);
 	return 0;
 }
 
 static int run_login(void *args, const struct opt_words *words)
 {
-	struct msb_err err = {0};
 	struct login *l = calloc(1, sizeof(*l));
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_err err = {0};
+	struct cli_api api;
 	int status;
 	int r;
 
@@ -149,15 +138,12 @@ static int run_login(void *args, const struct opt_words *words)
 	}
 	l->args = args;
 	l->tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	r = parse_host(words->operands.items[0], l->host, &err);
+	r = cli_api_open(&api, &l->args->common, &e);
 	if (r == 0)
-		r = sandbox_home_default(l->home, sizeof(l->home), &err);
-	if (r == 0)
-		r = where_lib_dir(l->lib_dir, sizeof(l->lib_dir), &err);
-	if (r == 0)
-		r = config_load(l->home, &l->config, &err);
-	status = r < 0 ? cli_fail(&err) : login(l);
-	config_deinit(&l->config);
+		r = msb_registry_host(words->operands.items[0], l->host, &e);
+	l->msb = api.msb;
+	status = r < 0 ? cli_api_fail(&e) : login(l);
+	cli_api_close(&api);
 	fd_close(l->tty);
 	explicit_bzero(l->password, sizeof(l->password));
 	free(l);
@@ -217,21 +203,22 @@ const struct cli_command cmd_registry_login = {
 static int run_logout(void *args, const struct opt_words *words)
 {
 	const struct registry_args *a = args;
-	char host[REF_HOST_MAX + 1];
-	struct msb_err err = {0};
-	char home[PATH_MAX];
-	int r = parse_host(words->operands.items[0], host, &err);
+	struct msb_error e = MSB_ERROR_INIT;
+	char host[MSB_HOST_SIZE];
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
 
 	if (r == 0)
-		r = sandbox_home_default(home, sizeof(home), &err);
+		r = msb_registry_host(words->operands.items[0], host, &e);
 	if (r == 0)
-		r = creds_remove(home, host, &err);
+		r = msb_registry_logout(api.msb, host, &e);
+	cli_api_close(&api);
 	if (r == -ENOENT) {
 		cli_note("warning: there is no login for %s", host);
 		return 0;
 	}
 	if (r < 0)
-		return cli_fail(&err);
+		return cli_api_fail(&e);
 	if (!a->quiet)
 		cli_done("Logged out", "of %s", host);
 	return 0;
@@ -262,23 +249,7 @@ struct listing {
 	size_t n;
 };
 
-static const char *source_name(enum creds_source source)
-{
-	switch (source) {
-	case CREDS_OWN:
-		return "msb";
-	case CREDS_DOCKER_FILE:
-		return "docker";
-	case CREDS_DOCKER_HELPER:
-		return "docker-helper";
-	case CREDS_NONE:
-	case CREDS_REQUEST:
-		break;
-	}
-	return "-";
-}
-
-static int list_one(void *arg, const char *host, const char *username, enum creds_source source)
+static int list_one(void *arg, const char *host, const char *username, const char *source)
 {
 	struct listing *l = arg;
 
@@ -287,7 +258,7 @@ static int list_one(void *arg, const char *host, const char *username, enum cred
 		json_begin_object(&l->json, NULL);
 		json_put_str(&l->json, "registry", host);
 		json_put_str(&l->json, "username", username);
-		json_put_str(&l->json, "source", source_name(source));
+		json_put_str(&l->json, "source", source);
 		json_end_object(&l->json);
 		return 0;
 	}
@@ -295,7 +266,7 @@ static int list_one(void *arg, const char *host, const char *username, enum cred
 		return buf_printf(&l->out, "%s\n", host);
 	table_add(&l->table, host, 0);
 	table_add(&l->table, username ? username : "-", 0);
-	table_add(&l->table, source_name(source), 0);
+	table_add(&l->table, source, 0);
 	return 0;
 }
 
@@ -324,10 +295,10 @@ static int run_ls(void *args, const struct opt_words *words)
 {
 	static const char *const headers[] = {"REGISTRY", "USERNAME", "SOURCE"};
 	struct listing l = {.args = args};
-	struct msb_err err = {0};
-	char home[PATH_MAX];
+	struct msb_error e = MSB_ERROR_INIT;
+	struct cli_api api;
 	int status;
-	int r = sandbox_home_default(home, sizeof(home), &err);
+	int r = cli_api_open(&api, &l.args->common, &e);
 
 	(void)words;
 	buf_init(&l.out, CLI_TEXT_MAX);
@@ -336,10 +307,11 @@ static int run_ls(void *args, const struct opt_words *words)
 	if (l.args->format == FORMAT_JSON)
 		json_begin_array(&l.json, NULL);
 	if (r == 0)
-		r = creds_each(home, list_one, &l, &err);
-	status = r < 0 ? cli_fail(&err) : print_list(&l);
+		r = msb_registry_each(api.msb, list_one, &l, &e);
+	status = r < 0 ? cli_api_fail(&e) : print_list(&l);
 	table_deinit(&l.table);
 	buf_deinit(&l.out);
+	cli_api_close(&api);
 	return status;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of msb-pull: whatever is accepted can be shown on a terminal. */
 #include "cli/progress.h"
-#include "lib/pull-event.h"
+#include "lib/api-pull.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,10 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (const uint8_t *at = data + 1, *end = data + size; at < end;) {
 		const uint8_t *nl = memchr(at, '\n', (size_t)(end - at));
 		size_t len = nl ? (size_t)(nl - at) : (size_t)(end - at);
+		struct msb_pull_event told;
 		struct pull_event e;
 
 		if (pull_event_parse((const char *)at, len, &e, NULL) == 0 &&
-			(progress_event(&p, &e, &screen) < 0 ||
+			api_pull_event(&e, &told) &&
+			(progress_event(&p, &told, &screen) < 0 ||
 				progress_draw(&p, data[0] / 8, data[0], &screen) < 0))
 			abort();
 		at += len + 1;

@@ -2,7 +2,6 @@
 /* How a pull looks: see progress.h. */
 #include "cli/progress.h"
 
-#include "image/store/store.h"
 #include "lib/human.h"
 
 enum {
@@ -11,6 +10,7 @@ enum {
 	BAR_MAX = 40,
 	BAR_MIN = 8,
 	NUMBERS = 24, /* "1023.9 MiB / 1023.9 MiB" */
+	LAYERS_MAX = 512, /* more than an image can have */
 };
 
 void progress_init(struct progress *p, enum progress_style style, const char *ref)
@@ -34,14 +34,14 @@ static struct progress_layer *find_layer(struct progress *p, const char *digest)
 }
 
 /* Return: the layer of @e, NULL with *@r set when there is none and none can be made. */
-static struct progress_layer *take_layer(struct progress *p, const struct pull_event *e, int *r)
+static struct progress_layer *take_layer(struct progress *p, const struct msb_pull_event *e, int *r)
 {
 	struct progress_layer *l = find_layer(p, e->digest);
 
 	if (l)
 		return l;
-	/* More layers than an image can have are told by a msb-pull that has gone wrong. */
-	if (p->n == STORE_LAYERS_MAX)
+	/* So many are told by a msb-pull that has gone wrong. */
+	if (p->n == LAYERS_MAX)
 		return NULL;
 	if (p->n == p->cap) {
 		size_t cap = p->cap ? p->cap * 2 : 16;
@@ -55,8 +55,8 @@ static struct progress_layer *take_layer(struct progress *p, const struct pull_e
 		p->cap = cap;
 	}
 	l = &p->layers[p->n++];
-	*l = (struct progress_layer){.state = PULL_LAYER_WAITING};
-	memcpy(l->digest, e->digest, sizeof(l->digest));
+	*l = (struct progress_layer){.state = MSB_LAYER_WAITING};
+	(void)snprintf(l->digest, sizeof(l->digest), "%s", e->digest);
 	return l;
 }
 
@@ -82,40 +82,40 @@ static int announce(struct progress *p, struct buf *out)
 		plural(p->n_expected), human_size(size, p->bytes), p->from);
 }
 
-static void resolve_event(struct progress *p, const struct pull_event *e)
+static void resolve_event(struct progress *p, const struct msb_pull_event *e)
 {
 	p->resolved = true;
 	p->n_expected = e->layers;
 	p->bytes = e->bytes;
-	memcpy(p->from, e->from, sizeof(p->from));
+	(void)snprintf(p->from, sizeof(p->from), "%s", e->from);
 }
 
-static int layer_line(const struct progress *p, const struct progress_layer *l,
-	enum pull_layer_state before, struct buf *out)
+static int layer_line(
+	const struct progress *p, const struct progress_layer *l, int before, struct buf *out)
 {
 	char size[HUMAN_SIZE];
 
 	if (p->style != PROGRESS_LINES || l->state == before)
 		return 0;
-	switch (l->state) {
-	case PULL_LAYER_EXISTS:
+	switch ((enum msb_layer_state)l->state) {
+	case MSB_LAYER_HERE:
 		return buf_printf(out, "%.*s: already here\n", DIGITS, short_digest(l->digest));
-	case PULL_LAYER_RETRYING:
+	case MSB_LAYER_RETRYING:
 		return buf_printf(out, "%.*s: connection lost, trying again\n", DIGITS,
 			short_digest(l->digest));
-	case PULL_LAYER_DONE:
+	case MSB_LAYER_DONE:
 		return buf_printf(out, "%.*s: %s\n", DIGITS, short_digest(l->digest),
 			human_size(size, l->total));
-	case PULL_LAYER_WAITING:
-	case PULL_LAYER_DOWNLOADING:
+	case MSB_LAYER_WAITING:
+	case MSB_LAYER_DOWNLOADING:
 		break;
 	}
 	return 0;
 }
 
-static int layer_event(struct progress *p, const struct pull_event *e, struct buf *out)
+static int layer_event(struct progress *p, const struct msb_pull_event *e, struct buf *out)
 {
-	enum pull_layer_state before;
+	int before;
 	int r = 0;
 	struct progress_layer *l = take_layer(p, e, &r);
 
@@ -129,21 +129,18 @@ static int layer_event(struct progress *p, const struct pull_event *e, struct bu
 	return r < 0 ? r : layer_line(p, l, before, out);
 }
 
-int progress_event(struct progress *p, const struct pull_event *e, struct buf *out)
+int progress_event(struct progress *p, const struct msb_pull_event *e, struct buf *out)
 {
-	switch (e->type) {
-	case PULL_RESOLVE:
+	switch ((enum msb_pull_event_type)e->type) {
+	case MSB_PULL_RESOLVED:
 		resolve_event(p, e);
 		return 0;
-	case PULL_LAYER:
+	case MSB_PULL_LAYER:
 		return layer_event(p, e, out);
-	case PULL_MERGE:
+	case MSB_PULL_MERGING:
 		p->merging = true;
 		return announce(p, out);
-	case PULL_LOADED:
-	case PULL_WARNING:
-	case PULL_DONE:
-	case PULL_ERROR:
+	case MSB_PULL_WARNING:
 		break;
 	}
 	return 0;
@@ -181,8 +178,8 @@ static int draw_header(struct progress *p, unsigned int columns, struct buf *out
 	for (size_t i = 0; i < p->n; i++) {
 		const struct progress_layer *l = &p->layers[i];
 
-		done += l->state == PULL_LAYER_DONE || l->state == PULL_LAYER_EXISTS;
-		if (l->state == PULL_LAYER_EXISTS)
+		done += l->state == MSB_LAYER_DONE || l->state == MSB_LAYER_HERE;
+		if (l->state == MSB_LAYER_HERE)
 			continue;
 		/* Sums of what a stranger says: they stay at the top instead of wrapping around. */
 		bytes = bytes + l->bytes < bytes ? UINT64_MAX : bytes + l->bytes;
@@ -205,11 +202,11 @@ static int draw_bar(
 	char have[HUMAN_SIZE];
 	char total[HUMAN_SIZE];
 
-	if (l->state == PULL_LAYER_WAITING)
+	if (l->state == MSB_LAYER_WAITING)
 		(void)snprintf(numbers, sizeof(numbers), "waiting");
-	else if (l->state == PULL_LAYER_RETRYING)
+	else if (l->state == MSB_LAYER_RETRYING)
 		(void)snprintf(numbers, sizeof(numbers), "trying again");
-	else if (l->state == PULL_LAYER_DONE)
+	else if (l->state == MSB_LAYER_DONE)
 		(void)snprintf(numbers, sizeof(numbers), "%s", human_size(total, l->total));
 	else
 		(void)snprintf(numbers, sizeof(numbers), "%s / %s", human_size(have, l->bytes),
@@ -217,7 +214,7 @@ static int draw_bar(
 	if (width < BAR_MIN)
 		return put_line(
 			p, columns, out, "  %.*s  %s", DIGITS, short_digest(l->digest), numbers);
-	filled = l->state == PULL_LAYER_DONE ? width : MIN(filled, (uint64_t)width);
+	filled = l->state == MSB_LAYER_DONE ? width : MIN(filled, (uint64_t)width);
 	for (unsigned int i = 0; i < width; i++)
 		bar[i] = i < filled ? '=' : i == filled && i ? '>' : ' ';
 	bar[width] = '\0';
@@ -228,15 +225,15 @@ static int draw_bar(
 /* Most interesting first: what moves, what waits, what is done. */
 static unsigned int rank(const struct progress_layer *l)
 {
-	switch (l->state) {
-	case PULL_LAYER_DOWNLOADING:
-	case PULL_LAYER_RETRYING:
+	switch ((enum msb_layer_state)l->state) {
+	case MSB_LAYER_DOWNLOADING:
+	case MSB_LAYER_RETRYING:
 		return 0;
-	case PULL_LAYER_WAITING:
+	case MSB_LAYER_WAITING:
 		return 1;
-	case PULL_LAYER_DONE:
+	case MSB_LAYER_DONE:
 		return 2;
-	case PULL_LAYER_EXISTS:
+	case MSB_LAYER_HERE:
 		break;
 	}
 	return 3;

@@ -14,13 +14,13 @@
 #include "base/base.h"
 #include "base/buf.h"
 
-#include "lib/pull-event.h"
+#include "msb/registry.h"
 
 enum progress_style { PROGRESS_QUIET, PROGRESS_LINES, PROGRESS_BARS };
 
 struct progress_layer {
-	char digest[REF_DIGEST_LEN + 1];
-	enum pull_layer_state state;
+	char digest[MSB_DIGEST_SIZE];
+	int state; /* enum msb_layer_state */
 	uint64_t bytes;
 	uint64_t total;
 };
@@ -31,7 +31,7 @@ struct progress {
 	bool resolved;
 	bool announced; /* PROGRESS_LINES: the line of the image was written */
 	bool merging;
-	char from[REF_HOST_MAX + 1];
+	char from[MSB_HOST_SIZE];
 	uint64_t n_expected; /* layers by the manifest */
 	uint64_t bytes; /* of them */
 	size_t n;
@@ -44,7 +44,8 @@ void progress_init(struct progress *p, enum progress_style style, const char *re
 void progress_deinit(struct progress *p);
 
 /** progress_event - take note of @e; lines go to @out. 0, -ENOMEM or -ENOBUFS */
-int progress_event(struct progress *p, const struct pull_event *e, struct buf *out) MSB_MUST_CHECK;
+int progress_event(struct progress *p, const struct msb_pull_event *e, struct buf *out)
+	MSB_MUST_CHECK;
 
 /** progress_draw - the bars, over those drawn before; nothing in other styles */
 int progress_draw(struct progress *p, unsigned int rows, unsigned int columns, struct buf *out)

@@ -12,7 +12,7 @@
 #include "base/io.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
+#include "cli/api.h"
 #include "cli/term.h"
 #include "lib/human.h"
 
@@ -27,20 +27,20 @@ static void flush(struct pull_show *s)
 	buf_consume(&s->screen, buf_len(&s->screen));
 }
 
-static bool asked(void *arg)
+int pull_show_asked(void *arg)
 {
 	struct pull_show *s = arg;
 	struct signalfd_siginfo si;
 
-	if (read(s->cancel.fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
-		return false;
+	if (read(s->signal_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return 0;
 	if (si.ssi_signo == SIGCONT) {
 		/* The shell wrote over the bars. */
 		progress_forget(&s->progress);
-		return false;
+		return 0;
 	}
 	s->signo = (int)si.ssi_signo;
-	return true;
+	return 1;
 }
 
 /* Signals that end us come through a descriptor from now on, SIGCONT as well. */
@@ -54,18 +54,55 @@ static int take_signals(struct pull_show *s)
 	sigaddset(&mask, SIGHUP);
 	sigaddset(&mask, SIGQUIT);
 	sigaddset(&mask, SIGCONT);
-	s->cancel.fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->cancel.fd < 0)
+	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
 		return -errno;
 	if (sigprocmask(SIG_BLOCK, &mask, &s->old_mask) == 0)
 		return 0;
-	s->cancel.fd = fd_close(s->cancel.fd);
+	s->signal_fd = fd_close(s->signal_fd);
 	return -errno;
 }
 
-static int show_begin(void *arg, const char *word, bool quiet, struct msb_err *err)
+static int show_event(void *arg, const struct msb_pull_event *e)
 {
 	struct pull_show *s = arg;
+	int r = 0;
+
+	if (e->type == MSB_PULL_WARNING) {
+		r = progress_clear(&s->progress, &s->screen);
+		flush(s);
+		cli_note("warning: %s", e->text);
+	}
+	if (r == 0)
+		r = progress_event(&s->progress, e, &s->screen);
+	if (s->progress.style == PROGRESS_LINES)
+		flush(s);
+	return r;
+}
+
+static int show_idle(void *arg)
+{
+	struct pull_show *s = arg;
+	uint16_t rows = 24;
+	uint16_t columns = 80;
+	int r;
+
+	(void)term_size(STDERR_FILENO, &rows, &columns);
+	r = progress_draw(&s->progress, rows, columns, &s->screen);
+	flush(s);
+	return r;
+}
+
+void pull_show_init(struct pull_show *s)
+{
+	*s = (struct pull_show){.watch = MSB_PULL_WATCH_INIT, .signal_fd = -EBADF};
+	s->watch.event = show_event;
+	s->watch.idle = show_idle;
+	s->watch.arg = s;
+}
+
+int pull_show_begin(struct pull_show *s, const char *word, bool quiet, struct msb_err *err)
+{
 	const char *term = getenv("TERM");
 	enum progress_style style = isatty(STDERR_FILENO) && term && !streq(term, "dumb")
 					    ? PROGRESS_BARS
@@ -79,66 +116,19 @@ static int show_begin(void *arg, const char *word, bool quiet, struct msb_err *e
 	return 0;
 }
 
-static int show_event(void *arg, const struct pull_event *e, struct msb_err *err)
+void pull_show_end(struct pull_show *s)
 {
-	struct pull_show *s = arg;
-	int r = 0;
-
-	if (e->type == PULL_WARNING) {
-		r = progress_clear(&s->progress, &s->screen);
-		flush(s);
-		cli_note("warning: %s", e->err.msg);
-	}
-	if (r == 0)
-		r = progress_event(&s->progress, e, &s->screen);
-	if (s->progress.style == PROGRESS_LINES)
-		flush(s);
-	return r < 0 ? msb_err_errno(err, r, "showing the progress") : 0;
-}
-
-static int show_idle(void *arg, struct msb_err *err)
-{
-	struct pull_show *s = arg;
-	uint16_t rows = 24;
-	uint16_t columns = 80;
-	int r;
-
-	(void)term_size(STDERR_FILENO, &rows, &columns);
-	r = progress_draw(&s->progress, rows, columns, &s->screen);
-	flush(s);
-	return r < 0 ? msb_err_errno(err, r, "showing the progress") : 0;
-}
-
-static void show_end(void *arg)
-{
-	struct pull_show *s = arg;
-
 	if (progress_clear(&s->progress, &s->screen) == 0)
 		flush(s);
-	s->cancel.fd = fd_close(s->cancel.fd);
+	s->signal_fd = fd_close(s->signal_fd);
 	buf_deinit(&s->screen);
 	progress_deinit(&s->progress);
 	(void)sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 }
 
-void pull_show_init(struct pull_show *s)
-{
-	*s = (struct pull_show){
-		.watch = {.begin = show_begin,
-			.event = show_event,
-			.idle = show_idle,
-			.end = show_end,
-			.arg = s,
-			.cancel = &s->cancel},
-		.cancel = {.fd = -EBADF, .asked = asked, .arg = s},
-	};
-}
-
-void pull_show_done(const char *word, const struct pull_result *r)
+void pull_show_done(const char *word, uint64_t bytes, uint64_t took_ns)
 {
 	char size[HUMAN_SIZE];
 
-	if (r->made)
-		cli_done("Pulled", "%s (%s, %.1fs)", word, human_size(size, r->downloaded_bytes),
-			(double)r->took_ns / 1e9);
+	cli_done("Pulled", "%s (%s, %.1fs)", word, human_size(size, bytes), (double)took_ns / 1e9);
 }

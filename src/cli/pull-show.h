@@ -6,16 +6,18 @@
  */
 #pragma once
 
+#include <signal.h>
+
 #include "base/base.h"
 #include "base/buf.h"
+#include "base/err.h"
 
-#include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "lib/pull.h"
+#include "msb/registry.h"
 
 struct pull_show {
-	struct pull_watch watch; /* for struct pull_opts */
-	struct cancel cancel;
+	struct msb_pull_watch watch;
+	int signal_fd; /* between begin and end; for msb_set_cancel() with pull_show_asked() */
 	int signo; /* that ended a download, 0: none */
 	/* private */
 	struct progress progress;
@@ -26,5 +28,13 @@ struct pull_show {
 /** pull_show_init - not to be moved afterwards; nothing to be undone */
 void pull_show_init(struct pull_show *s);
 
-/** pull_show_done - "Pulled" what image_fetch() says was downloaded, if it was */
-void pull_show_done(const char *word, const struct pull_result *r);
+/** pull_show_begin - signals come through a descriptor until pull_show_end(); @word is borrowed */
+int pull_show_begin(struct pull_show *s, const char *word, bool quiet, struct msb_err *err)
+	MSB_MUST_CHECK;
+
+/** pull_show_asked - a signal has come: is it a reason to end? @arg: the struct pull_show */
+int pull_show_asked(void *arg);
+void pull_show_end(struct pull_show *s);
+
+/** pull_show_done - "Pulled" what was downloaded */
+void pull_show_done(const char *word, uint64_t bytes, uint64_t took_ns);

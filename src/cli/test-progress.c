@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/progress.h"
+#include "lib/api-pull.h"
 
 #include "test.h"
 
@@ -8,12 +9,14 @@
 
 static void tell(struct progress *p, const char *line, struct buf *out)
 {
+	struct msb_pull_event told;
 	struct pull_event e;
 	struct msb_err err = {0};
 
 	if (pull_event_parse(line, strlen(line), &e, &err) < 0)
 		test_fail(__FILE__, __LINE__, "%s: %s", line, err.msg);
-	ASSERT_OK(progress_event(p, &e, out));
+	ASSERT_TRUE(api_pull_event(&e, &told));
+	ASSERT_OK(progress_event(p, &told, out));
 }
 
 static void tell_layer(
@@ -226,7 +229,8 @@ TEST(nonsense_is_shown_as_such)
 
 static int draw_one_layer(void)
 {
-	struct pull_event e = {.type = PULL_LAYER, .digest = A, .total = 5};
+	struct msb_pull_event e = {
+		.type = MSB_PULL_LAYER, .digest = A, .from = "", .text = "", .total = 5};
 	struct progress p;
 	struct buf out;
 	int r;

@@ -5,9 +5,11 @@
 #include "base/io.h"
 #include "base/str.h"
 
+#include "image/registry/creds.h"
 #include "image/snapshot/snapshot.h"
 #include "image/snapshot/sparse.h"
 #include "image/store/store.h"
+#include "lib/api-pull.h"
 #include "msb/msb.h"
 #include "sandbox/state.h"
 
@@ -367,4 +369,90 @@ TEST(snapshots_with_details)
 	ASSERT_FAILS(msb_snapshot_import(m, 0, &o, &l, &e), EINVAL, "usage");
 	ASSERT_TRUE(!l);
 	(void)msb_close(m);
+}
+
+static int on_login(void *arg, const char *host, const char *username, const char *source)
+{
+	ASSERT_STREQ(host, "docker.io");
+	ASSERT_STREQ(username, "me");
+	ASSERT_STREQ(source, "msb");
+	++*(unsigned int *)arg;
+	return *(unsigned int *)arg > 1 ? -EPIPE : 0;
+}
+
+TEST(logins)
+{
+	char host[MSB_HOST_SIZE] = "x";
+	struct msb *m = open_here();
+	unsigned int n = 0;
+
+	/* Those of docker are somebody else's. */
+	ASSERT_OK(setenv("DOCKER_CONFIG", test_tmpdir(), 1));
+	ASSERT_FAILS(msb_registry_host("a/b", host, &e), EINVAL, "usage");
+	ASSERT_STREQ(host, "x");
+	ASSERT_OK(msb_registry_host("localhost:5000", host, &e));
+	ASSERT_STREQ(host, "localhost:5000");
+	ASSERT_FAILS(msb_registry_login(m, "ghcr.io", "", "x", NULL, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_registry_login(m, "ghcr.io", "x", "", NULL, &e), EINVAL, "usage");
+	ASSERT_FAILS(msb_registry_login(m, "a/b", "x", "x", NULL, &e), EINVAL, "usage");
+	/* Where nothing is installed nobody can be asked. */
+	ASSERT_TRUE(msb_registry_login(m, "ghcr.io", "x", "x", NULL, &e) < 0);
+	ASSERT_OK(msb_registry_each(m, on_login, &n, &e));
+	ASSERT_EQ(n, 0);
+	ASSERT_OK(creds_set(test_tmpdir(), "docker.io", "me", "secret", NULL));
+	ASSERT_OK(msb_registry_each(m, on_login, &n, &e));
+	ASSERT_EQ(n, 1);
+	ASSERT_ERR(msb_registry_each(m, on_login, &n, &e), EPIPE);
+	ASSERT_OK(msb_registry_logout(m, "docker.io", &e));
+	ASSERT_ERR(msb_registry_logout(m, "docker.io", &e), ENOENT);
+	(void)msb_close(m);
+}
+
+static int never_idle(void *arg)
+{
+	test_fail(__FILE__, __LINE__, "nothing was started");
+	return 0;
+}
+
+TEST(downloads_are_asked_for_properly)
+{
+	struct msb_pull_options o = MSB_PULL_OPTIONS_INIT;
+	struct msb_pull_result result = MSB_PULL_RESULT_INIT;
+	struct msb_pull_watch watch = MSB_PULL_WATCH_INIT;
+	struct msb *m = open_here();
+
+	watch.idle = never_idle;
+	o.watch = &watch;
+	ASSERT_FAILS(msb_image_fetch(m, "Not//One", &o, &result, &e), EINVAL, "usage");
+	o.policy = 7;
+	ASSERT_FAILS(msb_image_fetch(m, "a:1", &o, &result, &e), EINVAL, "usage");
+	ASSERT_STREQ(result.digest, "");
+	/* A program that knows nothing but the first member gets the defaults. */
+	o.size = sizeof(size_t);
+	ASSERT_FAILS(msb_image_fetch(m, "Not//One", &o, NULL, &e), EINVAL, "usage");
+	ASSERT_TRUE(strstr(e.message, "Not//One"));
+	(void)msb_close(m);
+}
+
+TEST(what_is_told_of_a_download)
+{
+	struct pull_event in = {.type = PULL_LAYER,
+		.digest = DIGEST,
+		.state = PULL_LAYER_RETRYING,
+		.bytes = 1,
+		.total = 2};
+	struct msb_pull_event e1;
+
+	ASSERT_TRUE(api_pull_event(&in, &e1));
+	ASSERT_EQ(e1.type, MSB_PULL_LAYER);
+	ASSERT_EQ(e1.state, MSB_LAYER_RETRYING);
+	ASSERT_STREQ(e1.digest, DIGEST);
+	ASSERT_STREQ(e1.from, "");
+	ASSERT_STREQ(e1.text, "");
+	ASSERT_EQ(e1.total, 2);
+	in = (struct pull_event){.type = PULL_WARNING, .err = {.msg = "beware"}};
+	ASSERT_TRUE(api_pull_event(&in, &e1));
+	ASSERT_STREQ(e1.text, "beware");
+	in.type = PULL_DONE;
+	ASSERT_TRUE(!api_pull_event(&in, &e1));
 }
