@@ -54,6 +54,41 @@ MSB_API int msb_config_set_command(
 MSB_API int msb_create(
 	struct msb *m, const struct msb_config *c, char *ret_name, struct msb_error *err);
 
+/* What msb_create_watched() is doing. Further phases may come. */
+enum msb_phase {
+	MSB_PHASE_DOWNLOAD = 1, /* an image is on its way: the watch is told */
+	MSB_PHASE_PREPARE, /* it is here, or was not to be had; disks and directories are made */
+	MSB_PHASE_BOOT /* the machine starts */
+};
+
+struct msb_pull_watch;
+struct msb_pull_result;
+
+/* Each pointer may be NULL. */
+struct msb_create_options {
+	size_t size; /* set by the caller: MSB_CREATE_OPTIONS_INIT */
+	int quiet; /* the watch is told of warnings only */
+	const struct msb_pull_watch *watch; /* of a download; see registry.h */
+	/* Told of the phase that begins now. It may call msb_set_cancel(), for that phase: only
+	 * downloads and the boot can be cancelled. @image is what is downloaded, otherwise "". A
+	 * negative errno ends it and is returned */
+	int (*phase)(void *arg, int phase, const char *image);
+	/* An image that was not here has been downloaded */
+	void (*pulled)(void *arg, const char *image, const struct msb_pull_result *result);
+	/* A published port, "ADDRESS:PORT", that other machines can reach */
+	void (*open_port)(void *arg, const char *port);
+	void *arg;
+};
+
+/* clang-format off */
+#define MSB_CREATE_OPTIONS_INIT {sizeof(struct msb_create_options), 0, NULL, NULL, NULL, NULL, NULL}
+/* clang-format on */
+
+/** msb_create_watched - msb_create() for those who want to see how it goes; @options: NULL: nobody
+ */
+MSB_API int msb_create_watched(struct msb *m, const struct msb_config *c,
+	const struct msb_create_options *options, char *ret_name, struct msb_error *err);
+
 /** msb_start - start a stopped one and wait until its guest is ready; -EWOULDBLOCK (MSB_E_BUSY) if
  * it runs */
 MSB_API int msb_start(struct msb *m, const char *name, struct msb_error *err);

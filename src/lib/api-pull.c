@@ -39,14 +39,9 @@ bool api_pull_event(const struct pull_event *e, struct msb_pull_event *ret)
 	return true;
 }
 
-struct watching {
-	struct msb_pull_watch watch;
-	struct pull_watch inner;
-};
-
 static int on_event(void *arg, const struct pull_event *e, struct msb_err *err)
 {
-	const struct watching *w = arg;
+	const struct api_watching *w = arg;
 	struct msb_pull_event told;
 	int r = api_pull_event(e, &told) ? w->watch.event(w->watch.arg, &told) : 0;
 
@@ -55,16 +50,16 @@ static int on_event(void *arg, const struct pull_event *e, struct msb_err *err)
 
 static int on_idle(void *arg, struct msb_err *err)
 {
-	const struct watching *w = arg;
+	const struct api_watching *w = arg;
 	int r = w->watch.idle(w->watch.arg);
 
 	return r < 0 ? msb_err_errno(err, r, "showing the progress") : 0;
 }
 
-static void watching_init(
-	struct watching *w, const struct msb_pull_watch *watch, const struct cancel *cancel)
+void api_watching_init(
+	struct api_watching *w, const struct msb_pull_watch *watch, const struct cancel *cancel)
 {
-	*w = (struct watching){.watch = MSB_PULL_WATCH_INIT};
+	*w = (struct api_watching){.watch = MSB_PULL_WATCH_INIT};
 	if (watch)
 		memcpy(&w->watch, watch, MIN(watch->size, sizeof(w->watch)));
 	w->inner = (struct pull_watch){.event = w->watch.event ? on_event : NULL,
@@ -73,12 +68,26 @@ static void watching_init(
 		.cancel = cancel};
 }
 
+void api_pull_result(
+	const struct pull_result *from, const struct image_ref *ref, struct msb_pull_result *ret)
+{
+	struct msb_pull_result x = {.size = ret->size,
+		.made = from->made,
+		.layers = from->layers,
+		.downloaded_layers = from->downloaded_layers,
+		.downloaded_bytes = from->downloaded_bytes,
+		.took_ns = from->took_ns};
+
+	memcpy(x.digest, from->digest, sizeof(x.digest));
+	image_ref_short(ref, x.reference);
+	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
+}
+
 static int pull(struct msb *m, const char *reference, struct pull_opts *opts,
 	struct msb_pull_result *ret, struct msb_err *err)
 {
 	struct pull_result result = {.layers = 0};
 	struct config config = {.root = NULL};
-	struct msb_pull_result x;
 	struct image_ref ref;
 	int r = image_ref_parse(reference, &ref, err);
 
@@ -88,18 +97,9 @@ static int pull(struct msb *m, const char *reference, struct pull_opts *opts,
 	if (r == 0)
 		r = pull_image(opts, reference, &ref, &result, err);
 	config_deinit(&config);
-	if (r < 0)
-		return r;
-	x = (struct msb_pull_result){.size = ret->size,
-		.made = result.made,
-		.layers = result.layers,
-		.downloaded_layers = result.downloaded_layers,
-		.downloaded_bytes = result.downloaded_bytes,
-		.took_ns = result.took_ns};
-	memcpy(x.digest, result.digest, sizeof(x.digest));
-	image_ref_short(&ref, x.reference);
-	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
-	return 0;
+	if (r == 0)
+		api_pull_result(&result, &ref, ret);
+	return r;
 }
 
 /* What the caller chose, of the members that it knows. */
@@ -132,12 +132,12 @@ int msb_image_fetch(struct msb *m, const char *reference, const struct msb_pull_
 	const struct msb_pull_watch *watch = NULL;
 	struct msb_err err = {0};
 	struct pull_opts opts;
-	struct watching w;
+	struct api_watching w;
 	struct api_cancel c;
 	const struct cancel *cancel = api_cancel_begin(&c, m);
 	int r = choose(m, options, &opts, &watch, &err);
 
-	watching_init(&w, watch, cancel);
+	api_watching_init(&w, watch, cancel);
 	opts.watch = &w.inner;
 	if (r == 0)
 		r = pull(m, reference, &opts, ret ? ret : &ignored, &err);
@@ -271,7 +271,7 @@ int msb_registry_login(struct msb *m, const char *host, const char *username, co
 	char name[REF_HOST_MAX + 1];
 	struct msb_err err = {0};
 	struct pull_opts opts;
-	struct watching w;
+	struct api_watching w;
 	struct api_cancel c;
 	const struct cancel *cancel = api_cancel_begin(&c, m);
 	int r = parse_host(host, name, &err);
@@ -283,7 +283,7 @@ int msb_registry_login(struct msb *m, const char *host, const char *username, co
 	if (r == 0)
 		r = config_load(m->home, &config, &err);
 	if (r == 0) {
-		watching_init(&w, watch, cancel);
+		api_watching_init(&w, watch, cancel);
 		opts.config = &config;
 		opts.quiet = true;
 		opts.watch = &w.inner;

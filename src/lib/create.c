@@ -482,6 +482,17 @@ const struct opt create_opts[] = {
 };
 
 /* Options may be empty strings where that cannot mean anything. */
+const struct opt_operand create_operands[1] = {
+	{.name = "IMAGE",
+		.complete = OPT_COMPLETE_FILE,
+		.help = "What the guest runs on: an image of a registry (python:3.12), base (the "
+			"default, a busybox system), a directory with a root file system (changes "
+			"are not written back), or a raw disk image with an ext4 (written to) or "
+			"EROFS file system; qcow2 and VMDK images are converted to a copy, which "
+			"takes "
+			"the changes"},
+};
+
 static int check_words(const struct create_args *a, struct msb_err *err)
 {
 	const struct {

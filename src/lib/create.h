@@ -13,65 +13,13 @@
 #include "base/opt.h"
 
 #include "image/snapshot/snapshot.h"
-#include "lib/conf.h"
+#include "lib/create-args.h"
 #include "lib/from-snapshot.h"
 #include "lib/image-fetch.h"
 #include "lib/life.h"
-#include "lib/net-args.h"
-#include "lib/patch.h"
-#include "lib/root-disk.h"
-#include "lib/run-args.h"
 #include "lib/run-config.h"
-#include "lib/script-args.h"
-#include "lib/volume-args.h"
-#include "lib/vsock-args.h"
 #include "sandbox/spec.h"
 #include "sandbox/state.h"
-
-struct create_args {
-	const char *name;
-	struct opt_list labels;
-	bool replace;
-	uint64_t replace_grace_ns;
-	uint32_t mem_mib;
-	uint32_t cpus;
-	uint32_t max_cpus; /* 0: as cpus */
-	uint32_t max_mem_mib;
-	int engine;
-	const char *kernel;
-	struct opt_list env;
-	struct opt_list env_files;
-	const char *workdir;
-	const char *user;
-	const char *hostname;
-	const char *shell;
-	const char *init;
-	struct opt_list init_args;
-	struct opt_list init_env;
-	const char *entrypoint;
-	struct run_tmpfs tmpfs;
-	struct run_volumes volumes;
-	struct run_net net;
-	struct vsock_routes vsocks;
-	struct run_rlimits rlimits;
-	struct run_scripts scripts;
-	struct run_patches patches;
-	struct run_conf conf;
-	struct run_root_disk root_disk;
-	const char *from_snapshot;
-	uint64_t max_duration_ns;
-	uint64_t idle_timeout_ns;
-	int pull; /* index into pull_policies */
-	bool insecure; /* the registry of the image */
-	const char *ca_certs;
-	bool quiet;
-	int security; /* index into security_profiles */
-	int tenancy; /* index into tenant_profiles */
-	int log_level; /* enum log_level */
-};
-
-/* Its options; OPT_ENDED of them. */
-extern const struct opt create_opts[];
 
 struct create {
 	struct create_args *args;

@@ -261,7 +261,7 @@ TEST(a_damaged_image_does_not_hide_others)
 
 	put_image("mine:1");
 	(void)snprintf(path, sizeof(path), "%s/images/manifests/%s/image.json", test_tmpdir(),
-		DIGEST + strlen("sha256:"));
+		&DIGEST[strlen("sha256:")]);
 	ASSERT_OK(chmod(path, 0600));
 	ASSERT_OK(truncate(path, 3));
 	ASSERT_OK(msb_image_details(m, &l, &e));

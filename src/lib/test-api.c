@@ -486,6 +486,48 @@ TEST(logs_of_what_has_never_run)
 	close(fd);
 }
 
+static int no_phase(void *arg, int phase, const char *image)
+{
+	test_fail(__FILE__, __LINE__, "phase %d", phase);
+	return 0;
+}
+
+static int one_phase(void *arg, int phase, const char *image)
+{
+	ASSERT_EQ(phase, MSB_PHASE_DOWNLOAD);
+	ASSERT_STREQ(image, "localhost:1/nothing:1");
+	++*(unsigned int *)arg;
+	return -EPIPE;
+}
+
+TEST(mistakes_before_anything_starts)
+{
+	struct msb_create_options o = MSB_CREATE_OPTIONS_INIT;
+	struct msb_config *c = msb_config_new();
+	struct msb *m = open_here();
+	unsigned int phases = 0;
+	char name[MSB_NAME_SIZE] = "";
+
+	put_sandbox("box");
+	o.phase = no_phase;
+	ASSERT_OK(msb_config_set(c, "kernel", "/dev/null", &e));
+	ASSERT_OK(msb_config_set(c, "name", "box", &e));
+	ASSERT_FAILS(msb_create_watched(m, c, &o, name, &e), EEXIST, "exists");
+	ASSERT_OK(msb_config_set(c, "name", "car", &e));
+	ASSERT_OK(msb_config_set(c, "pull", "never", &e));
+	ASSERT_OK(msb_config_set_image(c, "localhost:1/nothing:1", &e));
+	ASSERT_FAILS(msb_create_watched(m, c, &o, name, &e), ENOENT, "not-found");
+	/* Who looks on can end it. */
+	ASSERT_OK(msb_config_set(c, "pull", "missing", &e));
+	o.phase = one_phase;
+	o.arg = &phases;
+	ASSERT_ERR(msb_create_watched(m, c, &o, name, &e), EPIPE);
+	ASSERT_EQ(phases, 1);
+	ASSERT_STREQ(name, "");
+	(void)msb_config_free(c);
+	(void)msb_close(m);
+}
+
 TEST(what_a_connection_would_meet)
 {
 	struct msb *m = open_here();
