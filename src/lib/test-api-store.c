@@ -151,8 +151,8 @@ TEST(volumes_and_images)
 
 static void put_image(const char *reference)
 {
-	cleanup_with(store_work_free_p) struct store_work *w = NULL;
 	cleanup_with(store_close_p) struct store *s = NULL;
+	cleanup_with(store_work_free_p) struct store_work *w = NULL;
 	struct store_image image = {
 		.created_s = 1, .manifest_json = (char[]){"{}"}, .config_json = (char[]){"{}"}};
 	struct image_ref ref;
