@@ -97,6 +97,7 @@ static int pull(struct msb *m, const char *reference, struct pull_opts *opts,
 	if (r == 0)
 		r = pull_image(opts, reference, &ref, &result, err);
 	config_deinit(&config);
+	opts->config = NULL;
 	if (r == 0)
 		api_pull_result(&result, &ref, ret);
 	return r;
