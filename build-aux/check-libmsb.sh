@@ -55,6 +55,7 @@ struct msb_pull_watch watch = MSB_PULL_WATCH_INIT;
 struct msb_pull_options pull = MSB_PULL_OPTIONS_INIT;
 struct msb_pull_result result = MSB_PULL_RESULT_INIT;
 struct msb_create_options create = MSB_CREATE_OPTIONS_INIT;
+struct msb_process_times times = MSB_PROCESS_TIMES_INIT;
 struct msb_log_entry entry = MSB_LOG_ENTRY_INIT;
 struct msb_snapshot_options snapshot = MSB_SNAPSHOT_OPTIONS_INIT;
 struct msb_port port = MSB_PORT_INIT;

@@ -117,6 +117,10 @@ enum msb_verbosity {
 
 MSB_API void msb_set_verbosity(struct msb *m, enum msb_verbosity v);
 
+/** msb_set_children - @children: supervisors of sandboxes that commands start are children of the
+ * process, which hears of their ends by SIGCHLD; otherwise, as of all other sandboxes, of nobody */
+MSB_API void msb_set_children(struct msb *m, int children);
+
 /**
  * msb_set_cancel - how calls with this handle are ended from outside
  * @fd: borrowed, e.g. an eventfd, a signalfd or the end of a pipe; -1: none

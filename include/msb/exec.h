@@ -16,6 +16,9 @@ struct msb_command;
 
 /** msb_command_new - @argv ends with NULL; NULL: no memory, or no words */
 MSB_API struct msb_command *msb_command_new(const char *const *argv);
+/** msb_command_usual - one without words: what the image of the sandbox runs by itself, or else the
+ * sandbox's shell; for msb_process_run(): the command of the configuration. NULL: no memory */
+MSB_API struct msb_command *msb_command_usual(void);
 /** msb_command_free - NULL is fine. Return: NULL */
 MSB_API struct msb_command *msb_command_free(struct msb_command *c);
 
@@ -29,6 +32,10 @@ MSB_API int msb_command_workdir(struct msb_command *c, const char *dir);
 MSB_API void msb_command_timeout(struct msb_command *c, uint64_t ms);
 /** msb_command_terminal - a terminal of this size instead of pipes; all output is MSB_STDOUT */
 MSB_API void msb_command_terminal(struct msb_command *c, unsigned int rows, unsigned int columns);
+
+/** msb_command_term - type of its terminal, as in TERM, unless its environment has that; -ENOMEM,
+ * -EINVAL */
+MSB_API int msb_command_term(struct msb_command *c, const char *type);
 
 /** msb_command_rlimit - NAME=SOFT[:HARD], e.g. "nofile=1024:2048"; -EINVAL, -ENOMEM */
 MSB_API int msb_command_rlimit(struct msb_command *c, const char *limit);
@@ -63,6 +70,10 @@ MSB_API void msb_command_input(
  */
 MSB_API void msb_command_fds(struct msb_command *c, int in, int out, int err);
 
+/** msb_command_lose_stderr - @lose: when standard error cannot be written to its descriptor any
+ * more the rest of it is dropped, and the command goes on */
+MSB_API void msb_command_lose_stderr(struct msb_command *c, int lose);
+
 /**
  * msb_exec - run it in the sandbox @name, and wait for it
  * @ret_status: 0 to 255 as it exited, 128 plus the signal that killed it; may be NULL
@@ -87,6 +98,82 @@ struct msb_process;
  */
 MSB_API int msb_process_start(struct msb *m, const char *name, const struct msb_command *c,
 	struct msb_process **ret, struct msb_error *err);
+
+struct msb_config;
+struct msb_create_options;
+
+/**
+ * msb_process_run - msb_process_start() in a new sandbox that exists for the command
+ * @config: what it is to be, see sandbox.h; its command is run by a @c without words
+ * @options: as for msb_create_watched(), with @run; NULL: nobody looks on
+ *
+ * Without a name in @config nothing is left of it afterwards. One that has the name already is used
+ * as it is, and started for the command if it does not run. Returns when the machine boots; until
+ * msb_process_free() what the sandbox needs of the store stays there.
+ */
+MSB_API int msb_process_run(struct msb *m, const struct msb_config *config,
+	const struct msb_create_options *options, const struct msb_command *c,
+	struct msb_process **ret, struct msb_error *err);
+
+enum msb_process_state {
+	MSB_PROCESS_BOOTING = 0, /* it does not run yet */
+	MSB_PROCESS_RUNNING,
+	MSB_PROCESS_ENDING, /* it has ended or was given up; what is left is put in order */
+	MSB_PROCESS_OVER
+};
+
+/** msb_process_state - one of the above */
+MSB_API int msb_process_state(const struct msb_process *p);
+
+/* Why it is over. */
+enum msb_process_end {
+	MSB_END_COMMAND = 0, /* it has ended, was let go, or could not be run */
+	MSB_END_TIMEOUT, /* msb_command_timeout() */
+	MSB_END_MAX_DURATION, /* of the sandbox, which has stopped it */
+	MSB_END_CANCELED, /* msb_process_kill(), msb_set_cancel() */
+	MSB_END_OUTPUT, /* nobody takes what it prints */
+	MSB_END_INPUT, /* what it reads has failed */
+	MSB_END_STOPPED, /* the sandbox was stopped */
+	MSB_END_SANDBOX, /* the sandbox has failed, or did not come up */
+	MSB_END_LEFT /* it, or the sandbox, did not end in time and was left alone */
+};
+
+/** msb_process_end - one of the above */
+MSB_API int msb_process_end(const struct msb_process *p);
+
+/** msb_process_sandbox - name of the sandbox */
+MSB_API const char *msb_process_sandbox(const struct msb_process *p);
+
+/** msb_process_owns - 1: the sandbox was started for the command */
+MSB_API int msb_process_owns(const struct msb_process *p);
+
+/** msb_process_notice - what a user should know about the sandbox that was started: that it is
+ * emulated, and why. "": nothing, or its guest is not up yet */
+MSB_API const char *msb_process_notice(const struct msb_process *p);
+
+/* When what had happened: CLOCK_MONOTONIC, 0: not, or nobody saw it. */
+struct msb_process_times {
+	size_t size; /* set by the caller: MSB_PROCESS_TIMES_INIT */
+	/* Of a sandbox that was started: */
+	uint64_t spawn_ns; /* its supervisor runs */
+	uint64_t engine_ns; /* it is known what machine it will be */
+	uint64_t vm_created_ns;
+	uint64_t first_run_ns; /* the first instruction of the guest */
+	uint64_t hello_ns; /* the agent in the guest answers */
+	uint64_t ready_ns; /* it serves requests */
+	uint64_t guest_pid1_ns; /* by the guest's clock: the agent began */
+	uint64_t guest_ready_ns; /* by the guest's clock: it was ready */
+	/* Of the command: */
+	uint64_t exec_ns; /* it runs */
+	uint64_t exit_ns; /* it has ended */
+	uint64_t end_ns; /* nothing is left to be done in the sandbox */
+};
+
+/* clang-format off */
+#define MSB_PROCESS_TIMES_INIT {sizeof(struct msb_process_times), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+/* clang-format on */
+
+MSB_API void msb_process_times(const struct msb_process *p, struct msb_process_times *ret);
 
 /** msb_process_fd - for poll(): readable when msb_process_work() has something to do. Not to be
  * read or closed */

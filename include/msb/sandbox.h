@@ -58,33 +58,36 @@ MSB_API int msb_create(
 enum msb_phase {
 	MSB_PHASE_DOWNLOAD = 1, /* an image is on its way: the watch is told */
 	MSB_PHASE_PREPARE, /* it is here, or was not to be had; disks and directories are made */
-	MSB_PHASE_BOOT /* the machine starts */
+	MSB_PHASE_BOOT, /* the machine starts */
+	MSB_PHASE_EXISTING /* with @run: the sandbox is there, and is used as it is */
 };
 
 struct msb_pull_watch;
 struct msb_pull_result;
-
 /* Each pointer may be NULL. */
 struct msb_create_options {
 	size_t size; /* set by the caller: MSB_CREATE_OPTIONS_INIT */
 	int quiet; /* the watch is told of warnings only */
 	const struct msb_pull_watch *watch; /* of a download; see registry.h */
 	/* Told of the phase that begins now. It may call msb_set_cancel(), for that phase: only
-	 * downloads and the boot can be cancelled. @image is what is downloaded, otherwise "". A
-	 * negative errno ends it and is returned */
-	int (*phase)(void *arg, int phase, const char *image);
+	 * downloads and the boot can be cancelled. @what: the image that is downloaded, the name of
+	 * the existing sandbox, otherwise "". A negative errno ends it and is returned */
+	int (*phase)(void *arg, int phase, const char *what);
 	/* An image that was not here has been downloaded */
 	void (*pulled)(void *arg, const char *image, const struct msb_pull_result *result);
 	/* A published port, "ADDRESS:PORT", that other machines can reach */
 	void (*open_port)(void *arg, const char *port);
 	void *arg;
+	/* As msb run: it ends with its command, and unless it was given a name nothing is left of
+	 * it; one that has the name is started if it does not run, and used as it is */
+	int run;
 };
 
 /* clang-format off */
-#define MSB_CREATE_OPTIONS_INIT {sizeof(struct msb_create_options), 0, NULL, NULL, NULL, NULL, NULL}
+#define MSB_CREATE_OPTIONS_INIT {sizeof(struct msb_create_options), 0, NULL, NULL, NULL, NULL, NULL, 0}
 /* clang-format on */
 
-/** msb_create_watched - msb_create() for those who want to see how it goes; @options: NULL: nobody
+/** msb_create_watched - msb_create() for those who want to see how it goes; @options: may be NULL
  */
 MSB_API int msb_create_watched(struct msb *m, const struct msb_config *c,
 	const struct msb_create_options *options, char *ret_name, struct msb_error *err);
@@ -169,6 +172,8 @@ MSB_API const char *msb_info_command(const struct msb_info *i, size_t n);
 MSB_API const char *msb_info_problem(const struct msb_info *i);
 /** msb_info_user - of its commands; "": that of the image */
 MSB_API const char *msb_info_user(const struct msb_info *i);
+/** msb_info_shell - of msb shell */
+MSB_API const char *msb_info_shell(const struct msb_info *i);
 /** msb_info_workdir - of its commands; "": that of the image */
 MSB_API const char *msb_info_workdir(const struct msb_info *i);
 /* 0: none. */

@@ -217,6 +217,11 @@ void msb_set_verbosity(struct msb *m, enum msb_verbosity v)
 	m->log_level = (enum log_level)MIN((unsigned int)v, (unsigned int)LOG_TRACE);
 }
 
+void msb_set_children(struct msb *m, int children)
+{
+	m->children = children != 0;
+}
+
 void msb_set_cancel(struct msb *m, int fd, int (*asked)(void *arg), void *arg)
 {
 	m->cancel_fd = fd;

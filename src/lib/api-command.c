@@ -6,17 +6,24 @@
 
 #include "lib/api.h"
 
+struct msb_command *msb_command_usual(void)
+{
+	struct msb_command *c = calloc(1, sizeof(*c));
+
+	for (int i = 0; c && i < 3; i++)
+		c->fds[i] = -1;
+	return c;
+}
+
 struct msb_command *msb_command_new(const char *const *argv)
 {
 	struct msb_command *c;
 
 	if (!argv || !argv[0])
 		return NULL;
-	c = calloc(1, sizeof(*c));
+	c = msb_command_usual();
 	if (!c)
 		return NULL;
-	for (int i = 0; i < 3; i++)
-		c->fds[i] = -1;
 	c->argv = api_list_dup(argv);
 	return c->argv ? c : msb_command_free(c);
 }
@@ -31,6 +38,7 @@ struct msb_command *msb_command_free(struct msb_command *c)
 	free(c->argv);
 	free(c->user);
 	free(c->workdir);
+	free(c->term);
 	free(c);
 	return NULL;
 }
@@ -68,6 +76,16 @@ int msb_command_user(struct msb_command *c, const char *user)
 int msb_command_workdir(struct msb_command *c, const char *dir)
 {
 	return dir[0] == '/' ? replace(&c->workdir, dir) : -EINVAL;
+}
+
+int msb_command_term(struct msb_command *c, const char *type)
+{
+	return type[0] ? replace(&c->term, type) : -EINVAL;
+}
+
+void msb_command_lose_stderr(struct msb_command *c, int lose)
+{
+	c->lose_stderr = lose != 0;
 }
 
 int msb_command_rlimit(struct msb_command *c, const char *limit)

@@ -9,10 +9,11 @@
 #include "msb/exec.h"
 
 struct msb_command {
-	char **argv;
+	char **argv; /* NULL: what the sandbox runs by itself */
 	struct opt_list env; /* owned */
 	char *user;
 	char *workdir;
+	char *term; /* type of the terminal, NULL: nobody says */
 	struct run_rlimits rlimits;
 	uint64_t timeout_ns;
 	uint16_t rows;
@@ -20,6 +21,7 @@ struct msb_command {
 	bool terminal;
 	bool start_sandbox;
 	bool detach;
+	bool lose_stderr;
 	int (*output)(void *arg, int stream, const void *data, size_t n);
 	void *output_arg;
 	ssize_t (*input)(void *arg, void *to, size_t n);

@@ -13,44 +13,15 @@
  *		  started for the command is being stopped
  *	over	  nothing will happen any more
  */
-#include "base/loop.h"
 #include "base/str.h"
 
-#include "lib/api-command.h"
-#include "lib/api.h"
-#include "lib/reach.h"
-#include "lib/stream.h"
-#include "sandbox/client.h"
+#include "engine/engine.h"
+#include "lib/api-create.h"
+#include "lib/api-process.h"
 
 #define LEAVE_NS (10 * NSEC_PER_SEC)
 
 enum { CHUNK = 32 * 1024, STOP_GRACE_MS = 2000 };
-
-struct msb_process {
-	/* Of the command, without what is needed only once. */
-	struct msb_command c;
-	struct loop loop;
-	struct sandbox *sb;
-	struct sandbox_stream stream;
-	struct outlet out[2]; /* with descriptors only */
-	struct inlet in;
-	struct buf chunk; /* of the input function, not yet taken */
-	uint32_t pid;
-	bool input_over;
-	bool open; /* the stream */
-	bool detaching;
-	bool given_up;
-	bool owned; /* the sandbox was started for this, and has not ended */
-	bool over;
-	struct loop_timer limit;
-	struct api_cancel asking;
-	const struct cancel *cancel;
-	struct loop_fd cancel_src;
-	int status;
-	int result;
-	struct msb_err err;
-	char console[8192];
-};
 
 static bool flushed(const struct msb_process *p)
 {
@@ -63,7 +34,11 @@ static bool flushed(const struct msb_process *p)
 
 static void stop_if_over(struct msb_process *p)
 {
-	if (p->open || p->owned || !(p->given_up || flushed(p)))
+	if (p->open || p->owned)
+		return;
+	if (!p->end_ns)
+		p->end_ns = clock_mono_ns();
+	if (!p->left && !flushed(p))
 		return;
 	p->over = true;
 	loop_stop(&p->loop, 0);
@@ -73,53 +48,68 @@ static void left_alone(struct loop_timer *t)
 {
 	struct msb_process *p = container_of(t, struct msb_process, limit);
 
+	p->end = MSB_END_LEFT;
 	p->open = false;
 	p->owned = false;
 	p->given_up = true;
+	p->left = true;
 	stop_if_over(p);
 }
 
-/* The stream has ended. With the connection a sandbox of ours ends, too, but its disk wants a clean
- * end. */
+/* With the connection a sandbox of ours ends, too, but its disk wants a clean end. */
+static void stop_sandbox(struct msb_process *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
+	(void)sandbox_stop(p->sb, p->grace_ms);
+}
+
+/* The stream has ended. */
 static void ended(struct msb_process *p)
 {
 	p->open = false;
-	loop_timer_del(&p->limit);
+	p->exit_ns = clock_mono_ns();
+	if (!p->stopping)
+		loop_timer_del(&p->limit);
 	if (p->c.fds[0] >= 0)
 		inlet_deinit(&p->in);
-	if (p->owned) {
-		loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
-		(void)sandbox_stop(p->sb, STOP_GRACE_MS);
-	}
+	if (p->owned)
+		stop_sandbox(p);
 	stop_if_over(p);
 }
 
 /* The message is there already. */
-static void give_up(struct msb_process *p, int r)
+static void give_up(struct msb_process *p, enum msb_process_end why, int r)
 {
 	if (p->given_up)
 		return;
 	p->given_up = true;
+	p->end = why;
 	p->result = r;
-	if (!p->open) {
-		stop_if_over(p);
-		return;
-	}
-	loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
-	/* Before the guest is up nobody there hears of it. */
-	if (p->owned && !p->pid)
-		(void)sandbox_stop(p->sb, 0);
-	else
+	if (p->owned) {
+		/* Before the guest is up nobody there hears of it. */
+		if (!p->pid)
+			p->grace_ms = 0;
+		stop_sandbox(p);
+	} else if (p->open) {
+		loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + LEAVE_NS, left_alone);
 		(void)sandbox_stream_cancel(&p->stream);
+	} else {
+		p->left = true;
+		stop_if_over(p);
+	}
 }
 
 static void out_of_time(struct loop_timer *t)
 {
 	struct msb_process *p = container_of(t, struct msb_process, limit);
 
-	give_up(p, msb_err_set(&p->err, -ETIMEDOUT, MSB_TIMEOUT,
-			   "the command was killed: it did not end within %.3g s",
-			   (double)p->c.timeout_ns / 1e9));
+	give_up(p, MSB_END_TIMEOUT,
+		msb_err_set(&p->err, -ETIMEDOUT, MSB_TIMEOUT,
+			"the command was killed: it did not end within %.3g s",
+			(double)p->c.timeout_ns / 1e9));
 }
 
 static void on_cancel(struct loop_fd *src, uint32_t events)
@@ -133,7 +123,18 @@ static void on_cancel(struct loop_fd *src, uint32_t events)
 	if (p->given_up)
 		left_alone(&p->limit);
 	else
-		give_up(p, msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "interrupted"));
+		give_up(p, MSB_END_CANCELED,
+			msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "interrupted"));
+}
+
+int process_watch_cancel(struct msb_process *p, struct msb_err *err)
+{
+	int r = 0;
+
+	p->cancel = api_cancel_begin(&p->asking, p->m);
+	if (p->cancel)
+		r = loop_fd_add(&p->loop, &p->cancel_src, p->cancel->fd, EPOLLIN, on_cancel);
+	return r < 0 ? msb_err_errno(err, r, "the cancel descriptor") : 0;
 }
 
 /* Output. */
@@ -157,7 +158,8 @@ static void err_passed(struct outlet *o, size_t n)
 
 static void write_failed(struct msb_process *p, int r)
 {
-	give_up(p, msb_err_errno(&p->err, r, "cannot pass on the command's output"));
+	give_up(p, MSB_END_OUTPUT,
+		msb_err_errno(&p->err, r, "cannot pass on the command's output"));
 }
 
 static void out_failed(struct outlet *o)
@@ -167,7 +169,8 @@ static void out_failed(struct outlet *o)
 
 static void err_failed(struct outlet *o)
 {
-	write_failed(container_of(o, struct msb_process, out[1]), o->error);
+	if (!container_of(o, struct msb_process, out[1])->c.lose_stderr)
+		write_failed(container_of(o, struct msb_process, out[1]), o->error);
 }
 
 static void on_data(
@@ -178,7 +181,7 @@ static void on_data(
 	int r = 0;
 
 	/* Whatever becomes of them, the outlet says when they have passed. */
-	if (p->c.fds[1 + which] >= 0 && !p->given_up) {
+	if (p->c.fds[1 + which] >= 0) {
 		r = outlet_write(&p->out[which], data, len);
 		if (r < 0)
 			write_failed(p, r);
@@ -188,8 +191,9 @@ static void on_data(
 		r = p->c.output(p->c.output_arg, which ? MSB_STDERR : MSB_STDOUT, data, len);
 	sandbox_stream_consumed(s, len);
 	if (r < 0)
-		give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
-				   "the receiver of the output has failed"));
+		give_up(p, MSB_END_OUTPUT,
+			msb_err_set(&p->err, r, msb_kind_from_errno(r),
+				"the receiver of the output has failed"));
 }
 
 /* Input. */
@@ -206,8 +210,9 @@ static bool refill(struct msb_process *p)
 	if (n < 0 || n > CHUNK) {
 		int r = n < 0 ? (int)n : -EINVAL;
 
-		give_up(p, msb_err_set(&p->err, r, msb_kind_from_errno(r),
-				   "the source of the input has failed"));
+		give_up(p, MSB_END_INPUT,
+			msb_err_set(&p->err, r, msb_kind_from_errno(r),
+				"the source of the input has failed"));
 		return false;
 	}
 	buf_commit(&p->chunk, (size_t)n);
@@ -262,7 +267,8 @@ static void feed(struct msb_process *p)
 	else if (p->c.input)
 		pump(p);
 	if (r < 0)
-		give_up(p, msb_err_errno(&p->err, r, "cannot read the command's input"));
+		give_up(p, MSB_END_INPUT,
+			msb_err_errno(&p->err, r, "cannot read the command's input"));
 }
 
 static void on_writable(struct sandbox_stream *s)
@@ -275,6 +281,7 @@ static void on_started(struct sandbox_stream *s, uint32_t pid)
 	struct msb_process *p = container_of(s, struct msb_process, stream);
 
 	p->pid = MAX(pid, 1U);
+	p->exec_ns = clock_mono_ns();
 	if (p->given_up) {
 		(void)sandbox_stream_cancel(s);
 		return;
@@ -308,28 +315,58 @@ static void on_done(struct sandbox_stream *s, const struct sandbox_result *r)
 		p->status = r->exited.signal ? 128 + (int)(r->exited.signal & 0x7f)
 					     : (int)(r->exited.code & 0xff);
 	} else if (!p->given_up) {
+		/* That is why, whatever the sandbox says when it ends. */
+		p->given_up = true;
 		p->err = r->err;
 		p->result = r->err.errno_ > 0 ? -r->err.errno_ : -EIO;
 	}
 	ended(p);
 }
 
-static const struct sandbox_stream_ops stream_ops = {
+const struct sandbox_stream_ops process_stream_ops = {
 	.started = on_started, .data = on_data, .writable = on_writable, .done = on_done};
 
 /* Nothing comes from the sandbox any more. */
-static void lost(struct msb_process *p, const struct msb_err *err, int r)
+static void lost(struct msb_process *p, enum msb_process_end why, const struct msb_err *err, int r)
 {
 	p->open = false;
 	p->owned = false;
 	loop_timer_del(&p->limit);
-	/* After the end of the command its way of going does not matter. */
-	if (!p->given_up && p->status < 0) {
+	/* After the end of the command its way of going does not matter, unless the command has
+	 * ended because of it. */
+	if (!p->given_up && (p->status < 0 || why == MSB_END_MAX_DURATION)) {
 		p->err = *err;
+		p->end = why;
+		p->status = -1;
 		p->result = r;
 		p->given_up = true;
 	}
 	stop_if_over(p);
+}
+
+/* The supervisor has just asked the same question and left the answer in the cache. */
+static void note_emulation(struct msb_process *p)
+{
+	struct probe_result probe;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/cache/kvm-probe.json", p->m->home);
+
+	engine_probe_kvm(n > 0 && (size_t)n < sizeof(path) ? path : NULL, &probe);
+	(void)snprintf(p->notice, sizeof(p->notice),
+		"this sandbox is emulated by QEMU, which is slow: %s%s%s", probe.detail,
+		probe.hint[0] ? "; " : "", probe.hint);
+}
+
+static void on_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
+{
+	struct msb_process *p = arg;
+
+	p->boot = m->timing;
+	/* From now on its description keeps the image. */
+	if (p->creation)
+		image_release(&p->creation->create.image);
+	if (p->started && p->automatic && streq(m->engine, "qemu"))
+		note_emulation(p);
 }
 
 static void on_failed(struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
@@ -338,75 +375,43 @@ static void on_failed(struct sandbox *sb, const struct msb_err *err, const char 
 
 	if (!p->given_up && p->status < 0)
 		(void)snprintf(p->console, sizeof(p->console), "%s", console);
-	lost(p, err, err->errno_ > 0 ? -err->errno_ : -EIO);
+	lost(p, MSB_END_SANDBOX, err, err->errno_ > 0 ? -err->errno_ : -EIO);
 }
 
 static void on_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
 {
+	enum msb_process_end why =
+		m->reason == STOP_MAX_DURATION ? MSB_END_MAX_DURATION : MSB_END_STOPPED;
 	struct msb_err err = {0};
-	int r = m->reason == STOP_MAX_DURATION
-			? msb_err_set(&err, -ETIMEDOUT, MSB_TIMEOUT,
-				  "the sandbox was stopped: it reached its maximum duration")
-		: m->reason == STOP_GUEST
-			? msb_err_set(&err, -ECANCELED, MSB_GUEST,
-				  "the guest switched itself off before the command had ended")
-			: msb_err_set(&err, -ECANCELED, MSB_FAIL, "the sandbox was stopped");
-
-	lost(arg, &err, r);
-}
-
-static const struct sandbox_events events = {.failed = on_failed, .stopped = on_stopped};
-
-/* Beginning and end of the object. */
-
-static int start(struct msb_process *p, const struct msb *m, const char *name,
-	const struct msb_command *c, struct msb_err *err)
-{
-	bool input = (c->input || c->fds[0] >= 0) && !c->detach;
-	const struct reach how = {.home = m->home,
-		.lib_dir = c->start_sandbox ? api_lib_dir(m, err) : NULL,
-		.name = name,
-		.log_level = m->log_level,
-		.orphan = true};
-	struct msg_exec e = {
-		.user = c->user ? c->user : "",
-		.cwd = c->workdir ? c->workdir : "",
-		.rows = c->rows,
-		.cols = c->columns,
-		.n_rlimits = c->rlimits.n,
-		.flags =
-			(c->terminal ? (uint32_t)EXEC_PTY : 0) | (input ? (uint32_t)EXEC_STDIN : 0),
-	};
+	char quoted[200];
 	int r;
 
-	if (c->start_sandbox && !how.lib_dir)
-		return -ENOENT;
-	memcpy(e.rlimits, c->rlimits.list, c->rlimits.n * sizeof(e.rlimits[0]));
-	r = reach_sandbox(&p->loop, &how, &events, p, &p->sb, &p->owned, err);
-	if (r < 0)
-		return r;
-	p->stream.ops = &stream_ops;
-	r = sandbox_exec(p->sb, &p->stream, &e, (const char *const *)c->argv, c->env.items);
-	if (r == -ENOBUFS)
-		return msb_err_set(err, r, MSB_USAGE,
-			"the command line is too long: at most %u words and %u bytes", LIMIT_ARGV,
-			LIMIT_EXEC_BYTES);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot send the command to the sandbox");
-	p->open = true;
-	if (p->cancel)
-		r = loop_fd_add(&p->loop, &p->cancel_src, p->cancel->fd, EPOLLIN, on_cancel);
-	return r < 0 ? msb_err_errno(err, r, "the cancel descriptor") : 0;
+	if (m->reason == STOP_MAX_DURATION)
+		r = msb_err_set(&err, -ETIMEDOUT, MSB_TIMEOUT,
+			"the sandbox was stopped: it reached its --max-duration");
+	else if (m->reason == STOP_GUEST)
+		r = msb_err_set(&err, -ECANCELED, MSB_GUEST,
+			"the guest switched itself off before the command had ended");
+	else
+		r = msb_err_set(&err, -ECANCELED, MSB_FAIL,
+			"the sandbox stopped before the command had ended: %s",
+			str_quote(quoted, sizeof(quoted), m->detail, strlen(m->detail)));
+	lost(arg, why, &err, r);
 }
 
-static void process_init(struct msb_process *p, const struct msb_command *c)
+const struct sandbox_events process_events = {
+	.ready = on_ready, .failed = on_failed, .stopped = on_stopped};
+
+void process_init(struct msb_process *p, const struct msb_command *c)
 {
 	p->c = *c;
 	p->c.argv = NULL;
 	p->c.env = (struct opt_list){.n = 0};
 	p->c.user = NULL;
 	p->c.workdir = NULL;
+	p->c.term = NULL;
 	p->status = -1;
+	p->grace_ms = STOP_GRACE_MS;
 	for (int i = 0; i < 2; i++) {
 		if (c->fds[1 + i] < 0)
 			continue;
@@ -420,54 +425,6 @@ static void process_init(struct msb_process *p, const struct msb_command *c)
 		inlet_init(&p->in, &p->loop, c->fds[0]);
 	}
 	buf_init(&p->chunk, CHUNK);
-}
-
-int msb_process_start(struct msb *m, const char *name, const struct msb_command *c,
-	struct msb_process **ret, struct msb_error *error)
-{
-	struct msb_process *p = calloc(1, sizeof(*p));
-	struct api_sigpipe sigpipe;
-	struct msb_err err = {0};
-	int r;
-
-	*ret = NULL;
-	if (!p)
-		return api_fail(error, &err, -ENOMEM);
-	r = loop_init(&p->loop);
-	if (r < 0) {
-		free(p);
-		return api_fail(error, &err, r);
-	}
-	p->cancel = api_cancel_begin(&p->asking, m);
-	process_init(p, c);
-	api_sigpipe_begin(&sigpipe);
-	r = start(p, m, name, c, &err);
-	api_sigpipe_end(&sigpipe);
-	if (r < 0) {
-		(void)msb_process_free(p);
-		return api_fail(error, &err, r);
-	}
-	*ret = p;
-	return 0;
-}
-
-struct msb_process *msb_process_free(struct msb_process *p)
-{
-	if (!p)
-		return NULL;
-	p->sb = sandbox_close(p->sb);
-	for (int i = 0; i < 2; i++) {
-		if (p->c.fds[1 + i] >= 0)
-			outlet_deinit(&p->out[i]);
-	}
-	if (p->c.fds[0] >= 0)
-		inlet_deinit(&p->in);
-	buf_deinit(&p->chunk);
-	loop_fd_del(&p->cancel_src);
-	loop_timer_del(&p->limit);
-	loop_deinit(&p->loop);
-	free(p);
-	return NULL;
 }
 
 int msb_process_fd(const struct msb_process *p)
@@ -548,6 +505,55 @@ uint32_t msb_process_pid(const struct msb_process *p)
 	return p->pid;
 }
 
+int msb_process_state(const struct msb_process *p)
+{
+	if (p->over)
+		return MSB_PROCESS_OVER;
+	if (!p->open || p->given_up || p->detaching)
+		return MSB_PROCESS_ENDING;
+	return p->pid ? MSB_PROCESS_RUNNING : MSB_PROCESS_BOOTING;
+}
+
+int msb_process_end(const struct msb_process *p)
+{
+	return (int)p->end;
+}
+
+const char *msb_process_sandbox(const struct msb_process *p)
+{
+	return p->name;
+}
+
+int msb_process_owns(const struct msb_process *p)
+{
+	return p->started;
+}
+
+const char *msb_process_notice(const struct msb_process *p)
+{
+	return p->notice;
+}
+
+void msb_process_times(const struct msb_process *p, struct msb_process_times *ret)
+{
+	const struct msb_process_times x = {
+		.size = ret->size,
+		.spawn_ns = p->boot.spawn_ns,
+		.engine_ns = p->boot.engine_ns,
+		.vm_created_ns = p->boot.vm_created_ns,
+		.first_run_ns = p->boot.first_run_ns,
+		.hello_ns = p->boot.hello_ns,
+		.ready_ns = p->boot.ready_ns,
+		.guest_pid1_ns = p->boot.guest_pid1_ns,
+		.guest_ready_ns = p->boot.guest_ready_ns,
+		.exec_ns = p->exec_ns,
+		.exit_ns = p->exit_ns,
+		.end_ns = p->end_ns,
+	};
+
+	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
+}
+
 /* Can it be told something? */
 static int check_running(const struct msb_process *p)
 {
@@ -601,19 +607,7 @@ int msb_process_kill(struct msb_process *p)
 	if (p->over || !p->open)
 		return -ESRCH;
 	p->asking.asked = true;
-	give_up(p, msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "the command was killed"));
+	give_up(p, MSB_END_CANCELED,
+		msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "the command was killed"));
 	return 0;
-}
-
-int msb_exec(struct msb *m, const char *name, const struct msb_command *c, int *ret_status,
-	struct msb_error *error)
-{
-	struct msb_process *p = NULL;
-	int r = msb_process_start(m, name, c, &p, error);
-
-	if (!p)
-		return r;
-	r = msb_process_wait(p, ret_status, error);
-	(void)msb_process_free(p);
-	return r;
 }

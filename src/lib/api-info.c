@@ -154,6 +154,13 @@ const char *msb_info_user(const struct msb_info *i)
 	return or_empty(i->info.spec.user);
 }
 
+const char *msb_info_shell(const struct msb_info *i)
+{
+	const char *shell = i->info.spec.shell;
+
+	return shell && shell[0] ? shell : "/bin/sh";
+}
+
 const char *msb_info_workdir(const struct msb_info *i)
 {
 	return or_empty(i->info.spec.workdir);

@@ -16,6 +16,7 @@ struct msb {
 	char lib_dir[PATH_MAX];
 	struct msb_err no_lib; /* why @lib_dir is "" */
 	enum log_level log_level; /* of the programs that are started */
+	bool children; /* msb_set_children() */
 	int cancel_fd; /* -1: none */
 	int (*asked)(void *arg);
 	void *asked_arg;

@@ -19,6 +19,8 @@ static int start_stopped(struct loop *loop, const struct reach *how,
 	l.spec.log_level = how->log_level;
 	if (how->files_only)
 		l.spec.net.secrets.n = 0;
+	if (how->ret_automatic)
+		*how->ret_automatic = l.spec.engine == ENGINE_AUTO;
 	r = sandbox_start(loop, &l.spec, &l.dir, events, arg, ret, err);
 	life_unlock(&l);
 	return r;

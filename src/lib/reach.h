@@ -14,6 +14,7 @@ struct reach {
 	const char *name;
 	enum log_level log_level; /* of one that is started */
 	bool orphan; /* as in struct sandbox_spec */
+	bool *ret_automatic; /* of one that is started: nobody chose its engine; may be NULL */
 	bool files_only; /* nobody uses its secrets, and nobody may be there to give them */
 };
 

@@ -428,6 +428,7 @@ TEST(what_is_known)
 	ASSERT_TRUE(!msb_info_tmpfs(info, 0) && !msb_info_script(info, 0));
 	ASSERT_STREQ(msb_info_user(info), "");
 	ASSERT_STREQ(msb_info_workdir(info), "/srv");
+	ASSERT_STREQ(msb_info_shell(info), "/bin/sh");
 	ASSERT_STREQ(msb_info_root_disk(info, NULL), "memory");
 	ASSERT_EQ(msb_info_idle_timeout_ns(info), 0);
 	ASSERT_EQ(msb_info_max_duration_ns(info), NSEC_PER_SEC);
@@ -525,6 +526,48 @@ TEST(mistakes_before_anything_starts)
 	ASSERT_EQ(phases, 1);
 	ASSERT_STREQ(name, "");
 	(void)msb_config_free(c);
+	(void)msb_close(m);
+}
+
+static int note_phase(void *arg, int phase, const char *what)
+{
+	char *said = arg;
+	size_t n = strlen(said);
+
+	(void)snprintf(said + n, 64 - n, "%d %s;", phase, what);
+	return 0;
+}
+
+TEST(a_command_in_a_sandbox_of_its_own)
+{
+	struct msb_create_options o = MSB_CREATE_OPTIONS_INIT;
+	struct msb_command *c = msb_command_usual();
+	struct msb_config *config = msb_config_new();
+	struct msb *m = open_here();
+	struct msb_process *p = NULL;
+	char said[64] = "";
+
+	put_sandbox("box");
+	o.phase = note_phase;
+	o.arg = said;
+	ASSERT_ERR(msb_command_term(c, ""), EINVAL);
+	ASSERT_OK(msb_command_term(c, "xterm"));
+	ASSERT_OK(msb_config_set(config, "kernel", "/dev/null", &e));
+	ASSERT_OK(msb_config_set(config, "pull", "never", &e));
+	ASSERT_OK(msb_config_set_image(config, "localhost:1/nothing:1", &e));
+	ASSERT_FAILS(msb_process_run(m, config, &o, c, &p, &e), ENOENT, "not-found");
+	ASSERT_TRUE(!p);
+	ASSERT_STREQ(said, "");
+	/* One that is there is used as it is; it cannot be started where nothing is installed. */
+	ASSERT_OK(msb_config_set(config, "name", "box", &e));
+	ASSERT_TRUE(msb_process_run(m, config, &o, c, &p, &e) < 0);
+	ASSERT_TRUE(!p && e.message[0]);
+	ASSERT_STREQ(said, "4 box;3 ;");
+	/* What an image runs by itself cannot be known of nobody's. */
+	ASSERT_FAILS(msb_process_start(m, "nobody", c, &p, &e), ENOENT, "not-found");
+	ASSERT_FAILS(msb_process_start(m, "box", c, &p, &e), ENOTCONN, "not-running");
+	(void)msb_config_free(config);
+	(void)msb_command_free(c);
 	(void)msb_close(m);
 }
 

@@ -79,6 +79,15 @@ def test_hello(run, msb):
     assert msb.sandboxes() == []
 
 
+def test_once(run, msb):
+    """A sandbox of its own: the command's status, its input, a program that is not there, and nothing is left."""
+    r = run("once", "base", "sh", "-c", "read x; echo got $x; exit 7", input="word\n")
+    assert (r.returncode, r.stdout) == (7, "got word\n") and r.stderr.splitlines()[-2:] == ["booting", "its own: up, run, gone"], r
+    r = run("once", "base", "/no/such/program")
+    assert r.returncode == 127 and "/no/such/program" in r.stderr, r
+    assert msb.sandboxes() == []
+
+
 def test_tour(run):
     r = run("tour", "tour")
     assert r.returncode == 0 and r.stderr == "", r
