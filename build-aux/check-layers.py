@@ -28,12 +28,13 @@ SHARED = {(user, name) for user in ("fs", "vsock") for name in ("vmm/mem.h", "vm
 # Commands that use libmsb as any other program does: its public headers, and of src/lib what it cannot have in them:
 # tables of options, and text for people. Files may only be added.
 PUBLIC_ONLY = {f"cli/{name}.c" for name in (
-    "about", "api", "cmd-completion", "cmd-cp", "cmd-create", "cmd-help", "cmd-image", "cmd-inspect", "cmd-load",
-    "cmd-logs", "cmd-ls", "cmd-man", "cmd-metrics", "cmd-modify", "cmd-net", "cmd-net-ca", "cmd-net-events",
-    "cmd-ping", "cmd-pull", "cmd-registry", "cmd-rename", "cmd-rmi", "cmd-save", "cmd-snapshot",
-    "cmd-snapshot-save", "cmd-start", "cmd-stop", "cmd-top", "cmd-version", "cmd-volume", "detach-keys", "follow",
-    "guest-proc", "names", "out-file", "ports", "progress", "pull-show", "secret", "table", "term")}
-PUBLIC_HELPERS = {"lib/create-args.h", "lib/human.h", "lib/modify.h"}
+    "about", "api", "cmd-completion", "cmd-cp", "cmd-create", "cmd-exec", "cmd-help", "cmd-image", "cmd-inspect",
+    "cmd-load", "cmd-logs", "cmd-ls", "cmd-man", "cmd-metrics", "cmd-modify", "cmd-net", "cmd-net-ca",
+    "cmd-net-events", "cmd-ping", "cmd-pull", "cmd-registry", "cmd-rename", "cmd-rmi", "cmd-run", "cmd-save",
+    "cmd-snapshot", "cmd-snapshot-save", "cmd-start", "cmd-stop", "cmd-top", "cmd-version", "cmd-volume",
+    "creating", "detach-keys", "follow", "guest-proc", "interrupt", "names", "out-file", "ports", "progress",
+    "pull-show", "secret", "session", "table", "term", "timing")}
+PUBLIC_HELPERS = {"lib/create-args.h", "lib/env-file.h", "lib/human.h", "lib/modify.h", "lib/run-args.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 ARCH_MACRO = re.compile(r'^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*\b__(x86_64|aarch64|i386|amd64)__')
 

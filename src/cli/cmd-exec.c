@@ -2,16 +2,16 @@
 /* msb exec, msb shell: commands in sandboxes that are there. */
 #include "base/str.h"
 
-#include "cli/attach.h"
-#include "cli/cli.h"
 #include "cli/detach-keys.h"
+#include "cli/session.h"
 #include "lib/env-file.h"
-#include "lib/image-config.h"
 #include "lib/run-args.h"
-#include "lib/run-config.h"
-#include "lib/where.h"
-#include "sandbox/info.h"
-#include "sandbox/state.h"
+
+/* Checked where they are read; the library gets them as they were written. */
+struct rlimit_words {
+	struct run_rlimits check;
+	struct opt_list words;
+};
 
 struct exec_args {
 	struct cli_common common;
@@ -20,7 +20,7 @@ struct exec_args {
 	const char *workdir;
 	const char *user;
 	const char *shell;
-	struct run_rlimits rlimits;
+	struct rlimit_words rlimits;
 	int tty;
 	bool stream;
 	bool quiet;
@@ -29,6 +29,17 @@ struct exec_args {
 	bool detach;
 	struct detach_keys detach_keys;
 };
+
+static int parse_rlimit(void *target, const char *value, struct msb_err *err)
+{
+	struct rlimit_words *r = target;
+	int e = run_parse_rlimit(&r->check, value, err);
+
+	if (e < 0)
+		return e;
+	e = opt_list_add(&r->words, value);
+	return e < 0 ? msb_err_errno(err, e, "a limit") : 0;
+}
 
 #define AT(field) .offset = offsetof(struct exec_args, field)
 #define PROCESS	  .group = "Command"
@@ -65,7 +76,7 @@ struct exec_args {
 		{.name = "rlimit",                                                                 \
 			.type = OPT_PARSE,                                                         \
 			AT(rlimits),                                                               \
-			.parse = run_parse_rlimit,                                                 \
+			.parse = parse_rlimit,                                                     \
 			.arg = "NAME=SOFT[:HARD]",                                                 \
 			PROCESS,                                                                   \
 			.repeatable = true,                                                        \
@@ -151,27 +162,18 @@ static const struct opt_example shell_examples[] = {
 	{"A line for the shell", "msb shell dev -- 'cd /srv && ls | wc -l'"},
 };
 
-struct place {
-	char home[PATH_MAX];
-	char lib_dir[PATH_MAX];
-};
-
-static int find_place(const struct exec_args *a, struct place *p, struct msb_err *err)
+static int check_workdir(const struct exec_args *a, struct msb_err *err)
 {
 	char quoted[120];
-	int r = sandbox_home_default(p->home, sizeof(p->home), err);
 
-	if (r == 0)
-		r = where_lib_dir(p->lib_dir, sizeof(p->lib_dir), err);
-	if (r == 0 && a->workdir && a->workdir[0] != '/')
-		r = msb_err_set(err, -EINVAL, MSB_USAGE,
-			"option --workdir: %s is not an absolute path",
-			str_quote(quoted, sizeof(quoted), a->workdir, strlen(a->workdir)));
-	return r;
+	if (!a->workdir || a->workdir[0] == '/')
+		return 0;
+	return msb_err_set(err, -EINVAL, MSB_USAGE, "option --workdir: %s is not an absolute path",
+		str_quote(quoted, sizeof(quoted), a->workdir, strlen(a->workdir)));
 }
 
-static int enter_with(const struct exec_args *a, const struct place *p, const char *name,
-	const struct opt_list *argv)
+/* @argv: NULL: what the sandbox runs by itself. */
+static int enter_with(struct exec_args *a, const char *name, const char *const *argv)
 {
 	struct opt_list env = {.n = 0};
 	struct msb_err err = {0};
@@ -180,97 +182,46 @@ static int enter_with(const struct exec_args *a, const struct place *p, const ch
 	if (env_make(&a->env_files, &a->env, &env, &err) < 0) {
 		status = cli_fail(&err);
 	} else {
-		const struct enter_opts eo = {
-			.home = p->home,
-			.lib_dir = p->lib_dir,
+		const struct session_opts so = {
+			.common = &a->common,
 			.name = name,
-			.argv = argv->items,
+			.argv = argv,
 			.env = &env,
 			.user = a->user,
 			.cwd = a->workdir,
-			.rlimits = a->rlimits.list,
-			.n_rlimits = a->rlimits.n,
+			.rlimits = &a->rlimits.words,
 			.tty = a->tty,
 			.quiet = a->quiet,
 			.timing = a->timing,
 			.timeout_ns = a->timeout_ns,
 			.detach = a->detach,
 			.detach_keys = &a->detach_keys,
-			.log_level = (enum log_level)a->common.log_level,
 		};
 
-		status = enter(&eo);
+		status = session_run(&so);
 	}
 	run_env_deinit(&env);
 	return status;
 }
 
-/* The words behind @first, which may be NULL. */
-static int add_words(struct opt_list *argv, const struct opt_words *words, struct msb_err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < words->n_command && r == 0; i++)
-		r = opt_list_add(argv, words->command[i]);
-	if (r == -E2BIG)
-		return msb_err_set(
-			err, r, MSB_USAGE, "the command has more than %u words", LIMIT_ARGV);
-	return r < 0 ? msb_err_errno(err, r, "reading the command line") : 0;
-}
-
-/* The shell of the sandbox; @info holds the text. */
-static int find_shell(const struct place *p, const char *name, struct sandbox_info *info,
-	const char **ret, struct msb_err *err)
-{
-	int r = sandbox_info_get(p->home, name, info, err);
-
-	if (r < 0)
-		return r;
-	*ret = info->spec.shell && info->spec.shell[0] ? info->spec.shell : "/bin/sh";
-	return 0;
-}
-
-/* What a command without words runs, and the owners of its strings. */
-struct usual {
-	struct sandbox_info info;
-	struct oci_config image;
-	struct run_config config;
-};
-
-/* What the image of the sandbox runs by itself, or else the sandbox's shell. */
-static int find_usual(const struct place *p, const char *name, struct usual *u, struct msb_err *err)
-{
-	struct run_wish wish = {.entrypoint = NULL};
-	int r = find_shell(p, name, &u->info, &wish.shell, err);
-	bool store = r == 0 && u->info.spec.image_kind == IMAGE_OCI;
-
-	if (store)
-		r = image_config_load(p->home, u->info.spec.image_digest, &u->image, err);
-	return r < 0 ? r : run_config_merge(store ? &u->image : NULL, &wish, &u->config, err);
-}
-
 static int run_exec(void *args, const struct opt_words *words)
 {
-	const struct exec_args *a = args;
-	const char *name = words->operands.items[0];
+	struct exec_args *a = args;
 	struct opt_list argv = {.n = 0};
-	struct usual usual = {.config = {.user = ""}};
 	struct msb_err err = {0};
-	struct place p;
 	int status;
-	int r = find_place(a, &p, &err);
+	int r = check_workdir(a, &err);
 
-	sandbox_spec_init(&usual.info.spec);
-	if (r == 0 && words->n_command == 0)
-		r = find_usual(&p, name, &usual, &err);
-	else if (r == 0)
-		r = add_words(&argv, words, &err);
-	status = r < 0 ? cli_fail(&err)
-		       : enter_with(a, &p, name, argv.n ? &argv : &usual.config.argv);
-	run_config_deinit(&usual.config);
-	oci_config_deinit(&usual.image);
-	sandbox_info_deinit(&usual.info);
+	for (size_t i = 0; i < words->n_command && r == 0; i++)
+		r = opt_list_add(&argv, words->command[i]);
+	if (r == -E2BIG)
+		(void)msb_err_set(
+			&err, r, MSB_USAGE, "the command has more than %u words", LIMIT_ARGV);
+	else if (r < 0 && !err.msg[0])
+		(void)msb_err_errno(&err, r, "reading the command line");
+	status = r < 0 ? cli_fail(&err) : enter_with(a, words->operands.items[0], argv.items);
 	free(argv.items);
+	free(a->rlimits.words.items);
 	return status;
 }
 
@@ -281,41 +232,58 @@ static int join_words(const struct opt_words *words, struct buf *line)
 
 	for (size_t i = 0; i < words->n_command && r == 0; i++)
 		r = buf_printf(line, "%s%s", i ? " " : "", words->command[i]);
-	return r;
+	return r == 0 && !buf_cstr(line) ? -ENOMEM : r;
+}
+
+/* The shell of the sandbox, as its description says; for free(). */
+static char *find_shell(const struct exec_args *a, const char *name, int *ret_status)
+{
+	struct msb_error e = MSB_ERROR_INIT;
+	struct msb_info *info = NULL;
+	char *shell = NULL;
+	struct cli_api api;
+	int r = cli_api_open(&api, &a->common, &e);
+
+	if (r == 0)
+		r = msb_inspect(api.msb, name, &info, &e);
+	if (r == 0)
+		shell = strdup(msb_info_shell(info));
+	*ret_status = r < 0 ? cli_api_fail(&e) : CLI_EXIT_FAILED;
+	(void)msb_info_free(info);
+	cli_api_close(&api);
+	return shell;
 }
 
 static int run_shell(void *args, const struct opt_words *words)
 {
-	const struct exec_args *a = args;
+	struct exec_args *a = args;
 	const char *name = words->operands.items[0];
-	struct opt_list argv = {.n = 0};
-	struct sandbox_info info;
+	cleanup_free char *found = NULL;
 	struct msb_err err = {0};
-	const char *shell = a->shell;
-	struct place p;
 	struct buf line;
-	int status;
-	int r = find_place(a, &p, &err);
+	int status = 0;
+	int r = check_workdir(a, &err);
 
-	sandbox_spec_init(&info.spec);
-	buf_init(&line, LIMIT_EXEC_BYTES);
-	if (r == 0 && !shell)
-		r = find_shell(&p, name, &info, &shell, &err);
-	if (r == 0) {
-		r = opt_list_add(&argv, shell);
-		if (r == 0 && words->n_command)
-			r = opt_list_add(&argv, "-c");
-		if (r == 0 && words->n_command)
-			r = join_words(words, &line);
-		if (r == 0 && words->n_command)
-			r = buf_cstr(&line) ? opt_list_add(&argv, buf_cstr(&line)) : -ENOMEM;
-		if (r < 0)
-			(void)msb_err_errno(&err, r, "reading the command line");
+	if (r < 0)
+		return cli_fail(&err);
+	if (!a->shell) {
+		found = find_shell(a, name, &status);
+		if (!found)
+			return status;
 	}
-	status = r < 0 ? cli_fail(&err) : enter_with(a, &p, name, &argv);
-	sandbox_info_deinit(&info);
+	buf_init(&line, LIMIT_EXEC_BYTES);
+	r = join_words(words, &line);
+	if (r < 0) {
+		(void)msb_err_errno(&err, r, "reading the command line");
+		status = cli_fail(&err);
+	} else {
+		const char *argv[] = {a->shell ? a->shell : found, words->n_command ? "-c" : NULL,
+			buf_cstr(&line), NULL};
+
+		status = enter_with(a, name, argv);
+	}
 	buf_deinit(&line);
-	free(argv.items);
+	free(a->rlimits.words.items);
 	return status;
 }
 

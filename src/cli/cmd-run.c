@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* msb run: a command in a new sandbox, which ends with the command. */
-#include "cli/attach.h"
-#include "cli/cli.h"
+#include "cli/creating.h"
 #include "cli/detach-keys.h"
-#include "cli/interrupt.h"
-#include "cli/pull-watch.h"
-#include "lib/create.h"
-#include "lib/life.h"
+#include "cli/session.h"
+#include "lib/create-args.h"
 
 struct run_args {
 	struct cli_common common;
@@ -80,139 +77,22 @@ static const struct opt_example examples[] = {
 	{"Through a pipe", "echo 'print me' | msb run -- tr a-z A-Z"},
 };
 
-static int print_name(const struct create *run)
+static int run_run(void *args, const struct opt_words *words)
 {
-	struct buf text;
-	int status = CLI_EXIT_FAILED;
-
-	buf_init(&text, LIMIT_SANDBOX_NAME + 2);
-	if (buf_printf(&text, "%s\n", run->spec.name) == 0)
-		status = cli_print(&text);
-	buf_deinit(&text);
-	return status;
-}
-
-/* msb run -d of a sandbox that is there: its own main process, if it has one, starts with it. */
-static int ensure_running(const struct create *run, const struct run_args *a)
-{
-	struct life_error err = {.console = ""};
-	int r = interrupt_start(run->home, run->lib_dir, run->spec.name, a->common.log_level, &err);
-
-	return r < 0 && r != -EWOULDBLOCK ? life_fail(&err) : print_name(run);
-}
-
-/* What the existing sandbox has was decided when it was made. */
-static int run_in_existing(const struct create *run, const struct run_args *a)
-{
-	const struct enter_opts eo = {
-		.home = run->home,
-		.lib_dir = run->lib_dir,
-		.name = run->spec.name,
-		.argv = run->config.argv.items,
-		.env = &run->env,
+	struct run_args *a = args;
+	/* The table of the command is that of the library: read once is enough. */
+	const struct msb_config config = {.parsed = &a->create,
+		.image = words->operands.n ? (char *)(uintptr_t)words->operands.items[0] : NULL,
+		.command = words->n_command ? words->command : NULL};
+	const struct session_opts so = {.common = &a->common,
+		.config = &config,
 		.tty = a->tty,
 		.quiet = a->create.quiet,
 		.timing = a->timing,
 		.timeout_ns = a->timeout_ns,
-		.detach_keys = &a->detach_keys,
-		.log_level = (enum log_level)a->common.log_level,
-	};
+		.detach_keys = &a->detach_keys};
 
-	if (!a->create.quiet)
-		cli_note("sandbox '%s' exists: options of its creation are ignored", eo.name);
-	return a->detach ? ensure_running(run, a) : enter(&eo);
-}
-
-static void on_ready(void *arg)
-{
-	image_release(arg);
-}
-
-static int attach(struct create *run, const struct run_args *a)
-{
-	struct session_opts so = {
-		.home = run->home,
-		.name = run->spec.name,
-		.spec = &run->spec,
-		.image_fd = run->image.fd >= 0 ? run->image.fd : -1,
-		.argv = run->config.argv.items,
-		.quiet = a->create.quiet,
-		.timing = a->timing,
-		.timeout_ns = a->timeout_ns,
-		.detach_keys = &a->detach_keys,
-		.prepare = run->spec.prepare ? &run->preparation : NULL,
-		.ready = on_ready,
-		.ready_arg = &run->image,
-	};
-
-	return attach_run(&so, a->tty, &run->config.env, NULL);
-}
-
-/* In the background; returns when the guest is ready. */
-static int launch(struct create *run)
-{
-	struct life_error err = {.console = ""};
-
-	run->spec.detached = true;
-	if (interrupt_create(&run->spec, run->image.fd >= 0 ? run->image.fd : -1,
-		    run->spec.prepare ? &run->preparation : NULL, &err) < 0)
-		return life_fail(&err);
-	return print_name(run);
-}
-
-/* The default is the host itself; more than that should be meant. */
-static void warn_of_open_ports(const struct create *run)
-{
-	const struct net_ports *ports = &run->spec.net.ports;
-	char text[NET_PORT_TEXT];
-
-	for (uint32_t i = 0; i < ports->n && !run->args->quiet; i++) {
-		if (net_addr_class(&ports->list[i].bind) != NET_CLASS_LOOPBACK)
-			cli_note("port %s can be reached from other machines",
-				net_port_host_text(&ports->list[i], text));
-	}
-}
-
-static int run_new(struct create *run, const struct run_args *a)
-{
-	warn_of_open_ports(run);
-	return a->detach ? launch(run) : attach(run, a);
-}
-
-static int run_run(void *args, const struct opt_words *words)
-{
-	struct run_args *a = args;
-	struct create run;
-	struct pull_watcher show;
-	struct msb_err err = {0};
-	bool exists = false;
-	int status;
-	int r;
-
-	create_init(&run, &a->create);
-	pull_watcher_init(&show);
-	a->create.log_level = a->common.log_level;
-	run.watch = &show.watch;
-	run.main_command = a->detach;
-	r = create_describe(&run, words, &err);
-	run.spec.ephemeral = !a->create.name;
-	if (r == 0)
-		exists = create_exists(&run);
-	if (r == 0 && !exists) {
-		r = create_prepare(&run, words, &err);
-		if (r == 0)
-			pull_watcher_done(run.spec.image, &run.pulled);
-	}
-	if (r == -ECANCELED && show.show.signo)
-		status = 128 + show.show.signo;
-	else if (r < 0)
-		status = cli_fail(&err);
-	else if (exists)
-		status = run_in_existing(&run, a);
-	else
-		status = run_new(&run, a);
-	create_deinit(&run);
-	return status;
+	return a->detach ? creating_run(&a->common, &a->create, &config, true) : session_run(&so);
 }
 
 const struct cli_command cmd_run = {

@@ -4,8 +4,7 @@
 
 #include <sys/signalfd.h>
 
-#include "cli/cli.h"
-#include "lib/life.h"
+#include "base/io.h"
 
 static bool asked(void *arg)
 {
@@ -61,43 +60,4 @@ void interrupt_end(struct interrupt *in)
 	(void)sigprocmask(SIG_SETMASK, &in->old_mask, NULL);
 	if (in->signo)
 		die_of(in->signo);
-}
-
-/* What went wrong while we were asked to end nobody else will say. */
-static int ended(struct interrupt *in, int r, const struct life_error *err)
-{
-	if (in->signo && r < 0 && r != -ECANCELED)
-		(void)cli_fail(&err->err);
-	interrupt_end(in);
-	return r;
-}
-
-int interrupt_create(const struct sandbox_spec *spec, int image_fd,
-	const struct preparation *prepare, struct life_error *err)
-{
-	struct interrupt in;
-	int r = interrupt_begin(&in, &err->err);
-
-	return r < 0 ? r : ended(&in, life_create(spec, image_fd, prepare, &in.cancel, err), err);
-}
-
-int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,
-	struct life_error *err)
-{
-	struct interrupt in;
-	int r = interrupt_begin(&in, &err->err);
-
-	return r < 0 ? r
-		     : ended(&in,
-			       life_start(home, lib_dir, name, (enum log_level)log_level, false,
-				       &in.cancel, err),
-			       err);
-}
-
-int life_fail(const struct life_error *err)
-{
-	int status = cli_fail(&err->err);
-
-	cli_console(err->console);
-	return status;
 }

@@ -22,15 +22,3 @@ int interrupt_begin(struct interrupt *in, struct msb_err *err) MSB_MUST_CHECK;
 /** interrupt_end - the signals do what they did; if one came we die of it, as if it had not been
  * caught */
 void interrupt_end(struct interrupt *in);
-
-/** life_create(), life_start() between the two */
-struct sandbox_spec;
-struct life_error;
-struct preparation;
-int interrupt_create(const struct sandbox_spec *spec, int image_fd,
-	const struct preparation *prepare, struct life_error *err) MSB_MUST_CHECK;
-int interrupt_start(const char *home, const char *lib_dir, const char *name, int log_level,
-	struct life_error *err) MSB_MUST_CHECK;
-
-/** life_fail - cli_fail(), and the console */
-int life_fail(const struct life_error *err);

@@ -2,79 +2,64 @@
 /*
  * An attached run: see session.h.
  *
- * Everything happens on one loop in one thread. The session moves forward only:
+ * The library runs the command; here is what a terminal and a user want of it: raw mode, keys that
+ * let go, job control, signals that are the command's, words about what happens. Signals come
+ * through a descriptor that the library looks at (msb_set_cancel), as long as it works for us.
  *
- *	BOOTING	 request sent, nothing read from stdin; a signal ends the sandbox
- *	RUNNING	 `started` came: stdin, raw mode, timeout; signals go to the command
- *	FLUSHING the command ended or was given up; its output is still on its way out, the
- *		 sandbox is being stopped
- *	OVER	 the sandbox is gone and the output is out
- *
- * The exit status is decided by the first reason to end and not changed afterwards.
+ * The exit status is decided by the first reason to end, which the library knows.
  */
 #include "cli/session.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 
 #include "base/io.h"
-#include "base/loop.h"
 #include "base/str.h"
 
-#include "cli/cli.h"
 #include "cli/detach-keys.h"
+#include "cli/pull-show.h"
 #include "cli/term.h"
 #include "cli/timing.h"
-#include "engine/engine.h"
-#include "lib/life.h"
-#include "lib/stream.h"
-#include "sandbox/client.h"
-#include "sandbox/state.h"
 
 #define PROGRESS_DELAY_NS (300 * NSEC_PER_MSEC)
-#define STOP_LIMIT_NS	  (10 * NSEC_PER_SEC)
 
-enum { STATUS_UNKNOWN = -1, DISK_GRACE_MS = 2000 };
-
-enum phase { BOOTING, RUNNING, FLUSHING };
+enum { TYPED_MAX = 64 * 1024, TYPED_READ = 4096, STOP_LIMIT_S = 10 };
 
 struct session {
 	const struct session_opts *opts;
-	struct loop loop;
-	struct sandbox *sb;
-	struct sandbox_stream exec;
-	bool exec_open;
-	bool sandbox_over;
-	enum phase phase;
-	int status;
-	bool command_status; /* @status is what the command ended with */
-	unsigned int signals; /* forwarded so far */
-	bool detaching; /* the command was let go */
+	struct cli_api api;
+	struct msb_process *p;
+	struct msb_error e;
+	bool pty; /* the command gets a terminal */
+	bool raw; /* ours on stdin goes into raw mode */
+	bool use_stdin;
+
 	struct detach_keys keys;
 	struct buf typed; /* passed the search for @keys, not yet sent */
+	bool typed_eof;
+	bool let_go; /* by keys */
 
-	struct outlet out;
-	struct outlet err;
-	struct inlet in;
 	int signal_fd;
-	struct loop_fd signal_src;
 	sigset_t old_mask;
-	struct loop_timer timeout;
-	struct loop_timer progress;
-	struct loop_timer stop_limit;
+	bool caught;
+	unsigned int signals; /* forwarded so far */
+	int signo; /* that ended it, 0: none */
+	int failed; /* exit status of what went wrong here, 0: nothing */
+
+	bool ran; /* the command has been seen running */
+	bool noticed;
+	uint64_t progress_ns; /* when to say that it takes time, 0: not at all */
 	bool progress_shown;
-	struct timing timing;
+	struct pull_show show;
+	bool downloading;
 };
 
-static const struct sandbox_stream_ops exec_ops;
-
-static const int forwarded[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
-
-static void progress_clear(struct session *s)
+static void wait_clear(struct session *s)
 {
 	static const char erase[] = "\r\033[K";
 
-	loop_timer_del(&s->progress);
+	s->progress_ns = 0;
 	if (!s->progress_shown)
 		return;
 	s->progress_shown = false;
@@ -82,362 +67,71 @@ static void progress_clear(struct session *s)
 		return;
 }
 
-static void progress_show(struct loop_timer *t)
+static void wait_show(struct session *s)
 {
 	static const char text[] = "msb: starting the sandbox ...";
-	struct session *s = container_of(t, struct session, progress);
 
+	if (!s->progress_ns || clock_mono_ns() < s->progress_ns)
+		return;
+	s->progress_ns = 0;
 	s->progress_shown = io_write_full(STDERR_FILENO, text, sizeof(text) - 1) == 0;
 }
 
 /* Before anything is said on stderr. */
 static void clear_line(struct session *s)
 {
-	progress_clear(s);
+	wait_clear(s);
 	term_restore();
 }
 
-static void finish_if_done(struct session *s)
+/* What cannot go on here ends the command. */
+static void fail(struct session *s, const char *what, int r)
 {
-	if (s->sandbox_over && outlet_empty(&s->out) && outlet_empty(&s->err))
-		loop_stop(&s->loop, 0);
-}
-
-static void stop_limit_passed(struct loop_timer *t)
-{
-	struct session *s = container_of(t, struct session, stop_limit);
-
 	clear_line(s);
-	cli_note("the %s did not end within %u seconds (sandbox '%s')",
-		s->opts->spec ? "sandbox" : "command", (unsigned int)(STOP_LIMIT_NS / NSEC_PER_SEC),
-		s->opts->name);
-	s->status = CLI_EXIT_FAILED;
-	loop_stop(&s->loop, 0);
+	cli_note("%s: %s", what, strerror(-r));
+	if (!s->failed)
+		s->failed = CLI_EXIT_FAILED;
+	(void)msb_process_kill(s->p);
 }
 
-static void over(struct session *s)
+/* Input, with keys that let go of the command. */
+
+static ssize_t take_typed(void *arg, void *to, size_t n)
 {
-	s->sandbox_over = true;
-	s->timing.end_ns = clock_mono_ns();
-	s->exec_open = false;
-	loop_timer_del(&s->stop_limit);
-	loop_timer_del(&s->timeout);
-	finish_if_done(s);
+	struct session *s = arg;
+	size_t len = MIN(buf_len(&s->typed), n);
+
+	if (!len)
+		return s->typed_eof ? 0 : -EAGAIN;
+	memcpy(to, buf_data(&s->typed), len);
+	buf_consume(&s->typed, len);
+	return (ssize_t)len;
 }
 
-/* Decides the exit status, unless something did before, and ends the sandbox. */
-static void end(struct session *s, int status)
+static bool wants_typed(const struct session *s)
 {
-	const struct sandbox_spec *spec = s->opts->spec;
-	/* A disk has to be unmounted; a scratch layer is thrown away. */
-	bool keep = spec && (spec->root_kind == ROOT_DISK || !spec->ephemeral);
+	return s->raw && s->keys.n && !s->typed_eof && buf_len(&s->typed) == 0 &&
+	       msb_process_state(s->p) == MSB_PROCESS_RUNNING;
+}
 
-	if (s->status == STATUS_UNKNOWN)
-		s->status = status;
-	if (s->phase == FLUSHING)
+static void read_typed(struct session *s)
+{
+	uint8_t data[TYPED_READ];
+	ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+	int r = 0;
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	s->phase = FLUSHING;
-	progress_clear(s);
-	loop_timer_del(&s->timeout);
-	if (s->sandbox_over)
-		return;
-	loop_timer_set(
-		&s->loop, &s->stop_limit, clock_mono_ns() + STOP_LIMIT_NS, stop_limit_passed);
-	if (spec)
-		(void)sandbox_stop(s->sb, keep ? DISK_GRACE_MS : 0);
-	else if (s->exec_open)
-		(void)sandbox_stream_cancel(&s->exec);
+	if (n <= 0)
+		s->typed_eof = true;
 	else
-		over(s);
-}
-
-static void timed_out(struct loop_timer *t)
-{
-	struct session *s = container_of(t, struct session, timeout);
-
-	clear_line(s);
-	cli_note("the command was killed: it did not end within %.3g s (--timeout)",
-		(double)s->opts->timeout_ns / 1e9);
-	end(s, CLI_EXIT_TIMEOUT);
-}
-
-/* Output. */
-
-static void output_passed(struct session *s, size_t n)
-{
-	if (s->exec_open)
-		sandbox_stream_consumed(&s->exec, n);
-	finish_if_done(s);
-}
-
-static void stdout_passed(struct outlet *o, size_t n)
-{
-	output_passed(container_of(o, struct session, out), n);
-}
-
-static void stderr_passed(struct outlet *o, size_t n)
-{
-	output_passed(container_of(o, struct session, err), n);
-}
-
-/* A reader that has gone away ends us as it would end any other program of the pipeline. */
-static void stdout_failed(struct outlet *o)
-{
-	struct session *s = container_of(o, struct session, out);
-
-	if (o->error == -EPIPE) {
-		end(s, 128 + SIGPIPE);
-		return;
-	}
-	clear_line(s);
-	cli_note("cannot write to standard output: %s", strerror(-o->error));
-	end(s, CLI_EXIT_FAILED);
-}
-
-static void stderr_failed(struct outlet *o)
-{
-	/* What cannot be shown is dropped; the command goes on. */
-}
-
-static void exec_data(
-	struct sandbox_stream *stream, unsigned int channel, const void *p, size_t len, bool eof)
-{
-	struct session *s = container_of(stream, struct session, exec);
-	struct outlet *o = channel == 2 ? &s->err : &s->out;
-	int r = outlet_write(o, p, len);
-
-	if (r == 0)
-		return;
-	/* The queue is as large as the credit: either memory is gone or the guest cheats. */
-	clear_line(s);
-	cli_note("cannot pass on the command's output: %s", strerror(-r));
-	end(s, CLI_EXIT_FAILED);
-}
-
-/* Input. */
-
-/* The command goes on without us. */
-static void detach(struct session *s)
-{
-	if (!s->exec_open || s->phase != RUNNING || s->detaching)
-		return;
-	s->detaching = true;
-	(void)sandbox_stream_detach(&s->exec);
-}
-
-/* What was typed and passed the search for the detach keys; true when all is gone. */
-static bool send_typed(struct session *s)
-{
-	ssize_t took =
-		buf_len(&s->typed) && s->exec_open
-			? sandbox_stream_write(&s->exec, buf_data(&s->typed), buf_len(&s->typed))
-			: (ssize_t)buf_len(&s->typed);
-
-	buf_consume(&s->typed, took < 0 ? buf_len(&s->typed) : (size_t)took);
-	return buf_len(&s->typed) == 0;
-}
-
-static size_t typed_data(struct session *s, const void *p, size_t n)
-{
-	int r;
-
-	if (!send_typed(s))
-		return 0;
-	r = detach_keys_feed(&s->keys, p, n, &s->typed);
+		r = detach_keys_feed(&s->keys, data, (size_t)n, &s->typed);
 	if (r < 0)
 		cli_note("what was typed is lost: %s", strerror(-r));
-	(void)send_typed(s);
+	(void)msb_process_more(s->p);
 	if (r > 0)
-		detach(s);
-	return n;
+		s->let_go = msb_process_detach(s->p) == 0;
 }
-
-static size_t stdin_data(struct inlet *in, const void *p, size_t n)
-{
-	struct session *s = container_of(in, struct session, in);
-	ssize_t took;
-
-	if (s->opts->raw && s->keys.n)
-		return typed_data(s, p, n);
-	took = s->exec_open ? sandbox_stream_write(&s->exec, p, n) : -EPIPE;
-	/* Nobody reads it any more. */
-	return took < 0 ? n : (size_t)took;
-}
-
-static void stdin_eof(struct inlet *in)
-{
-	struct session *s = container_of(in, struct session, in);
-
-	if (s->exec_open)
-		(void)sandbox_stream_write_eof(&s->exec);
-}
-
-static void resume_stdin(struct session *s)
-{
-	int r;
-
-	if (!s->opts->use_stdin || s->phase != RUNNING || !send_typed(s))
-		return;
-	r = inlet_resume(&s->in);
-	if (r == 0)
-		return;
-	clear_line(s);
-	cli_note("cannot read standard input: %s", strerror(-r));
-	end(s, CLI_EXIT_FAILED);
-}
-
-static void exec_writable(struct sandbox_stream *stream)
-{
-	resume_stdin(container_of(stream, struct session, exec));
-}
-
-/* Life of the command. */
-
-static void exec_started(struct sandbox_stream *stream, uint32_t pid)
-{
-	struct session *s = container_of(stream, struct session, exec);
-	int r;
-
-	if (s->phase != BOOTING)
-		return;
-	s->phase = RUNNING;
-	s->timing.exec_ns = clock_mono_ns();
-	progress_clear(s);
-	if (s->opts->detach) {
-		detach(s);
-		return;
-	}
-	if (s->opts->timeout_ns)
-		loop_timer_set(
-			&s->loop, &s->timeout, s->timing.exec_ns + s->opts->timeout_ns, timed_out);
-	if (s->opts->raw && term_foreground(STDIN_FILENO)) {
-		r = term_raw(STDIN_FILENO);
-		if (r < 0) {
-			cli_note("cannot change the terminal: %s", strerror(-r));
-			end(s, CLI_EXIT_FAILED);
-			return;
-		}
-	}
-	resume_stdin(s);
-}
-
-/* It runs on, and so does its sandbox. */
-static void detached(struct session *s)
-{
-	if (s->status == STATUS_UNKNOWN)
-		s->status = 0;
-	clear_line(s);
-	if (!s->opts->quiet && !s->opts->detach)
-		cli_note("detached: the command runs on in sandbox '%s'", s->opts->name);
-	over(s);
-}
-
-static void exec_done(struct sandbox_stream *stream, const struct sandbox_result *r)
-{
-	struct session *s = container_of(stream, struct session, exec);
-
-	s->exec_open = false;
-	s->timing.exit_ns = clock_mono_ns();
-	inlet_deinit(&s->in);
-	if (r->type == FRAME_EXITED && s->detaching) {
-		detached(s);
-		return;
-	}
-	switch (r->type) {
-	case FRAME_EXITED:
-		s->command_status = s->status == STATUS_UNKNOWN;
-		end(s, r->exited.signal ? 128 + (int)(r->exited.signal & 0x7f)
-					: (int)(r->exited.code & 0xff));
-		break;
-	case FRAME_FAILED:
-		clear_line(s);
-		end(s, s->status == STATUS_UNKNOWN ? cli_fail(&r->err) : s->status);
-		break;
-	default:
-		/* The connection ended: `failed` or `stopped` is next and says why. */
-		return;
-	}
-	/* Given up before, and now it is gone. */
-	if (!s->opts->spec && !s->sandbox_over)
-		over(s);
-}
-
-static const struct sandbox_stream_ops exec_ops = {
-	.started = exec_started,
-	.data = exec_data,
-	.writable = exec_writable,
-	.done = exec_done,
-};
-
-/* Life of the sandbox. */
-
-static void say_emulated(struct session *s)
-{
-	struct probe_result probe;
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/cache/kvm-probe.json", s->opts->home);
-
-	/* The supervisor has just asked the same question and left the answer there. */
-	engine_probe_kvm(n > 0 && (size_t)n < sizeof(path) ? path : NULL, &probe);
-	cli_note("this sandbox is emulated by QEMU, which is slow: %s%s%s", probe.detail,
-		probe.hint[0] ? "; " : "", probe.hint);
-}
-
-static void sandbox_ready(struct sandbox *sb, const struct msg_sb_ready *m, void *arg)
-{
-	struct session *s = arg;
-
-	progress_clear(s);
-	s->timing.start = m->timing;
-	if (s->opts->ready)
-		s->opts->ready(s->opts->ready_arg);
-	if (!s->opts->quiet && s->opts->spec && s->opts->spec->engine == ENGINE_AUTO &&
-		streq(m->engine, "qemu"))
-		say_emulated(s);
-}
-
-static void sandbox_failed(
-	struct sandbox *sb, const struct msb_err *err, const char *console, void *arg)
-{
-	struct session *s = arg;
-
-	/* While it is being ended on purpose its way of going does not matter. */
-	if (s->status == STATUS_UNKNOWN) {
-		clear_line(s);
-		s->status = cli_fail(err);
-		cli_console(console);
-	}
-	over(s);
-}
-
-static void sandbox_stopped(struct sandbox *sb, const struct msg_sb_stopped *m, void *arg)
-{
-	struct session *s = arg;
-	char quoted[200];
-
-	/* The stop reaches the command first, as a signal that it may die of. */
-	if (m->reason == STOP_MAX_DURATION && (s->status == STATUS_UNKNOWN || s->command_status)) {
-		clear_line(s);
-		s->status = CLI_EXIT_TIMEOUT;
-		cli_note("the sandbox was stopped: it reached its --max-duration");
-	} else if (s->status == STATUS_UNKNOWN) {
-		clear_line(s);
-		s->status = CLI_EXIT_FAILED;
-		if (m->reason == STOP_GUEST) {
-			cli_note("the guest switched itself off before the command had ended");
-		} else {
-			cli_note("the sandbox stopped before the command had ended: %s",
-				str_quote(quoted, sizeof(quoted), m->detail, strlen(m->detail)));
-		}
-	}
-	over(s);
-}
-
-static const struct sandbox_events sandbox_events = {
-	.ready = sandbox_ready,
-	.failed = sandbox_failed,
-	.stopped = sandbox_stopped,
-};
 
 /* Signals. */
 
@@ -446,58 +140,62 @@ static void on_resize(struct session *s)
 	uint16_t rows;
 	uint16_t cols;
 
-	if (s->exec_open && s->opts->pty && term_size(STDIN_FILENO, &rows, &cols))
-		(void)sandbox_stream_resize(&s->exec, rows, cols);
+	if (s->p && s->pty && term_size(STDIN_FILENO, &rows, &cols))
+		(void)msb_process_resize(s->p, rows, cols);
 }
 
-/* Stopped like any job: the terminal is the shell's meanwhile. SIGCONT finds us below. */
-static void on_suspend(struct session *s)
+static bool is_running(const struct session *s)
 {
-	term_restore();
-	(void)kill(getpid(), SIGSTOP);
+	return s->p && msb_process_state(s->p) == MSB_PROCESS_RUNNING;
 }
 
 static void on_continue(struct session *s)
 {
-	bool raw = s->opts->raw && s->phase == RUNNING && term_foreground(STDIN_FILENO);
+	bool raw = s->raw && s->ran && is_running(s) && term_foreground(STDIN_FILENO);
 
 	if (raw && term_raw_again() < 0)
 		cli_note("cannot change the terminal");
 	on_resize(s);
 }
 
-static void on_forwarded(struct session *s, int sig)
+/* Return: whether it is to end. */
+static int on_forwarded(struct session *s, int sig)
 {
 	/* The terminal has hung up: nobody will ever see an answer. */
-	bool hung_up = sig == SIGHUP && s->opts->raw;
+	bool hung_up = sig == SIGHUP && s->raw;
+	int state = s->p ? msb_process_state(s->p) : MSB_PROCESS_BOOTING;
 
-	if (s->phase == RUNNING && s->exec_open && !hung_up && s->signals++ == 0) {
-		(void)sandbox_stream_signal(&s->exec, sig);
-		return;
+	if (state == MSB_PROCESS_RUNNING && !hung_up && s->signals++ == 0) {
+		(void)msb_process_signal(s->p, sig);
+		return 0;
 	}
-	end(s, 128 + sig);
+	if (state == MSB_PROCESS_ENDING || state == MSB_PROCESS_OVER || s->signo)
+		return 0;
+	s->signo = sig;
+	return 1;
 }
 
-static void on_signal(struct loop_fd *src, uint32_t events)
+static int on_signal(void *arg)
 {
-	struct session *s = container_of(src, struct session, signal_src);
+	struct session *s = arg;
 	struct signalfd_siginfo info;
 
 	if (read(s->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
+		return 0;
 	switch (info.ssi_signo) {
 	case SIGWINCH:
 		on_resize(s);
-		break;
+		return 0;
 	case SIGTSTP:
-		on_suspend(s);
-		break;
+		/* Stopped like any job: the terminal is the shell's meanwhile. */
+		term_restore();
+		(void)kill(getpid(), SIGSTOP);
+		return 0;
 	case SIGCONT:
 		on_continue(s);
-		break;
+		return 0;
 	default:
-		on_forwarded(s, (int)info.ssi_signo);
-		break;
+		return on_forwarded(s, (int)info.ssi_signo);
 	}
 }
 
@@ -510,160 +208,359 @@ static bool is_ignored(int sig)
 
 static int catch_signals(struct session *s)
 {
-	static const int own[] = {SIGWINCH, SIGTSTP, SIGCONT};
+	static const int ours[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
 	sigset_t set;
 
 	sigemptyset(&set);
 	/* What the caller had us ignore (nohup, a shell's &) stays ignored. */
-	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++) {
-		if (!is_ignored(forwarded[i]))
-			sigaddset(&set, forwarded[i]);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
-		if (!is_ignored(own[i]))
-			sigaddset(&set, own[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
+		if (!is_ignored(ours[i]))
+			sigaddset(&set, ours[i]);
 	}
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -errno;
 	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
 		return -errno;
+	s->caught = true;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
 		return -errno;
-	return loop_fd_add(&s->loop, &s->signal_src, s->signal_fd, EPOLLIN, on_signal);
-}
-
-/* Start and end of the session. */
-
-/* The sandbox has ended, or now does; the first reason counts. */
-static int not_prepared(struct session *s, const struct msb_err *err)
-{
-	if (!s->sandbox_over && s->status == STATUS_UNKNOWN) {
-		clear_line(s);
-		end(s, cli_fail(err));
-	}
+	msb_set_cancel(s->api.msb, s->signal_fd, on_signal, s);
 	return 0;
 }
 
-static int start(struct session *s, struct msb_err *err)
+static void release_signals(struct session *s)
+{
+	msb_set_cancel(s->api.msb, -1, NULL, NULL);
+	s->signal_fd = fd_close(s->signal_fd);
+	if (s->caught)
+		(void)sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+}
+
+/* A new sandbox on its way. */
+
+static int on_phase(void *arg, int phase, const char *what)
+{
+	struct session *s = arg;
+	struct msb_err err = {0};
+	int r = 0;
+
+	switch (phase) {
+	case MSB_PHASE_DOWNLOAD:
+		r = pull_show_begin(&s->show, what, s->opts->quiet, &err);
+		s->downloading = r == 0;
+		if (r == 0)
+			msb_set_cancel(s->api.msb, s->show.signal_fd, pull_show_asked, &s->show);
+		break;
+	case MSB_PHASE_PREPARE:
+		if (s->downloading)
+			pull_show_end(&s->show);
+		s->downloading = false;
+		msb_set_cancel(s->api.msb, -1, NULL, NULL);
+		break;
+	case MSB_PHASE_EXISTING:
+		if (!s->opts->quiet)
+			cli_note("sandbox '%s' exists: options of its creation are ignored", what);
+		break;
+	case MSB_PHASE_BOOT:
+		r = catch_signals(s);
+		break;
+	default:
+		break;
+	}
+	return r;
+}
+
+static void on_pulled(void *arg, const char *image, const struct msb_pull_result *r)
+{
+	pull_show_done(image, r->downloaded_bytes, r->took_ns);
+}
+
+static void on_open_port(void *arg, const char *port)
+{
+	const struct session *s = arg;
+
+	if (!s->opts->quiet)
+		cli_note("port %s can be reached from other machines", port);
+}
+
+/* The command. */
+
+static void look_at_terminal(struct session *s)
 {
 	const struct session_opts *o = s->opts;
-	struct msg_exec m = {.user = o->user ? o->user : "",
-		.cwd = o->cwd ? o->cwd : "",
-		.n_rlimits = o->n_rlimits};
+	bool in_tty = isatty(STDIN_FILENO);
+	/* In the background reading the terminal would only stop us. */
+	bool background = in_tty && !term_foreground(STDIN_FILENO);
+
+	s->pty = o->tty > 0 ||
+		 (o->tty == 0 && in_tty && isatty(STDOUT_FILENO) && !background && !o->detach);
+	s->raw = s->pty && in_tty && !o->detach;
+	s->use_stdin = !background && !o->detach;
+	if (o->detach_keys)
+		s->keys = *o->detach_keys;
+}
+
+static int add_terminal(struct session *s, struct msb_command *c)
+{
+	const char *type = getenv("TERM");
+	uint16_t rows;
+	uint16_t cols;
+
+	if (!s->pty)
+		return 0;
+	(void)term_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &rows, &cols);
+	msb_command_terminal(c, rows, cols);
+	return type && *type ? msb_command_term(c, type) : 0;
+}
+
+static void add_streams(struct session *s, struct msb_command *c)
+{
+	bool keys = s->raw && s->keys.n;
+
+	if (s->use_stdin && keys)
+		msb_command_input(c, take_typed, s);
+	msb_command_fds(c, s->use_stdin && !keys ? STDIN_FILENO : -1, STDOUT_FILENO, STDERR_FILENO);
+	/* What cannot be shown is dropped; the command goes on. */
+	msb_command_lose_stderr(c, 1);
+}
+
+static int describe(struct session *s, struct msb_command *c)
+{
+	const struct session_opts *o = s->opts;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && o->env && i < o->env->n; i++)
+		r = msb_command_env(c, o->env->items[i]);
+	for (size_t i = 0; r == 0 && o->rlimits && i < o->rlimits->n; i++)
+		r = msb_command_rlimit(c, o->rlimits->items[i]);
+	if (r == 0 && o->user && o->user[0])
+		r = msb_command_user(c, o->user);
+	if (r == 0 && o->cwd)
+		r = msb_command_workdir(c, o->cwd);
+	if (r == 0)
+		r = add_terminal(s, c);
+	add_streams(s, c);
+	msb_command_start_sandbox(c, 1);
+	msb_command_detach(c, o->detach);
+	msb_command_timeout(c, (o->timeout_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+	return r;
+}
+
+static int start_new(struct session *s, const struct msb_command *c)
+{
+	struct msb_create_options o = MSB_CREATE_OPTIONS_INIT;
+
+	o.quiet = s->opts->quiet;
+	o.watch = &s->show.watch;
+	o.phase = on_phase;
+	o.pulled = on_pulled;
+	o.open_port = on_open_port;
+	o.arg = s;
+	return msb_process_run(s->api.msb, s->opts->config, &o, c, &s->p, &s->e);
+}
+
+static int start_existing(struct session *s, const struct msb_command *c)
+{
+	struct msb_err err;
+	int r = catch_signals(s);
+
+	if (r == 0)
+		return msb_process_start(s->api.msb, s->opts->name, c, &s->p, &s->e);
+	(void)msb_err_errno(&err, r, "cannot catch signals");
+	(void)snprintf(s->e.message, sizeof(s->e.message), "%s", err.msg);
+	return r;
+}
+
+static int start(struct session *s)
+{
+	const struct session_opts *o = s->opts;
+	struct msb_command *c = o->argv ? msb_command_new(o->argv) : msb_command_usual();
+	int r = c ? describe(s, c) : -ENOMEM;
+
+	if (r < 0)
+		(void)snprintf(s->e.message, sizeof(s->e.message),
+			"the command cannot be described: %s", strerror(-r));
+	else
+		r = o->name ? start_existing(s, c) : start_new(s, c);
+	(void)msb_command_free(c);
+	if (r == 0 && msb_process_owns(s->p) && !o->quiet && isatty(STDERR_FILENO))
+		s->progress_ns = clock_mono_ns() + PROGRESS_DELAY_NS;
+	return r;
+}
+
+/* Notes what has changed. */
+static void look(struct session *s)
+{
+	int state = msb_process_state(s->p);
 	int r;
 
-	m.flags = (o->pty ? (uint32_t)EXEC_PTY : 0) | (o->use_stdin ? (uint32_t)EXEC_STDIN : 0);
-	(void)term_size(isatty(STDIN_FILENO) ? STDIN_FILENO : STDOUT_FILENO, &m.rows, &m.cols);
-	if (o->n_rlimits)
-		memcpy(m.rlimits, o->rlimits, o->n_rlimits * sizeof(m.rlimits[0]));
-	if (!o->spec)
-		r = sandbox_connect(&s->loop, o->home, o->name, &sandbox_events, s, &s->sb, err);
-	else if (o->dir)
-		r = sandbox_start(&s->loop, o->spec, o->dir, &sandbox_events, s, &s->sb, err);
-	else
-		r = sandbox_spawn(&s->loop, o->spec, o->image_fd, &sandbox_events, s, &s->sb, err);
-	/* The supervisor has it; with ours it would look alive after its end. */
-	if (o->dir)
-		sandbox_dir_close(o->dir);
+	if (!s->noticed && msb_process_notice(s->p)[0]) {
+		s->noticed = true;
+		wait_clear(s);
+		if (!s->opts->quiet)
+			cli_note("%s", msb_process_notice(s->p));
+	}
+	if (state == MSB_PROCESS_BOOTING || s->ran)
+		return;
+	s->ran = true;
+	wait_clear(s);
+	if (state != MSB_PROCESS_RUNNING || !s->raw || !term_foreground(STDIN_FILENO))
+		return;
+	r = term_raw(STDIN_FILENO);
 	if (r < 0)
-		return r;
-	if (o->prepare)
-		r = o->prepare->fn(o->prepare->arg, &s->loop, s->sb, err);
+		fail(s, "cannot change the terminal", r);
+}
+
+static int wait_ms(const struct session *s)
+{
+	int ms = msb_process_poll_ms(s->p);
+	uint64_t now = clock_mono_ns();
+	int until;
+
+	if (!s->progress_ns)
+		return ms;
+	until = s->progress_ns <= now ? 0 : (int)((s->progress_ns - now) / NSEC_PER_MSEC) + 1;
+	return ms < 0 ? until : MIN(ms, until);
+}
+
+/* Nothing is to be done any more that the library does not do. */
+static bool is_settled(const struct session *s)
+{
+	bool keys = s->raw && s->keys.n;
+
+	return !keys && (s->ran || (!s->raw && !msb_process_owns(s->p)));
+}
+
+/* Until it is over; 1, or what it failed with. */
+static int drive(struct session *s)
+{
+	int r = 0;
+
+	while (r == 0) {
+		struct pollfd fds[] = {
+			{.fd = msb_process_fd(s->p), .events = POLLIN},
+			{.fd = wants_typed(s) ? STDIN_FILENO : -1, .events = POLLIN},
+		};
+
+		if (is_settled(s)) {
+			r = msb_process_wait(s->p, NULL, &s->e);
+			return r < 0 ? r : 1;
+		}
+		if (poll(fds, ARRAY_SIZE(fds), wait_ms(s)) < 0 && errno != EINTR)
+			fail(s, "waiting for the sandbox", -errno);
+		wait_show(s);
+		if (fds[1].revents)
+			read_typed(s);
+		r = msb_process_work(s->p, &s->e);
+		look(s);
+	}
+	return r;
+}
+
+/* The end. */
+
+static int output_failed(const struct session *s)
+{
+	/* A reader that has gone away ends us as it would end any other program of the pipeline. */
+	if (s->e.sys_errno == EPIPE)
+		return 128 + SIGPIPE;
+	cli_note("cannot write to standard output: %s", strerror(s->e.sys_errno));
+	return CLI_EXIT_FAILED;
+}
+
+static int command_ended(struct session *s, int r)
+{
+	int status = CLI_EXIT_FAILED;
+
 	if (r < 0)
-		return not_prepared(s, err);
-	r = sandbox_exec(s->sb, &s->exec, &m, o->argv, o->env);
-	if (r == -ENOBUFS)
-		return msb_err_set(err, r, MSB_USAGE,
-			"the command line is too long: at most %u words and %u bytes", LIMIT_ARGV,
-			LIMIT_EXEC_BYTES);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot send the command to the sandbox");
-	s->exec_open = true;
-	if (!o->spec)
-		return 0;
-	/* The guest boots meanwhile: time to remove what killed sandboxes left. */
-	(void)sandbox_reap_stale(o->home);
-	if (!o->quiet && isatty(STDERR_FILENO))
-		loop_timer_set(
-			&s->loop, &s->progress, clock_mono_ns() + PROGRESS_DELAY_NS, progress_show);
-	return 0;
+		return cli_api_fail(&s->e);
+	if (s->let_go && !s->opts->quiet)
+		cli_note(
+			"detached: the command runs on in sandbox '%s'", msb_process_sandbox(s->p));
+	r = msb_process_wait(s->p, &status, &s->e);
+	return r < 0 ? cli_api_fail(&s->e) : status;
+}
+
+/* Says what there is to say; returns the exit status. */
+static int judge(struct session *s, int r)
+{
+	clear_line(s);
+	if (s->failed)
+		return s->failed;
+	switch ((enum msb_process_end)msb_process_end(s->p)) {
+	case MSB_END_LEFT:
+		cli_note("the %s did not end within %d seconds (sandbox '%s')",
+			msb_process_owns(s->p) ? "sandbox" : "command", STOP_LIMIT_S,
+			msb_process_sandbox(s->p));
+		return CLI_EXIT_FAILED;
+	case MSB_END_CANCELED:
+		return 128 + s->signo;
+	case MSB_END_TIMEOUT:
+		cli_note("the command was killed: it did not end within %.3g s (--timeout)",
+			(double)s->opts->timeout_ns / 1e9);
+		return CLI_EXIT_TIMEOUT;
+	case MSB_END_OUTPUT:
+		return output_failed(s);
+	case MSB_END_INPUT:
+	case MSB_END_MAX_DURATION:
+	case MSB_END_STOPPED:
+	case MSB_END_SANDBOX:
+		return cli_api_fail_console(&s->e);
+	case MSB_END_COMMAND:
+		break;
+	}
+	return command_ended(s, r);
 }
 
 static void print_timing(const struct session *s)
 {
+	struct msb_process_times times = MSB_PROCESS_TIMES_INIT;
 	struct buf text;
 
+	msb_process_times(s->p, &times);
 	buf_init(&text, 4096);
-	if (timing_print(&s->timing, &text) < 0 ||
+	if (timing_print(cli_started_ns(), &times, &text) < 0 ||
 		io_write_full(STDERR_FILENO, buf_data(&text), buf_len(&text)) < 0)
 		cli_note("cannot print the times");
 	buf_deinit(&text);
 }
 
-static void session_deinit(struct session *s)
+static int not_started(struct session *s, int r)
 {
-	term_restore();
-	progress_clear(s);
-	s->sb = sandbox_close(s->sb);
-	outlet_deinit(&s->out);
-	outlet_deinit(&s->err);
-	inlet_deinit(&s->in);
-	buf_deinit(&s->typed);
-	loop_fd_del(&s->signal_src);
-	s->signal_fd = fd_close(s->signal_fd);
-	loop_timer_del(&s->timeout);
-	loop_timer_del(&s->stop_limit);
-	loop_deinit(&s->loop);
-	(void)sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+	clear_line(s);
+	if (r == -ECANCELED && s->show.signo)
+		return 128 + s->show.signo;
+	if (s->signo)
+		return 128 + s->signo;
+	return cli_api_fail_console(&s->e);
 }
 
 int session_run(const struct session_opts *opts)
 {
-	struct session s = {
-		.opts = opts,
-		.exec.ops = &exec_ops,
-		.status = STATUS_UNKNOWN,
-		.signal_fd = -EBADF,
-		.out = {.passed = stdout_passed, .failed = stdout_failed},
-		.err = {.passed = stderr_passed, .failed = stderr_failed},
-		.in = {.data = stdin_data, .eof = stdin_eof},
-		.timing.begin_ns = cli_started_ns(),
-	};
-	struct msb_err err = {0};
-	int r;
+	struct session s = {.opts = opts, .e = MSB_ERROR_INIT, .signal_fd = -EBADF};
+	int status;
+	int r = cli_api_open(&s.api, opts->common, &s.e);
 
-	r = sigprocmask(SIG_SETMASK, NULL, &s.old_mask) < 0 ? -errno : 0;
-	if (r == 0)
-		r = loop_init(&s.loop);
+	if (r < 0)
+		return cli_api_fail(&s.e);
+	/* It ends with us, and we with it. */
+	msb_set_children(s.api.msb, 1);
+	pull_show_init(&s.show);
+	buf_init(&s.typed, TYPED_MAX);
+	look_at_terminal(&s);
+	r = start(&s);
 	if (r < 0) {
-		(void)msb_err_errno(&err, r, "cannot start");
-		return cli_fail(&err);
+		status = not_started(&s, r);
+	} else {
+		status = judge(&s, drive(&s));
+		if (opts->timing)
+			print_timing(&s);
 	}
-	outlet_init(&s.out, &s.loop, STDOUT_FILENO, LIMIT_STREAM_WINDOW);
-	outlet_init(&s.err, &s.loop, STDERR_FILENO, LIMIT_STREAM_WINDOW);
-	inlet_init(&s.in, &s.loop, STDIN_FILENO);
-	buf_init(&s.typed, LIMIT_STREAM_WINDOW);
-	if (opts->detach_keys)
-		s.keys = *opts->detach_keys;
-	r = catch_signals(&s);
-	if (r < 0)
-		(void)msb_err_errno(&err, r, "cannot catch signals");
-	else
-		r = start(&s, &err);
-	if (r == 0) {
-		r = loop_run(&s.loop);
-		if (r < 0)
-			(void)msb_err_errno(&err, r, "waiting for the sandbox");
-	}
-	session_deinit(&s);
-	if (r == -ENOTCONN && opts->not_running) {
-		*opts->not_running = true;
-		return CLI_EXIT_FAILED;
-	}
-	if (r < 0)
-		return cli_fail(&err);
-	if (opts->timing)
-		print_timing(&s);
-	return s.status;
+	term_restore();
+	(void)msb_process_free(s.p);
+	release_signals(&s);
+	buf_deinit(&s.typed);
+	cli_api_close(&s.api);
+	return status;
 }
