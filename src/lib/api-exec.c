@@ -81,7 +81,7 @@ static void ended(struct msb_process *p)
 }
 
 /* The message is there already. */
-static void give_up(struct msb_process *p, enum msb_process_end why, int r)
+void process_give_up(struct msb_process *p, enum msb_process_end why, int r)
 {
 	if (p->given_up)
 		return;
@@ -106,7 +106,7 @@ static void out_of_time(struct loop_timer *t)
 {
 	struct msb_process *p = container_of(t, struct msb_process, limit);
 
-	give_up(p, MSB_END_TIMEOUT,
+	process_give_up(p, MSB_END_TIMEOUT,
 		msb_err_set(&p->err, -ETIMEDOUT, MSB_TIMEOUT,
 			"the command was killed: it did not end within %.3g s",
 			(double)p->c.timeout_ns / 1e9));
@@ -123,7 +123,7 @@ static void on_cancel(struct loop_fd *src, uint32_t events)
 	if (p->given_up)
 		left_alone(&p->limit);
 	else
-		give_up(p, MSB_END_CANCELED,
+		process_give_up(p, MSB_END_CANCELED,
 			msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "interrupted"));
 }
 
@@ -158,7 +158,7 @@ static void err_passed(struct outlet *o, size_t n)
 
 static void write_failed(struct msb_process *p, int r)
 {
-	give_up(p, MSB_END_OUTPUT,
+	process_give_up(p, MSB_END_OUTPUT,
 		msb_err_errno(&p->err, r, "cannot pass on the command's output"));
 }
 
@@ -191,7 +191,7 @@ static void on_data(
 		r = p->c.output(p->c.output_arg, which ? MSB_STDERR : MSB_STDOUT, data, len);
 	sandbox_stream_consumed(s, len);
 	if (r < 0)
-		give_up(p, MSB_END_OUTPUT,
+		process_give_up(p, MSB_END_OUTPUT,
 			msb_err_set(&p->err, r, msb_kind_from_errno(r),
 				"the receiver of the output has failed"));
 }
@@ -210,7 +210,7 @@ static bool refill(struct msb_process *p)
 	if (n < 0 || n > CHUNK) {
 		int r = n < 0 ? (int)n : -EINVAL;
 
-		give_up(p, MSB_END_INPUT,
+		process_give_up(p, MSB_END_INPUT,
 			msb_err_set(&p->err, r, msb_kind_from_errno(r),
 				"the source of the input has failed"));
 		return false;
@@ -256,7 +256,7 @@ static void in_eof(struct inlet *in)
 		(void)sandbox_stream_write_eof(&p->stream);
 }
 
-static void feed(struct msb_process *p)
+void process_feed(struct msb_process *p)
 {
 	int r = 0;
 
@@ -267,13 +267,13 @@ static void feed(struct msb_process *p)
 	else if (p->c.input)
 		pump(p);
 	if (r < 0)
-		give_up(p, MSB_END_INPUT,
+		process_give_up(p, MSB_END_INPUT,
 			msb_err_errno(&p->err, r, "cannot read the command's input"));
 }
 
 static void on_writable(struct sandbox_stream *s)
 {
-	feed(container_of(s, struct msb_process, stream));
+	process_feed(container_of(s, struct msb_process, stream));
 }
 
 static void on_started(struct sandbox_stream *s, uint32_t pid)
@@ -292,7 +292,7 @@ static void on_started(struct sandbox_stream *s, uint32_t pid)
 	}
 	if (p->c.timeout_ns)
 		loop_timer_set(&p->loop, &p->limit, clock_mono_ns() + p->c.timeout_ns, out_of_time);
-	feed(p);
+	process_feed(p);
 }
 
 /* The end. */
@@ -427,27 +427,6 @@ void process_init(struct msb_process *p, const struct msb_command *c)
 	buf_init(&p->chunk, CHUNK);
 }
 
-int msb_process_fd(const struct msb_process *p)
-{
-	return p->loop.epoll_fd;
-}
-
-int msb_process_poll_ms(const struct msb_process *p)
-{
-	uint64_t now;
-	uint64_t ms;
-
-	if (p->over)
-		return 0;
-	if (!p->loop.timers)
-		return -1;
-	now = clock_mono_ns();
-	if (p->loop.timers->deadline_ns <= now)
-		return 0;
-	ms = (p->loop.timers->deadline_ns - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
-	return ms > INT_MAX ? INT_MAX : (int)ms;
-}
-
 static int tell(struct msb_process *p, struct msb_error *error)
 {
 	int r = api_cancel_end(&p->asking, error, &p->err, p->result);
@@ -498,116 +477,4 @@ int msb_process_wait(struct msb_process *p, int *ret_status, struct msb_error *e
 	if (r == 0 && ret_status)
 		*ret_status = p->status;
 	return r;
-}
-
-uint32_t msb_process_pid(const struct msb_process *p)
-{
-	return p->pid;
-}
-
-int msb_process_state(const struct msb_process *p)
-{
-	if (p->over)
-		return MSB_PROCESS_OVER;
-	if (!p->open || p->given_up || p->detaching)
-		return MSB_PROCESS_ENDING;
-	return p->pid ? MSB_PROCESS_RUNNING : MSB_PROCESS_BOOTING;
-}
-
-int msb_process_end(const struct msb_process *p)
-{
-	return (int)p->end;
-}
-
-const char *msb_process_sandbox(const struct msb_process *p)
-{
-	return p->name;
-}
-
-int msb_process_owns(const struct msb_process *p)
-{
-	return p->started;
-}
-
-const char *msb_process_notice(const struct msb_process *p)
-{
-	return p->notice;
-}
-
-void msb_process_times(const struct msb_process *p, struct msb_process_times *ret)
-{
-	const struct msb_process_times x = {
-		.size = ret->size,
-		.spawn_ns = p->boot.spawn_ns,
-		.engine_ns = p->boot.engine_ns,
-		.vm_created_ns = p->boot.vm_created_ns,
-		.first_run_ns = p->boot.first_run_ns,
-		.hello_ns = p->boot.hello_ns,
-		.ready_ns = p->boot.ready_ns,
-		.guest_pid1_ns = p->boot.guest_pid1_ns,
-		.guest_ready_ns = p->boot.guest_ready_ns,
-		.exec_ns = p->exec_ns,
-		.exit_ns = p->exit_ns,
-		.end_ns = p->end_ns,
-	};
-
-	memcpy(ret, &x, MIN(ret->size, sizeof(x)));
-}
-
-/* Can it be told something? */
-static int check_running(const struct msb_process *p)
-{
-	if (p->open && !p->pid)
-		return -EAGAIN;
-	return p->open && !p->given_up && !p->detaching ? 0 : -ESRCH;
-}
-
-int msb_process_signal(struct msb_process *p, int signo)
-{
-	int r = check_running(p);
-
-	if (signo <= 0 || signo > 64)
-		return -EINVAL;
-	return r < 0 ? r : sandbox_stream_signal(&p->stream, signo);
-}
-
-int msb_process_resize(struct msb_process *p, unsigned int rows, unsigned int columns)
-{
-	int r = check_running(p);
-
-	return r < 0 ? r
-		     : sandbox_stream_resize(&p->stream,
-			       (uint16_t)MIN(rows, (unsigned int)UINT16_MAX),
-			       (uint16_t)MIN(columns, (unsigned int)UINT16_MAX));
-}
-
-int msb_process_more(struct msb_process *p)
-{
-	int r = check_running(p);
-
-	if (r == 0)
-		feed(p);
-	return r;
-}
-
-int msb_process_detach(struct msb_process *p)
-{
-	int r = check_running(p);
-
-	if (r < 0)
-		return r;
-	r = sandbox_stream_detach(&p->stream);
-	p->detaching = r == 0;
-	loop_timer_del(&p->limit);
-	return r;
-}
-
-int msb_process_kill(struct msb_process *p)
-{
-	if (p->over || !p->open)
-		return -ESRCH;
-	p->asking.asked = true;
-	give_up(p, MSB_END_CANCELED,
-		msb_err_set(&p->err, -ECANCELED, MSB_FAIL, "the command was killed"));
-	return 0;
 }

@@ -75,3 +75,9 @@ int process_reach(struct msb_process *p, bool start, struct msb_err *err) MSB_MU
  */
 int process_send(struct msb_process *p, const struct msb_command *c, const char *const *argv,
 	bool has_term, struct msb_err *err) MSB_MUST_CHECK;
+
+/** process_feed - input goes on, as much as the command takes */
+void process_feed(struct msb_process *p);
+
+/** process_give_up - the first reason to end counts; its message is in p->err already */
+void process_give_up(struct msb_process *p, enum msb_process_end why, int r);
