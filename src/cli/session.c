@@ -17,8 +17,8 @@
 #include "base/io.h"
 #include "base/str.h"
 
+#include "cli/creating.h"
 #include "cli/detach-keys.h"
-#include "cli/pull-show.h"
 #include "cli/term.h"
 #include "cli/timing.h"
 
@@ -51,8 +51,7 @@ struct session {
 	bool noticed;
 	uint64_t progress_ns; /* when to say that it takes time, 0: not at all */
 	bool progress_shown;
-	struct pull_show show;
-	bool downloading;
+	struct creating_show show; /* of a new sandbox */
 };
 
 static void wait_clear(struct session *s)
@@ -206,9 +205,10 @@ static bool is_ignored(int sig)
 	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
 }
 
-static int catch_signals(struct session *s)
+static int catch_signals(void *arg)
 {
 	static const int ours[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
+	struct session *s = arg;
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -235,53 +235,6 @@ static void release_signals(struct session *s)
 	s->signal_fd = fd_close(s->signal_fd);
 	if (s->caught)
 		(void)sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
-}
-
-/* A new sandbox on its way. */
-
-static int on_phase(void *arg, int phase, const char *what)
-{
-	struct session *s = arg;
-	struct msb_err err = {0};
-	int r = 0;
-
-	switch (phase) {
-	case MSB_PHASE_DOWNLOAD:
-		r = pull_show_begin(&s->show, what, s->opts->quiet, &err);
-		s->downloading = r == 0;
-		if (r == 0)
-			msb_set_cancel(s->api.msb, s->show.signal_fd, pull_show_asked, &s->show);
-		break;
-	case MSB_PHASE_PREPARE:
-		if (s->downloading)
-			pull_show_end(&s->show);
-		s->downloading = false;
-		msb_set_cancel(s->api.msb, -1, NULL, NULL);
-		break;
-	case MSB_PHASE_EXISTING:
-		if (!s->opts->quiet)
-			cli_note("sandbox '%s' exists: options of its creation are ignored", what);
-		break;
-	case MSB_PHASE_BOOT:
-		r = catch_signals(s);
-		break;
-	default:
-		break;
-	}
-	return r;
-}
-
-static void on_pulled(void *arg, const char *image, const struct msb_pull_result *r)
-{
-	pull_show_done(image, r->downloaded_bytes, r->took_ns);
-}
-
-static void on_open_port(void *arg, const char *port)
-{
-	const struct session *s = arg;
-
-	if (!s->opts->quiet)
-		cli_note("port %s can be reached from other machines", port);
 }
 
 /* The command. */
@@ -349,14 +302,9 @@ static int describe(struct session *s, struct msb_command *c)
 
 static int start_new(struct session *s, const struct msb_command *c)
 {
-	struct msb_create_options o = MSB_CREATE_OPTIONS_INIT;
+	struct msb_create_options o;
 
-	o.quiet = s->opts->quiet;
-	o.watch = &s->show.watch;
-	o.phase = on_phase;
-	o.pulled = on_pulled;
-	o.open_port = on_open_port;
-	o.arg = s;
+	creating_show_options(&s->show, &o);
 	return msb_process_run(s->api.msb, s->opts->config, &o, c, &s->p, &s->e);
 }
 
@@ -529,8 +477,8 @@ static void print_timing(const struct session *s)
 static int not_started(struct session *s, int r)
 {
 	clear_line(s);
-	if (r == -ECANCELED && s->show.signo)
-		return 128 + s->show.signo;
+	if (r == -ECANCELED && s->show.pull.signo)
+		return 128 + s->show.pull.signo;
 	if (s->signo)
 		return 128 + s->signo;
 	return cli_api_fail_console(&s->e);
@@ -546,7 +494,8 @@ int session_run(const struct session_opts *opts)
 		return cli_api_fail(&s.e);
 	/* It ends with us, and we with it. */
 	msb_set_children(s.api.msb, 1);
-	pull_show_init(&s.show);
+	creating_show_init(&s.show, opts->quiet, catch_signals, &s);
+	s.show.msb = s.api.msb;
 	buf_init(&s.typed, TYPED_MAX);
 	look_at_terminal(&s);
 	r = start(&s);
