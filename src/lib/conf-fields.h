@@ -48,6 +48,7 @@ int conf_make(struct conf_ctx *c, const struct yaml *y, const char **ret, const 
 
 /* Fields: values of .apply. */
 int conf_apply_option(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
+int conf_apply_flag(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
 int conf_apply_options(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
 int conf_apply_mounts(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);
 int conf_apply_patches(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f);

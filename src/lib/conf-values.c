@@ -104,6 +104,14 @@ int conf_apply_option(struct conf_ctx *c, const struct yaml *y, const struct con
 	return r < 0 ? r : conf_option(c, y, f->option, value);
 }
 
+int conf_apply_flag(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f)
+{
+	bool on = false;
+	int r = conf_bool(c, y, &on);
+
+	return r < 0 || !on ? r : conf_option(c, y, f->option, NULL);
+}
+
 int conf_apply_options(struct conf_ctx *c, const struct yaml *y, const struct conf_field *f)
 {
 	int r = conf_want(c, y, YAML_LIST);

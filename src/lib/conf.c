@@ -335,7 +335,7 @@ static const struct conf_field fields[] = {
 	{"net", "ports", conf_apply_options, "port"},
 	{"net", "dns", conf_apply_dns, NULL},
 	{"net", "tls", conf_apply_tls, NULL},
-	{"net", "trust_host_cas", apply_unsupported, NULL},
+	{"net", "trust_host_cas", conf_apply_flag, "trust-host-cas"},
 	{"net", "max_connections", conf_apply_option, "max-connections"},
 };
 

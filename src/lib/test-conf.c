@@ -163,12 +163,14 @@ TEST(a_whole_file)
 		"  - text: {path: /etc/x, content: \"hi\\n\"}\n"
 		"  - remove: {path: /etc/y}\n"
 		"net:\n  policy: none\n  deny: [10.0.0.1]\n  tls: {enabled: true}\n"
+		"  trust_host_cas: true\n"
 		"scripts:\n  hi: |\n    echo ${HOME}\n");
 	EXPECT("--conf", "d/a.yaml");
 	ASSERT_STREQ(a.conf.image, "python:3.12");
 	ASSERT_EQ(a.cpus, 3);
 	ASSERT_EQ(a.mem_mib, 1024);
 	ASSERT_EQ(a.max_duration_ns, 300 * NSEC_PER_SEC);
+	ASSERT_TRUE(a.net.tls.trust_host_cas);
 	ASSERT_EQ(a.rlimits.n, 1);
 	ASSERT_EQ(a.rlimits.list[0].hard, 20);
 	ASSERT_STREQ(a.workdir, "/w");
@@ -263,6 +265,7 @@ TEST(what_is_wrong_has_a_place)
 	refuse("secrets: {A: {allow: [x], value: \"${CONF_NONE}\"}}\n", "no variable CONF_NONE");
 	refuse("secrets: {A: {allow: [x], require_tls_identity: false}}\n", "not supported");
 	refuse("secrets: {A: {allow: [a b]}}\n", "bad.yaml:1:");
+	refuse("net: {trust_host_cas: 1}\n", "true or false is wanted");
 	refuse("net: {policy: some}\n", "none, public or open");
 	refuse("fs: {mounts: [{bind: x}]}\n", "target is missing");
 	refuse("fs: {mounts: [{bind: x, named: y, target: /z}]}\n", "one of bind, named");
