@@ -282,6 +282,14 @@ def test_other_secrets_while_it_runs(world, box):
         assert f"X-Key: {value}\r\n".encode() in request_of
     shown = box.msb("exec", "secret-box", "--", "env").stdout
     assert "KEY=$MSB_KEY\n" in shown and "FRESH=$MSB_FRESH\n" in shown and "PLAIN" not in shown
+    # In another part, with the value that it has: no longer in those that go without saying.
+    status, out = modify("--secret-inject", "FRESH=query")
+    assert status == 0 and "at once" in out and "@www.example in query" in out, out
+    heard = len(world.www.heard)
+    assert box.ask(("www.example", request("GET /?k=$MSB_FRESH HTTP/1.1")), header(name="FRESH")) == [OK, NO]
+    assert b"GET /?k=fresh-one HTTP/1.1\r\n" in world.www.heard[heard]
+    status, out = modify("--secret-inject", "PLAIN=query")
+    assert status != 0 and "there is no secret 'PLAIN'" in out, out
     # Another setting does not take them away.
     assert modify("-e", "A=B")[0] == 0
     shown = box.msb("exec", "secret-box", "--", "env").stdout
