@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/wait.h>
 
@@ -627,8 +628,15 @@ int life_await_listening(const char *home, const char *name, struct msb_err *err
 	return MIN(r, 0);
 }
 
+void life_await_turn(int dir_fd)
+{
+	while (flock(dir_fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+}
+
 int life_remove(const char *home, const char *name, bool force, struct msb_err *err)
 {
+	cleanup_fd int turn_fd = -EBADF;
 	struct sandbox_dir d;
 	bool stopped = false;
 	int r = 0;
@@ -651,6 +659,9 @@ int life_remove(const char *home, const char *name, bool force, struct msb_err *
 		r = life_stop(home, name, 0, true, err);
 		if (r < 0 && r != -ENOENT)
 			return r;
+		/* It does not run: who has the lock now modifies it. */
+		if (turn_fd < 0 && sandbox_dir_find(home, name, &turn_fd, err) == 0)
+			life_await_turn(turn_fd);
 		stopped = true;
 	}
 	return msb_err_set(err, -EBUSY, MSB_BUSY,

@@ -106,6 +106,10 @@ int life_secrets(const char *home, const char *name, const struct secret_setting
 int life_policy(const char *home, const char *name, const struct policy *policy,
 	struct msb_err *err) MSB_MUST_CHECK;
 
+/** life_await_turn - of several who change the description of a sandbox each waits for the one
+ * before; until @dir_fd is closed. Where a file system knows no such lock the last of two wins */
+void life_await_turn(int dir_fd);
+
 /** life_remove - with its directory; a running one only with @force, else -EWOULDBLOCK (MSB_BUSY)
  */
 int life_remove(const char *home, const char *name, bool force, struct msb_err *err) MSB_MUST_CHECK;

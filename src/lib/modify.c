@@ -10,8 +10,6 @@
  * modify one sandbox, each waits until the one before has read and written, by flock() on the
  * directory, so no change is lost; nobody else takes that lock.
  */
-#include <sys/file.h>
-
 #include "base/str.h"
 
 #include "lib/modify-internal.h"
@@ -263,20 +261,13 @@ static int apply(struct change *c, const struct place *p, struct msb_err *err)
 	return r < 0 ? r : running && c->waits && c->how == MODIFY_RESTART;
 }
 
-/* Where a file system knows no such lock, the last of two changes at once wins. */
-static void await_turn(int dir_fd)
-{
-	while (flock(dir_fd, LOCK_EX) < 0 && errno == EINTR)
-		;
-}
-
 static int open_place(struct place *p, struct msb_err *err)
 {
 	int r = sandbox_dir_find(p->home, p->name, &p->dir_fd, err);
 
 	if (r < 0)
 		return r;
-	await_turn(p->dir_fd);
+	life_await_turn(p->dir_fd);
 	r = sandbox_dir_lock(p->home, p->name, &p->dir, err);
 	p->running = r == -EWOULDBLOCK;
 	return p->running ? 0 : r;
