@@ -12,6 +12,7 @@
  */
 #include "base/str.h"
 
+#include "lib/labels.h"
 #include "lib/modify-internal.h"
 #include "lib/run-args.h"
 
