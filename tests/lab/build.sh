@@ -21,11 +21,12 @@ cache=${MSB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/msb}/lab
 
 # What the jobs find in L1. The sanitizer runtimes are for instrumented test programs, QEMU for
 # the comparison with a bare inner microvm and for the e2e suite on the QEMU engine; git, sqlite3, curl and h2
-# work on volumes; curl, isal and zstd are what msb-pull and msb-layer are linked with.
+# work on volumes; curl, isal and zstd are what msb-pull and msb-layer are linked with; iperf3 and other networks
+# are for bench/net.
 packages=(
-	bash busybox-static ca-certificates coreutils cpio curl e2fsprogs erofs-utils gdb git iproute2
-	kmod libasan8 libcurl4 libisal2 libseccomp2 libubsan1 libzstd1 procps python3 python3-h2 python3-pytest qemu-system-x86 strace
-	qemu-utils sqlite3 time util-linux xz-utils zstd
+	bash busybox-static ca-certificates coreutils cpio curl e2fsprogs erofs-utils gdb git iperf3 iproute2
+	kmod libasan8 libcurl4 libisal2 libseccomp2 libubsan1 libzstd1 passt procps python3 python3-h2 python3-pytest qemu-system-x86
+	qemu-utils slirp4netns sqlite3 strace time util-linux xz-utils zstd
 )
 kernel_meta=linux-image-6.12-cloud-amd64
 
