@@ -8,11 +8,18 @@
 #include "lib/conf.h"
 #include "lib/net-args.h"
 #include "lib/patch.h"
+#include "lib/pull.h"
 #include "lib/root-disk.h"
 #include "lib/run-args.h"
 #include "lib/script-args.h"
 #include "lib/volume-args.h"
 #include "lib/vsock-args.h"
+
+/* Values of .security. */
+enum { SECURITY_DEFAULT, SECURITY_RESTRICTED };
+
+/* What .pull may be besides an enum pull_policy: another word for if-missing. */
+enum { PULL_MISSING = PULL_NEVER + 1 };
 
 struct create_args {
 	const char *name;
@@ -47,11 +54,11 @@ struct create_args {
 	const char *from_snapshot;
 	uint64_t max_duration_ns;
 	uint64_t idle_timeout_ns;
-	int pull; /* index into pull_policies */
+	int pull; /* enum pull_policy, or PULL_MISSING */
 	bool insecure; /* the registry of the image */
 	const char *ca_certs;
 	bool quiet;
-	int security; /* index into security_profiles */
+	int security;
 	int tenancy; /* index into tenant_profiles */
 	int log_level; /* enum log_level */
 };

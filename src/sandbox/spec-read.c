@@ -66,7 +66,8 @@ static int get_image(const struct json *root, struct sandbox_spec *spec, struct 
 	if (r == 0)
 		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
 	if (r == 0)
-		r = get_choice(obj, "kind", spec_image_names, ARRAY_SIZE(spec_image_names), &kind, err);
+		r = get_choice(
+			obj, "kind", spec_image_names, ARRAY_SIZE(spec_image_names), &kind, err);
 	if (r == 0)
 		r = json_opt_str(obj, "name", &spec->image, err);
 	if (r == 0)
@@ -74,7 +75,8 @@ static int get_image(const struct json *root, struct sandbox_spec *spec, struct 
 	if (r == 0)
 		r = json_opt_str(obj, "path", &spec->image_path, err);
 	if (r == 0)
-		r = get_choice(obj, "root", spec_root_names, ARRAY_SIZE(spec_root_names), &root_kind, err);
+		r = get_choice(
+			obj, "root", spec_root_names, ARRAY_SIZE(spec_root_names), &root_kind, err);
 	if (r == 0)
 		r = json_opt_str(obj, "fstype", &spec->root_fstype, err);
 	spec->image_kind = (enum sandbox_image_kind)kind;
@@ -92,7 +94,8 @@ static int get_root_disk(const struct json *root, struct sandbox_spec *spec, str
 	if (r == 0)
 		r = json_only(obj, keys, ARRAY_SIZE(keys), err);
 	if (r == 0)
-		r = get_choice(obj, "kind", spec_upper_names, ARRAY_SIZE(spec_upper_names), &kind, err);
+		r = get_choice(
+			obj, "kind", spec_upper_names, ARRAY_SIZE(spec_upper_names), &kind, err);
 	if (r == 0)
 		r = json_get_u64(obj, "size", &spec->root_disk.size_bytes, err);
 	if (r == 0)
@@ -553,8 +556,8 @@ static int get_top(const struct json *root, struct sandbox_spec *spec, struct ms
 	if (r == 0)
 		r = json_opt_u64(root, "created_ns", &spec->created_ns, err);
 	if (r == 0)
-		r = get_choice(
-			root, "engine", spec_engine_names, ARRAY_SIZE(spec_engine_names), &engine, err);
+		r = get_choice(root, "engine", spec_engine_names, ARRAY_SIZE(spec_engine_names),
+			&engine, err);
 	spec->engine = (enum engine_kind)engine;
 	if (r == 0)
 		r = json_get_u32(root, "vcpus", 0, UINT32_MAX, &spec->vcpus, err);
