@@ -59,6 +59,18 @@ int cli_print(struct buf *text)
 	return CLI_EXIT_FAILED;
 }
 
+int cli_print_name(const char *name)
+{
+	struct buf text;
+	int status = CLI_EXIT_FAILED;
+
+	buf_init(&text, NAME_MAX + 2);
+	if (buf_printf(&text, "%s\n", name) == 0)
+		status = cli_print(&text);
+	buf_deinit(&text);
+	return status;
+}
+
 int cli_print_json(struct json_out *out, struct buf *text)
 {
 	struct msb_err err = {0};

@@ -108,6 +108,9 @@ int cli_fail(const struct msb_err *err);
 /** cli_print - write to stdout; returns an exit status, 0 if all went out */
 int cli_print(struct buf *text);
 
+/** cli_print_name - a line of its own on stdout; returns an exit status */
+int cli_print_name(const char *name);
+
 /** cli_print_json - end the document and write it to stdout; returns an exit status */
 int cli_print_json(struct json_out *out, struct buf *text);
 

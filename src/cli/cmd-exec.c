@@ -81,15 +81,7 @@ static int parse_rlimit(void *target, const char *value, struct msb_err *err)
 			PROCESS,                                                                   \
 			.repeatable = true,                                                        \
 			.help = "Resource limit of the command, e.g. nofile=1024:2048"},           \
-		{.name = "detach-keys",                                                            \
-			.type = OPT_PARSE,                                                         \
-			AT(detach_keys),                                                           \
-			.parse = detach_keys_parse,                                                \
-			.arg = "KEYS",                                                             \
-			OUTPUT,                                                                    \
-			.def = "ctrl-]",                                                           \
-			.help = "Keys that leave the terminal while the command goes on, e.g. "    \
-				"ctrl-p,ctrl-q, or none"},                                         \
+		SESSION_DETACH_KEYS_OPT(struct exec_args),                                         \
 	{                                                                                          \
 		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), OUTPUT,               \
 		.help = "No progress and no notices"                                               \
@@ -105,35 +97,10 @@ static const struct opt exec_opts[] = {
 		.excludes = "timeout",
 		.help = "Return as soon as the command runs; it has no input, what it prints is in "
 			"msb logs"},
-	{.name = "tty",
-		.letter = 't',
-		.type = OPT_CONST,
-		AT(tty),
-		.value = 1,
-		OUTPUT,
-		.excludes = "no-tty",
-		.help = "Give the command a terminal; done by itself when stdin and stdout are "
-			"one"},
-	{.name = "no-tty",
-		.type = OPT_CONST,
-		AT(tty),
-		.value = -1,
-		OUTPUT,
-		.help = "No terminal: stdout and stderr stay apart"},
-	{.name = "timeout",
-		.type = OPT_DURATION,
-		AT(timeout_ns),
-		.arg = "TIME",
-		OUTPUT,
-		.min = 1,
-		.help = "Kill the command after this long (30s, 5m) and exit with 124"},
+	SESSION_TTY_OPTS(struct exec_args),
 	/* Output is always streamed. */
 	{.name = "stream", .type = OPT_FLAG, AT(stream), OUTPUT, .help = "", .hidden = true},
-	{.name = "timing",
-		.type = OPT_FLAG,
-		AT(timing),
-		OUTPUT,
-		.help = "Show on stderr when each phase of the run ended"},
+	SESSION_TIMING_OPT(struct exec_args),
 };
 
 static const struct opt shell_opts[] = {

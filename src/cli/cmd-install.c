@@ -228,7 +228,7 @@ static int image_command(const struct install_args *a, const char *home, const c
 	struct image_fetch_opts fo = {.home = home,
 		.policy = PULL_IF_MISSING,
 		.quiet = a->quiet,
-		.watch = &show.watch,
+		.watch = &show.watching.inner,
 		.pulled = &pulled};
 	char lib_dir[PATH_MAX];
 	int r = where_lib_dir(lib_dir, sizeof(lib_dir), err);

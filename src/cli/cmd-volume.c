@@ -35,18 +35,6 @@ static const char *const formats[] = {[FORMAT_TEXT] = "text", [FORMAT_JSON] = "j
 		.name = "quiet", .letter = 'q', .type = OPT_FLAG, AT(quiet), .help = text, \
 	}
 
-static int print_name(const char *name)
-{
-	struct buf text;
-	int status = CLI_EXIT_FAILED;
-
-	buf_init(&text, MSB_NAME_SIZE + 1);
-	if (buf_printf(&text, "%s\n", name) == 0)
-		status = cli_print(&text);
-	buf_deinit(&text);
-	return status;
-}
-
 static int create(struct msb *m, const struct volume_args *a, const char *given,
 	char name[MSB_NAME_SIZE], struct msb_error *e)
 {
@@ -81,7 +69,7 @@ static int run_create(void *args, const struct opt_words *words)
 	cli_api_close(&api);
 	if (r < 0)
 		return cli_api_fail(&e);
-	return a->quiet ? 0 : print_name(name);
+	return a->quiet ? 0 : cli_print_name(name);
 }
 
 static const struct opt create_opts[] = {

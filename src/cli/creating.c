@@ -82,18 +82,6 @@ static int on_boot(void *arg)
 	return r;
 }
 
-static int print_name(const char *name)
-{
-	struct buf text;
-	int status = CLI_EXIT_FAILED;
-
-	buf_init(&text, MSB_NAME_SIZE + 1);
-	if (buf_printf(&text, "%s\n", name) == 0)
-		status = cli_print(&text);
-	buf_deinit(&text);
-	return status;
-}
-
 static int make(
 	struct creating *c, const struct msb_config *config, bool run, char name[MSB_NAME_SIZE])
 {
@@ -125,5 +113,5 @@ int creating_run(const struct cli_common *common, const struct create_args *args
 		return 128 + c.show.pull.signo;
 	if (r < 0)
 		return cli_api_fail_console(&c.e);
-	return !run && args->name ? 0 : print_name(name);
+	return !run && args->name ? 0 : cli_print_name(name);
 }

@@ -17,20 +17,24 @@ static bool asked(void *arg)
 	return true;
 }
 
+void interrupt_set(const int *signals, size_t n, sigset_t *ret)
+{
+	sigemptyset(ret);
+	for (size_t i = 0; i < n; i++) {
+		struct sigaction sa;
+
+		if (sigaction(signals[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
+			sigaddset(ret, signals[i]);
+	}
+}
+
 int interrupt_begin(struct interrupt *in, struct msb_err *err)
 {
 	static const int asking[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	sigset_t set;
 
 	*in = (struct interrupt){.cancel = {.fd = -EBADF, .asked = asked, .arg = in}};
-	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(asking); i++) {
-		struct sigaction sa;
-
-		/* What the caller had us ignore stays ignored. */
-		if (sigaction(asking[i], NULL, &sa) == 0 && sa.sa_handler != SIG_IGN)
-			sigaddset(&set, asking[i]);
-	}
+	interrupt_set(asking, ARRAY_SIZE(asking), &set);
 	in->cancel.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in->cancel.fd < 0)
 		return msb_err_errno(err, -errno, "cannot catch signals");

@@ -15,6 +15,10 @@ struct interrupt {
 	sigset_t old_mask;
 };
 
+/** interrupt_set - those of @signals to be caught: what the caller had us ignore (nohup, a shell's
+ * &) stays ignored */
+void interrupt_set(const int *signals, size_t n, sigset_t *ret);
+
 /** interrupt_begin - catch them; what the caller had us ignore stays ignored. Not to be moved until
  * interrupt_end() */
 int interrupt_begin(struct interrupt *in, struct msb_err *err) MSB_MUST_CHECK;

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "cli/pull-show.h"
-#include "lib/pull.h"
+#include "lib/api-pull.h"
 
 struct pull_watcher {
-	struct pull_watch watch; /* for struct pull_opts and its like */
+	struct api_watching watching; /* .inner is for struct pull_opts and its like */
 	struct pull_show show;
 	struct cancel cancel; /* private */
 };

@@ -19,6 +19,7 @@
 
 #include "cli/creating.h"
 #include "cli/detach-keys.h"
+#include "cli/interrupt.h"
 #include "cli/term.h"
 #include "cli/timing.h"
 
@@ -198,25 +199,13 @@ static int on_signal(void *arg)
 	}
 }
 
-static bool is_ignored(int sig)
-{
-	struct sigaction sa;
-
-	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN;
-}
-
 static int catch_signals(void *arg)
 {
 	static const int ours[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
 	struct session *s = arg;
 	sigset_t set;
 
-	sigemptyset(&set);
-	/* What the caller had us ignore (nohup, a shell's &) stays ignored. */
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++) {
-		if (!is_ignored(ours[i]))
-			sigaddset(&set, ours[i]);
-	}
+	interrupt_set(ours, ARRAY_SIZE(ours), &set);
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -errno;
 	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)

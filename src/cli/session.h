@@ -13,9 +13,10 @@
  */
 #pragma once
 
-#include "cli/api.h"
+#include "base/opt.h"
 
-struct detach_keys;
+#include "cli/api.h"
+#include "cli/detach-keys.h"
 
 struct session_opts {
 	const struct cli_common *common;
@@ -36,3 +37,40 @@ struct session_opts {
 
 /** session_run - returns the exit status of msb */
 int session_run(const struct session_opts *opts);
+
+/* Entries of a table of options; @T has tty, timeout_ns, detach_keys and timing, as above. */
+#define SESSION_TTY_OPTS(T)                                                                      \
+	{.name = "tty",                                                                          \
+		.letter = 't',                                                                   \
+		.type = OPT_CONST,                                                               \
+		.offset = offsetof(T, tty),                                                      \
+		.value = 1,                                                                      \
+		.group = "Running",                                                              \
+		.excludes = "no-tty",                                                            \
+		.help = "Give the command a terminal; done by itself when stdin and stdout are " \
+			"one"},                                                                  \
+		{.name = "no-tty",                                                               \
+			.type = OPT_CONST,                                                       \
+			.offset = offsetof(T, tty),                                              \
+			.value = -1,                                                             \
+			.group = "Running",                                                      \
+			.help = "No terminal: stdout and stderr stay apart"},                    \
+	{                                                                                        \
+		.name = "timeout", .type = OPT_DURATION, .offset = offsetof(T, timeout_ns),      \
+		.arg = "TIME", .group = "Running", .min = 1,                                     \
+		.help = "Kill the command after this long (30s, 5m) and exit with 124"           \
+	}
+
+#define SESSION_DETACH_KEYS_OPT(T)                                                              \
+	{                                                                                       \
+		.name = "detach-keys", .type = OPT_PARSE, .offset = offsetof(T, detach_keys),   \
+		.parse = detach_keys_parse, .arg = "KEYS", .group = "Running", .def = "ctrl-]", \
+		.help = "Keys that leave the terminal while the command goes on, e.g. "         \
+			"ctrl-p,ctrl-q, or none"                                                \
+	}
+
+#define SESSION_TIMING_OPT(T)                                                                 \
+	{                                                                                     \
+		.name = "timing", .type = OPT_FLAG, .offset = offsetof(T, timing),            \
+		.group = "Running", .help = "Show on stderr when each phase of the run ended" \
+	}

@@ -140,17 +140,14 @@ int msb_image_inspect(
 
 int msb_image_json(struct msb *m, const char *reference, char **ret, struct msb_error *error)
 {
-	cleanup_with(image_about_deinit) struct image_about a = {.entry = {.has_ref = false}};
-	cleanup_with(store_close_p) struct store *s = NULL;
-	struct msb_err err = {0};
-	int r = store_open(m->home, &s, &err);
+	struct msb_items *one;
+	int r = msb_image_inspect(m, reference, &one, error);
 
 	*ret = NULL;
 	if (r == 0)
-		r = image_about_get(s, reference, &a, &err);
-	if (r == 0)
-		r = image_text(&a, ret, &err);
-	return api_result(error, &err, r);
+		*ret = TAKE_PTR(one->items[0].json);
+	(void)msb_items_free(one);
+	return r;
 }
 
 int msb_image_remove(struct msb *m, const char *reference, int force, struct msb_error *error)

@@ -445,45 +445,23 @@ static int await_answer(struct talk *t, int r, struct msb_err *err)
 	return r < 0 ? msb_err_errno(err, r, "its supervisor") : t->result;
 }
 
-static int ask_to_signal(struct talk *t, int signo, struct msb_err *err)
+static int ask_to_signal(struct talk *t, const void *arg, struct msb_err *err)
 {
+	const int *signo = arg;
+
 	t->signal.ops = &signal_ops;
 	t->signal_err = err;
-	return await_answer(t, sandbox_signal(t->sb, &t->signal, signo), err);
-}
-
-int life_signal(const char *home, const char *name, int signo, struct msb_err *err)
-{
-	cleanup_fd int dir_fd = -EBADF;
-	struct talk t;
-	int r = sandbox_dir_find(home, name, &dir_fd, err);
-
-	if (r < 0)
-		return r;
-	r = talk_init(&t, NULL);
-	if (r < 0)
-		return msb_err_errno(err, r, "cannot start");
-	r = connect_alive(&t, home, name, dir_fd, err);
-	if (r == 1)
-		r = msb_err_set(err, -ESRCH, MSB_FAIL, "it does not run");
-	if (r == 0)
-		r = ask_to_signal(&t, signo, err);
-	talk_deinit(&t);
-	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
+	return await_answer(t, sandbox_signal(t->sb, &t->signal, *signo), err);
 }
 
 /* Has @fn talk with the supervisor of a sandbox that runs; @gone: what to say when it does not. */
-static int talk_with(const char *home, const char *name, const char *gone,
+static int talk_at(const char *home, const char *name, int dir_fd, const char *gone,
 	int (*fn)(struct talk *t, const void *arg, struct msb_err *err), const void *arg,
 	struct msb_err *err)
 {
-	cleanup_fd int dir_fd = -EBADF;
 	struct talk t;
-	int r = sandbox_dir_find(home, name, &dir_fd, err);
+	int r = talk_init(&t, NULL);
 
-	if (r < 0)
-		return r;
-	r = talk_init(&t, NULL);
 	if (r < 0)
 		return msb_err_errno(err, r, "cannot start");
 	r = connect_alive(&t, home, name, dir_fd, err);
@@ -493,6 +471,27 @@ static int talk_with(const char *home, const char *name, const char *gone,
 		r = fn(&t, arg, err);
 	talk_deinit(&t);
 	return r;
+}
+
+static int talk_with(const char *home, const char *name, const char *gone,
+	int (*fn)(struct talk *t, const void *arg, struct msb_err *err), const void *arg,
+	struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	return r < 0 ? r : talk_at(home, name, dir_fd, gone, fn, arg, err);
+}
+
+int life_signal(const char *home, const char *name, int signo, struct msb_err *err)
+{
+	cleanup_fd int dir_fd = -EBADF;
+	int r = sandbox_dir_find(home, name, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	r = talk_at(home, name, dir_fd, "it does not run", ask_to_signal, &signo, err);
+	return r < 0 ? msb_err_prefix(err, r, "sandbox '%s'", name) : 0;
 }
 
 static void on_changed(struct sandbox_stream *s, const struct sandbox_result *r)

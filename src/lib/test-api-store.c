@@ -10,31 +10,9 @@
 #include "image/snapshot/sparse.h"
 #include "image/store/store.h"
 #include "lib/api-pull.h"
+#include "lib/test-api.h"
 #include "msb/msb.h"
 #include "sandbox/state.h"
-
-#include "test.h"
-
-static struct msb_error e = MSB_ERROR_INIT;
-
-/* A handle on a place of its own; nothing is installed there. */
-static struct msb *open_here(void)
-{
-	struct msb *m = NULL;
-
-	ASSERT_OK(msb_open(test_tmpdir(), test_tmpdir(), &m, &e));
-	ASSERT_STREQ(msb_home(m), test_tmpdir());
-	return m;
-}
-
-#define ASSERT_FAILS(call, r_, code_)                         \
-	do {                                                  \
-		e = (struct msb_error)MSB_ERROR_INIT;         \
-		ASSERT_ERR(call, r_);                         \
-		ASSERT_STREQ(msb_code_name(e.code), (code_)); \
-		ASSERT_EQ(e.sys_errno, (r_));                 \
-		ASSERT_TRUE(e.message[0]);                    \
-	} while (0)
 
 /* A sandbox that needs nothing but the base image. */
 static void put_sandbox(const char *name)

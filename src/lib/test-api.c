@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "lib/test-api.h"
+
 #include <signal.h>
 #include <sys/eventfd.h>
 
@@ -11,29 +13,6 @@
 #include "sandbox/info.h"
 #include "sandbox/ledger.h"
 #include "sandbox/state.h"
-
-#include "test.h"
-
-static struct msb_error e = MSB_ERROR_INIT;
-
-/* A handle on a place of its own; nothing is installed there. */
-static struct msb *open_here(void)
-{
-	struct msb *m = NULL;
-
-	ASSERT_OK(msb_open(test_tmpdir(), test_tmpdir(), &m, &e));
-	ASSERT_STREQ(msb_home(m), test_tmpdir());
-	return m;
-}
-
-#define ASSERT_FAILS(call, r_, code_)                         \
-	do {                                                  \
-		e = (struct msb_error)MSB_ERROR_INIT;         \
-		ASSERT_ERR(call, r_);                         \
-		ASSERT_STREQ(msb_code_name(e.code), (code_)); \
-		ASSERT_EQ(e.sys_errno, (r_));                 \
-		ASSERT_TRUE(e.message[0]);                    \
-	} while (0)
 
 /* A sandbox that has never run. */
 static void put_sandbox(const char *name)
