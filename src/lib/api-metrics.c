@@ -166,37 +166,37 @@ static int run_for(struct msb_monitor *mon, unsigned int ms, struct msb_error *e
 	return api_cancel_end(&c, error, &err, r);
 }
 
-/* First number in a file of /proc, in pages or kB as it comes; 0 if there is none. */
-static uint64_t proc_number(pid_t pid, const char *file, unsigned int skip)
+/* Resident pages of a process; 0 if it has ended. */
+static uint64_t pages_of(uint64_t pid)
 {
 	cleanup_free char *text = NULL;
 	char path[64];
 	char *save = NULL;
+	const char *word = NULL;
 	uint64_t v = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, file);
-	if (io_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
-		return 0;
-	for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-		if (skip-- == 0)
-			return str_to_u64(word, &v) == 0 ? v : 0;
-	}
-	return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%" PRIu64 "/statm", pid);
+	if (io_read_file(AT_FDCWD, path, 4096, &text, NULL) == 0 && strtok_r(text, " ", &save))
+		word = strtok_r(NULL, " ", &save);
+	return word && str_to_u64(word, &v) == 0 ? v : 0;
 }
 
 /* Of the machine: of the supervisor's few children the one with the guest's memory. */
 static uint64_t resident_pages(pid_t supervisor)
 {
+	cleanup_free char *text = NULL;
+	char path[64];
+	char *save = NULL;
 	uint64_t most = 0;
-	char children[64];
+	uint64_t child;
 
-	(void)snprintf(children, sizeof(children), "task/%ld/children", (long)supervisor);
-	for (unsigned int i = 0; i < LIMIT_SHARES + 2; i++) {
-		pid_t child = (pid_t)proc_number(supervisor, children, i);
-
-		if (child <= 0)
-			break;
-		most = MAX(most, proc_number(child, "statm", 1));
+	(void)snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children", (long)supervisor,
+		(long)supervisor);
+	if (io_read_file(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return 0;
+	for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
+		if (str_to_u64(word, &child) == 0)
+			most = MAX(most, pages_of(child));
 	}
 	return most;
 }
