@@ -42,6 +42,7 @@ def look(msb):
     assert r.returncode == 0, r.stderr.decode()
     guest = [int(n) for n in r.stdout.split()]
     assert len(guest) == 3
+    assert not audit.settled(msb.home, ["box"], ["box"])
     found = audit.processes(msb.home)
     host = {p.comm: Counter(audit.kind(t) for t in p.fds.values()) for p in found}
     supervisor = next(p for p in found if p.comm == "msb-sandbox")

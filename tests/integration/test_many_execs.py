@@ -35,7 +35,7 @@ def host(tmp_path):
     yield h
     for name in h.ok("ls", "-q").decode().split():
         h.ok("rm", "--force", "-q", name)
-    assert not audit.audit(h.home, [], [], tmp=h.tmp)
+    assert not audit.settled(h.home, [], [], tmp=h.tmp)
 
 
 def sizes(host):
@@ -70,10 +70,10 @@ def execs(host, n):
 def test_execs_leak_nothing(host):
     host.ok("create", "--name", "box")
     assert execs(host, 400) == 0
-    assert not audit.audit(host.home, ["box"], ["box"])
+    assert not audit.settled(host.home, ["box"], ["box"])
     before = sizes(host)
     assert execs(host, EXECS) == 0
-    assert not audit.audit(host.home, ["box"], ["box"])
+    assert not audit.settled(host.home, ["box"], ["box"])
     after = sizes(host)
     for name, (fds, threads, rss) in before.items():
         assert after[name][:2] == (fds, threads), name
@@ -109,4 +109,4 @@ def test_concurrent_streams_lose_and_mix_nothing(host):
     for i, total in enumerate(totals):
         assert digests[i] == (0, hashlib.sha256(pattern(total)).digest()), f"stream {i}"
         started[i].stdout.close()
-    assert not audit.audit(host.home, ["box"], ["box"])
+    assert not audit.settled(host.home, ["box"], ["box"])

@@ -11,12 +11,14 @@ audit() returns complaints; no complaint means that nothing is there but what th
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 # What may lie in a sandbox's directory, in that of one which does not run (the next start takes it), and in MSB_HOME.
 FILES = re.compile(r"lock|spec\.json|state\.json|agent\.sock|kernel\.log|exec-[0-3]\.log|ledger-[0-3]\.jsonl|ledger\.head|upper\.ext4|image\.erofs")
 UNFINISHED = re.compile(r"(state\.json|upper\.ext4)\.new")
 HOME_FILES = {"sandboxes", "cache", "tls", "engine.json", "config.json"}
+GRACE_S = 10
 
 
 def read(path):
@@ -159,6 +161,14 @@ def audit(home, names, running, below=None, tmp=None):
     # One without a network has no process for it.
     if any(len(p) != len(running) for p in (supervisors, machines)) or len({p.ppid for p in networks}) != len(networks):
         bad.append(f"{len(running)} sandboxes run, with {supervisors}, {machines} and {networks}")
+    return bad
+
+
+def settled(*args, **kwargs):
+    """What audit() says when what was on its way out is gone: a connection is still open for a moment after its client has ended."""
+    deadline = time.monotonic() + GRACE_S
+    while (bad := audit(*args, **kwargs)) and time.monotonic() < deadline:
+        time.sleep(0.02)
     return bad
 
 
