@@ -332,6 +332,10 @@ void stack_tcp_commit(struct stack_tcp *c, size_t n)
 		assert(n <= ring_space(&c->tx));
 		c->tx.len += (uint32_t)n;
 		c->last_use = c->stack->now;
+		/* There may be more. What is read in one turn is what fits: with less room than the
+		 * others a connection would get less of the link, whatever the guest takes. */
+		if (ring_space(&c->tx) == 0)
+			tx_grow(c);
 		tcp_make_ready(c);
 	}
 	stack_leave(c->stack);

@@ -540,6 +540,31 @@ TEST(a_slow_link_gets_small_windows_and_segments)
 	done();
 }
 
+/* What there is room for is what is read in one turn: a guest that takes all at once must not keep
+ * it small. */
+TEST(whoever_has_much_to_say_gets_room)
+{
+	struct iovec iov[2];
+	size_t room;
+	int n;
+
+	(void)open_tso();
+	/* Less than there was room for asks for no more. */
+	ASSERT_EQ(stack_tcp_reserve(g.tcp, iov, &n), RING_MIN);
+	stack_tcp_commit(g.tcp, RING_MIN / 2);
+	ASSERT_EQ(g.tcp->tx.cap, RING_MIN);
+	for (uint32_t cap = 2 * RING_MIN; cap <= RING_MAX; cap *= 2) {
+		room = stack_tcp_reserve(g.tcp, iov, &n);
+		stack_tcp_commit(g.tcp, room);
+		ASSERT_EQ(g.tcp->tx.cap, cap);
+		while (tcp_inflight(g.tcp) > 0) {
+			guest_drop(&g);
+			guest_tcp(&g, TCP_ACK, first, g.tcp->snd_nxt, 65535, NULL, 0);
+		}
+	}
+	done();
+}
+
 TEST(budget)
 {
 	struct stack_config cfg = {.max_bytes = 64 * 1024};
