@@ -360,7 +360,7 @@ def bench():
     measure("bench/unpack", "bench/unpack", "--check", "--prefix", PREFIX, env=env)
     measure("bench/volumes", "bench/volumes", "--check", "--files", "2000", "-n", "3", "--prefix", PREFIX, env=env)
     # With little time and few processors chance may favour another network by some per cent.
-    measure("bench/net", "bench/net", "--check", "--slack", "40", "-n", "2", "--seconds", "2", env=env)
+    measure("bench/net", "bench/net", "--check", "--slack", "25", "-n", "2", "--seconds", "2", env=env)
     measure("bench/net --lab", "bench/net", "--lab", "--check", "-n", "1", "--seconds", "1", env=env)
     measure("bench/running", "bench/running", "--check", "--rounds", "3", "--prefix", PREFIX, env=env)
     measure("bench/lab-net", "bench/lab-net", "--check", "--rounds", "1", "--megabytes", "8", "--prefix", PREFIX, env=env, timeout=400)

@@ -19,6 +19,7 @@ from netbed import CLONE_NEWNET, CLONE_NEWNS, LIBC, inside
 
 BUILD = os.environ.get("MSB_TEST_BUILD", os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../build"))
 SERVER = "198.51.100.1"
+MTU = 65520
 PATIENCE_S = 60
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 2, 0x1000, 0x4000
 
@@ -94,7 +95,7 @@ def running(ns, *argv, **kwargs):
 
 
 @contextlib.contextmanager
-def msb(outside, guest, *argv):
+def msb(outside, guest, *argv, mtu=MTU):
     """The flows of msb-net between both; the process (net-tap)."""
     def make():
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -102,7 +103,7 @@ def msb(outside, guest, *argv):
         return fd
 
     tap = guest.run(make)
-    guest.call("ip", "link", "set", "eth0", "address", "02:6d:73:00:00:02", "mtu", "65520", "txqueuelen", "10000", "up")
+    guest.call("ip", "link", "set", "eth0", "address", "02:6d:73:00:00:02", "mtu", str(mtu), "txqueuelen", "10000", "up")
     guest.call("ip", "address", "add", "172.16.0.2/30", "dev", "eth0")
     guest.call("ip", "route", "add", "default", "via", "172.16.0.1")
     program = os.path.join(BUILD, "src", "net", "flow", "net-tap")
