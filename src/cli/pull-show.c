@@ -13,6 +13,7 @@
 #include "base/str.h"
 
 #include "cli/api.h"
+#include "cli/interrupt.h"
 #include "cli/term.h"
 #include "lib/human.h"
 
@@ -46,14 +47,10 @@ int pull_show_asked(void *arg)
 /* Signals that end us come through a descriptor from now on, SIGCONT as well. */
 static int take_signals(struct pull_show *s)
 {
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCONT};
 	sigset_t mask;
 
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
-	sigaddset(&mask, SIGQUIT);
-	sigaddset(&mask, SIGCONT);
+	interrupt_set(ours, ARRAY_SIZE(ours), &mask);
 	s->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
 		return -errno;

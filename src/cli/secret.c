@@ -13,6 +13,7 @@
 
 #include "base/io.h"
 
+#include "cli/interrupt.h"
 #include "cli/term.h"
 
 enum { CTRL_C = 3, CTRL_D = 4, BACKSPACE = 8, CTRL_U = 21, DELETE = 127 };
@@ -102,14 +103,11 @@ static int type_line(struct typing *t, int signal_fd)
 
 static int block_signals(sigset_t *old)
 {
+	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	sigset_t mask;
 	int fd;
 
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGHUP);
-	sigaddset(&mask, SIGQUIT);
+	interrupt_set(ours, ARRAY_SIZE(ours), &mask);
 	if (sigprocmask(SIG_BLOCK, &mask, old) < 0)
 		return -errno;
 	fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);

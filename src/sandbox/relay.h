@@ -203,8 +203,3 @@ int relay_set_clock(struct relay *r) MSB_MUST_CHECK;
 
 /** relay_finish - @last goes to every client behind all that waits, then they are disconnected */
 void relay_finish(struct relay *r, const struct buf *last);
-
-static inline bool relay_has_clients(const struct relay *r)
-{
-	return r->clients != NULL;
-}

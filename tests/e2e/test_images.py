@@ -294,6 +294,26 @@ def test_an_interrupted_pull_leaves_the_terminal_whole_and_goes_on(cli, registry
     assert len(ranges) == 1 and ranges[0], "the part is continued"
 
 
+def test_a_pull_under_nohup_goes_on(cli, registry):
+    p = picture(os.urandom(100_000))
+    registry.add(p, "1")
+    asked, sent = threading.Event(), threading.Event()
+
+    def wait_for_the_signal(handler, kind, name):
+        if name == digest(p.layers[0]):
+            asked.set()
+            sent.wait(LIMIT)
+        return False
+
+    registry.hook = wait_for_the_signal
+    with subprocess.Popen([MSB, "pull", f"{registry.host}/app:1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=cli.env,
+                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        assert asked.wait(LIMIT)
+        process.send_signal(signal.SIGHUP)
+        sent.set()
+        assert process.wait(LIMIT) == 0
+
+
 # images, image inspect, rmi, image prune
 
 def pulled(cli, registry, p, name):
