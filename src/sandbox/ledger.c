@@ -114,7 +114,8 @@ int ledger_head_parse(const char *text, size_t len, struct ledger_head *ret)
 		r = json_get_u64(doc, "file", &h.file, NULL);
 	if (r == 0)
 		r = json_get_str(doc, "hash", &hash, NULL);
-	if (r < 0 || !is_hash(hash))
+	/* It is written with the first line and not before. */
+	if (r < 0 || !h.seq || !is_hash(hash))
 		return -EBADMSG;
 	memcpy(h.hash, hash, sizeof(h.hash));
 	*ret = h;

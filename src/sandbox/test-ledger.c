@@ -223,6 +223,13 @@ TEST(the_head_is_looked_after)
 	write_file(dir_fd, SANDBOX_LEDGER_HEAD, head, len);
 	v = verify(dir_fd);
 	ASSERT_TRUE(v.broken && v.line == 3);
+	/* No head says that nothing was written, least of all with a hash to go on with. */
+	head[strcspn(head, ":") + 1] = '0';
+	write_file(dir_fd, SANDBOX_LEDGER_HEAD, head, len);
+	write_file(dir_fd, ledger_ring.name(1), "{\"file\":1,\"seq\":1,", 18);
+	ASSERT_TRUE(verify(dir_fd).broken);
+	write_run(dir_fd, 1);
+	ASSERT_TRUE(!verify(dir_fd).broken);
 	fd_close(dir_fd);
 }
 
