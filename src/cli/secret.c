@@ -8,8 +8,6 @@
 #include "cli/secret.h"
 
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #include "base/io.h"
 
@@ -101,37 +99,23 @@ static int type_line(struct typing *t, int signal_fd)
 	return r < 0 ? r : 0;
 }
 
-static int block_signals(sigset_t *old)
-{
-	static const int ours[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-	sigset_t mask;
-	int fd;
-
-	interrupt_set(ours, ARRAY_SIZE(ours), &mask);
-	if (sigprocmask(SIG_BLOCK, &mask, old) < 0)
-		return -errno;
-	fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
 int secret_prompt(int tty_fd, const char *question, bool hidden, char *ret, struct msb_err *err)
 {
 	struct typing t = {.fd = tty_fd, .hidden = hidden, .text = ret};
-	cleanup_fd int signal_fd = -EBADF;
-	sigset_t old;
-	int r;
+	struct interrupt in;
+	int r = interrupt_begin(&in, err);
 
-	if (sigprocmask(SIG_BLOCK, NULL, &old) < 0)
-		return msb_err_errno(err, -errno, "cannot read from the terminal");
-	signal_fd = block_signals(&old);
-	r = signal_fd < 0 ? signal_fd : term_raw(tty_fd);
+	if (r < 0)
+		return r;
+	r = term_raw(tty_fd);
 	if (r == 0) {
 		show(&t, question, strlen(question));
-		r = type_line(&t, signal_fd);
+		r = type_line(&t, in.cancel.fd);
 		term_restore();
 		show(&t, "\n", 1);
 	}
-	(void)sigprocmask(SIG_SETMASK, &old, NULL);
+	/* A signal that came was not taken: it ends us now. */
+	interrupt_end(&in);
 	ret[t.len] = '\0';
 	if (r == -ECANCELED)
 		return r;
