@@ -35,7 +35,7 @@ def host(tmp_path):
     yield h
     for name in h.ok("ls", "-q").decode().split():
         h.ok("rm", "--force", "-q", name)
-    assert not audit.settled(h.home, [], [], tmp=h.tmp)
+    assert not audit.audit(h.home, [], [], tmp=h.tmp)
 
 
 def sizes(host):
